@@ -1,0 +1,76 @@
+"""Token usage in one normal form, whatever the provider's way of counting.
+
+Normal form (that of OpenAI's chat completions): cached and cache-write tokens are *inside*
+`prompt_tokens`, reasoning tokens are *inside* `completion_tokens`. Adapters convert into it.
+
+Weakness: the estimate, for streams whose provider never reported, knows characters, not any
+provider's tokenizer. It is bounded by the output limit and flagged.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one generation consumed, in tokens.
+
+    Attributes:
+        prompt_tokens: All input tokens, cached ones and cache writes included.
+        completion_tokens: All output tokens, reasoning included.
+        cached_tokens: Input tokens read from the provider's cache.
+        cache_write_tokens: Input tokens written to the provider's cache.
+        reasoning_tokens: Output tokens spent on reasoning.
+        prompt_audio_tokens: Input tokens that were audio.
+        completion_audio_tokens: Output tokens that are audio.
+        accepted_prediction_tokens: Predicted output tokens that were used.
+        rejected_prediction_tokens: Predicted output tokens that were not used.
+        estimated: True when the provider never reported and we counted ourselves.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    prompt_audio_tokens: int = 0
+    completion_audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+# ASCII prose runs at about four characters a token in current tokenizers.
+ASCII_CHARACTERS_PER_TOKEN = 4
+
+
+def estimate_tokens(text: str) -> int:
+    """Return a token count for text that no provider counted.
+
+    ASCII counts a quarter of a token a character, everything else (Hangul, Han, Kana, emoji)
+    one token a character: high for Korean, whose syllables often share a token, and never zero
+    for text that is not empty.
+    """
+    if not text:
+        return 0
+    other = len(text) - len(text.encode("ascii", "ignore"))
+    ascii_count = len(text) - other
+    return other + -(-ascii_count // ASCII_CHARACTERS_PER_TOKEN)
+
+
+def estimate(prompt_text: str, output_text: str, *, output_tokens_max: int | None = None) -> Usage:
+    """Return a flagged estimate for a stream whose provider never reported its usage.
+
+    Args:
+        prompt_text: The text of the request.
+        output_text: The text that was delivered to the journal, reasoning included.
+        output_tokens_max: The request's output limit; the estimate never exceeds it.
+    """
+    completion = estimate_tokens(output_text)
+    if output_tokens_max is not None:
+        completion = min(completion, output_tokens_max)
+    return Usage(estimate_tokens(prompt_text), completion, estimated=True)

@@ -1,0 +1,1 @@
+"""Orchestration of streams over ports; knows no concrete adapter."""

@@ -1,0 +1,116 @@
+"""The ports of the engine: what it needs from adapters, and what adapters may call.
+
+The token path is made of plain calls: a provider adapter calls its `Sink` for each event, in the
+event loop's thread, and nothing on that path awaits.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from msgspec import Raw
+
+from tokenferry.domain.usage import Usage
+from tokenferry.errors import ProviderError
+from tokenferry.protocol.chat import ChatRequest, Delta
+
+
+class Sink(Protocol):
+    """Where a provider adapter puts what it receives. All calls are synchronous and cheap.
+
+    Order: `head` at most once and before the first delta; any number of deltas; `finish` once a
+    choice; `usage` any number of times (the last one counts); then exactly one of `end` and
+    `fail`. Calls after that, or after the stream was cancelled, are ignored.
+    """
+
+    def head(self, model: str, fingerprint: str | None, service_tier: str | None) -> None:
+        """Say what the provider says of the whole answer."""
+
+    def text(self, text: str) -> None:
+        """Add answer text to choice 0: the common case, kept apart because it is hot."""
+
+    def reasoning(self, text: str) -> None:
+        """Add reasoning text to choice 0."""
+
+    def delta(self, index: int, delta: Delta, logprobs: Raw | None = None) -> None:
+        """Add anything else, or to another choice."""
+
+    def finish(self, index: int, reason: str) -> None:
+        """Say why a choice ended: stop, length, tool_calls, content_filter, function_call."""
+
+    def usage(self, usage: Usage) -> None:
+        """Report usage; cumulative, so that the last report counts."""
+
+    def end(self) -> None:
+        """Say that the provider's answer is complete."""
+
+    def fail(self, error: ProviderError) -> None:
+        """Say that the provider's answer will never be complete."""
+
+
+class Call(Protocol):
+    """One request under way at a provider."""
+
+    def cancel(self) -> None:
+        """Stop it: close the provider's connection, or drain it where the provider bills on."""
+
+
+class Provider(Protocol):
+    """A configured provider."""
+
+    name: str
+
+    def prepare(self, request: ChatRequest, model: str) -> "Prepared":
+        """Translate a request for `model` (the provider's own name for it).
+
+        Raises:
+            RequestError: If this provider cannot serve the request; nothing was sent.
+        """
+
+
+class Prepared(Protocol):
+    """A request that is translated and ready to be sent, any number of times."""
+
+    def start(self, sink: Sink) -> Call:
+        """Send it; what comes back goes to `sink`, also any failure."""
+
+
+class Append(NamedTuple):
+    """Records for one stream, to be committed together.
+
+    Attributes:
+        stream_id: The stream.
+        epoch: The owner's epoch; an older one is fenced off.
+        expected_seq: The seq that the first record must get; the log is contiguous.
+        records: Encoded records, see `domain.journal`.
+    """
+
+    stream_id: str
+    epoch: int
+    expected_seq: int
+    records: Sequence[bytes]
+
+
+class Journal(Protocol):
+    """The log of every stream. A record is sent to clients only after it is committed."""
+
+    def append(self, batch: Sequence[Append]) -> None:
+        """Commit a batch, all or nothing, in order.
+
+        Raises:
+            Fenced: If another owner has taken over one of the streams.
+            Gap: If `expected_seq` is not the next one of its stream.
+        """
+
+    def read(self, stream_id: str, after: int, limit: int) -> Sequence[bytes]:
+        """Return up to `limit` records with seq > `after`, in order."""
+
+    def close(self, stream_id: str) -> None:
+        """Say that the stream is complete and its retention begins."""
+
+
+class Fenced(Exception):
+    """Another owner has taken over the stream."""
+
+
+class Gap(Exception):
+    """An append would leave a hole in the log, or overwrite a part of it."""

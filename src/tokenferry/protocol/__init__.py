@@ -1,0 +1,1 @@
+"""Sans-I/O protocol: bytes in, events out, and the other way round."""

@@ -1,0 +1,289 @@
+"""The request and delta types of OpenAI's chat completions, and the reading of a request body.
+
+Reading is strict about what every provider needs (types of the known fields, a model, messages)
+and lenient about the rest: unknown fields are kept, byte for byte, for providers that speak the
+same dialect.
+
+Source: OpenAI API reference, "Create chat completion", November 2026.
+"""
+
+import re
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from tokenferry.errors import InvalidJSON, InvalidRequest, MissingParameter
+
+
+class ImageUrl(Struct):
+    """An image by reference: an https URL or a `data:` URL."""
+
+    url: str
+    detail: str | None = None
+
+
+class InputAudio(Struct):
+    """Audio input: base64 data and its format (`wav`, `mp3`)."""
+
+    data: str
+    format: str
+
+
+class InputFile(Struct):
+    """A file: a `data:` URL with its name, or the id of an uploaded one."""
+
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class Part(Struct):
+    """One part of a message's content; `type` says which of the other fields holds it.
+
+    `cache_control` is Anthropic's cache mark, as many OpenAI-dialect clients already send it.
+    """
+
+    type: str
+    text: str | None = None
+    image_url: ImageUrl | None = None
+    input_audio: InputAudio | None = None
+    file: InputFile | None = None
+    refusal: str | None = None
+    cache_control: dict[str, Any] | None = None
+
+
+class FunctionCall(Struct):
+    """A function's name and its arguments as JSON text."""
+
+    name: str
+    arguments: str = ""
+
+
+class ToolCall(Struct):
+    """A tool call in an assistant's message.
+
+    `extra_content` carries what a provider wants back with the call; Google's key is
+    `{"google": {"thought_signature": "…"}}`.
+    """
+
+    id: str
+    function: FunctionCall
+    type: str = "function"
+    extra_content: dict[str, Any] | None = None
+
+
+class Message(Struct):
+    """One message of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[dict[str, Any]] | None = None
+    cache_control: dict[str, Any] | None = None
+
+
+class Function(Struct):
+    """A function the model may call; `parameters` is a JSON schema."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(Struct):
+    """A tool the model may use; providers other than OpenAI's know `function` only."""
+
+    type: str
+    function: Function | None = None
+    cache_control: dict[str, Any] | None = None
+
+
+class NamedFunction(Struct):
+    """The function that a `tool_choice` names."""
+
+    name: str
+
+
+class ToolChoice(Struct):
+    """A `tool_choice` that is an object."""
+
+    type: str
+    function: NamedFunction | None = None
+
+
+class JSONSchema(Struct, rename={"definition": "schema"}):
+    """The schema of a `response_format`."""
+
+    name: str
+    definition: dict[str, Any] | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Struct):
+    """What form the answer takes: `text`, `json_object` or `json_schema`."""
+
+    type: str
+    json_schema: JSONSchema | None = None
+
+
+class StreamOptions(Struct):
+    """Options of a streamed answer."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class ChatRequest(Struct, kw_only=True):
+    """A chat-completion request, validated.
+
+    Attributes:
+        fields: Every top-level field as it came, unknown ones included, byte for byte.
+    """
+
+    model: str
+    messages: list[Message]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    n: int | None = None
+    stop: str | list[str] | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    seed: int | None = None
+    user: str | None = None
+    service_tier: str | None = None
+    reasoning_effort: str | None = None
+    tools: list[Tool] | None = None
+    tool_choice: str | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    modalities: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+
+    fields: dict[str, Raw] = msgspec.field(default_factory=dict, name=" fields")
+
+    @property
+    def output_tokens_max(self) -> int | None:
+        """The output limit that the client set, by either of its names."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def choice_count(self) -> int:
+        """How many answers are asked for."""
+        return self.n or 1
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether the client wants usage in its stream."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class FunctionDelta(Struct, omit_defaults=True):
+    """A fragment of a function call."""
+
+    name: str | None = None
+    arguments: str | UnsetType = UNSET
+
+
+class ToolCallDelta(Struct, omit_defaults=True):
+    """A fragment of a tool call; `index` joins the fragments of one call."""
+
+    index: int | UnsetType = UNSET
+    id: str | None = None
+    type: str | None = None
+    function: FunctionDelta | None = None
+    extra_content: dict[str, Any] | None = None
+
+
+class Delta(Struct, omit_defaults=True):
+    """What one provider event adds to one choice; the common currency of all adapters.
+
+    Attributes:
+        content: Text of the answer.
+        reasoning: Text of the reasoning, whatever the provider calls it.
+        refusal: Text of a refusal.
+        tool_calls: Fragments of tool calls; every one has its `index`.
+        function_call: The older form of one tool call.
+        annotations: Citations, as the provider gave them (JSON array).
+        audio: Audio output, as the provider gave it (JSON object).
+        reasoning_details: Signed or structured reasoning that some providers want back.
+        images: Generated images, as the provider gave them (JSON array).
+    """
+
+    content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+    function_call: FunctionDelta | None = None
+    annotations: Raw | None = None
+    audio: Raw | None = None
+    reasoning_details: Raw | None = None
+    images: Raw | None = None
+
+
+_fields_decoder = msgspec.json.Decoder(dict[str, Raw])
+_request_decoder = msgspec.json.Decoder(ChatRequest)
+# msgspec ends its messages with " - at `$.messages[0].role`".
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`$")
+
+
+def parse_request(body: bytes) -> ChatRequest:
+    """Read a chat-completion request.
+
+    Raises:
+        InvalidJSON: If the body is no JSON object.
+        MissingParameter: If a required field is absent; `param` names it.
+        InvalidRequest: If a field has a wrong type or value; `param` names it.
+    """
+    try:
+        fields = _fields_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise InvalidJSON(
+            f"The body must be a JSON object in UTF-8: {exc}. Send a chat-completion request."
+        ) from None
+    try:
+        request = _request_decoder.decode(body)
+    except msgspec.ValidationError as exc:
+        raise _explain(str(exc)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise InvalidJSON(f"The body must be JSON in UTF-8: {exc}.") from None
+    if not request.messages:
+        raise InvalidRequest("`messages` is empty; send at least one message.", param="messages")
+    if not request.model:
+        raise InvalidRequest("`model` is empty; name a model.", param="model")
+    if request.n is not None and not 1 <= request.n <= CHOICES_MAX:
+        raise InvalidRequest(f"`n` must be within 1..{CHOICES_MAX}.", param="n")
+    for name in ("max_tokens", "max_completion_tokens"):
+        value = getattr(request, name)
+        if value is not None and value < 1:
+            raise InvalidRequest(f"`{name}` must be at least 1.", param=name)
+    request.fields = fields
+    return request
+
+
+# OpenAI's own limit.
+CHOICES_MAX = 128
+
+
+def _explain(text: str) -> InvalidRequest | MissingParameter:
+    match = _AT.match(text)
+    what, path = (match["what"], match["path"] or "") if match else (text, "")
+    if missing := _MISSING.match(what):
+        param = f"{path}.{missing['name']}" if path else missing["name"]
+        return MissingParameter(f"`{param}` is required; add it to the request.", param=param)
+    return InvalidRequest(f"`{path}` is invalid: {what[:1].lower()}{what[1:]}.", param=path or None)

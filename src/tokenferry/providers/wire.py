@@ -1,0 +1,65 @@
+"""What a wire format is: the translation between OpenAI's dialect and a provider's, without I/O.
+
+`providers.http_stream` does the I/O for every wire format; each format is one module that
+implements `WireFormat`. The demo model implements the engine's `Provider` port directly.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from tokenferry.engine.ports import Sink
+from tokenferry.errors import ProviderError
+from tokenferry.protocol.chat import ChatRequest
+
+
+class WireRequest(NamedTuple):
+    """A translated request.
+
+    Attributes:
+        path: Path and query, joined to the provider's base URL.
+        body: The JSON body.
+        headers: Headers beyond host, content-type, content-length, accept and user-agent;
+            the credential is among them.
+    """
+
+    path: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Decoder(Protocol):
+    """Reads one answer. Every method may call the sink it was made with."""
+
+    def event(self, data: bytes) -> None:
+        """Take the data of one server-sent event.
+
+        Raises:
+            ProviderInvalidResponse: If the data is not this format at all.
+        """
+
+    def body(self, data: bytes) -> None:
+        """Take a whole answer that is not streamed.
+
+        Raises:
+            ProviderInvalidResponse: If the body is not this format at all.
+        """
+
+    def eof(self) -> None:
+        """Take the end of the body: complete, or cut off."""
+
+
+class WireFormat(Protocol):
+    """One provider dialect."""
+
+    def encode(self, request: ChatRequest, model: str) -> WireRequest:
+        """Translate a request.
+
+        Raises:
+            RequestError: If the dialect has no way to say it; `param` names the field.
+        """
+
+    def decoder(self, request: ChatRequest, sink: Sink) -> Decoder:
+        """Return a reader for the answer to `request`."""
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+        """Translate an answer with an HTTP error status; header names are lower case."""
