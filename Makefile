@@ -1,25 +1,93 @@
-# Two commands do everything: `make serve` and `make test`. Both call `make setup` first.
+# Two commands do everything: `make serve` and `make test`. Both install what they need first,
+# and do nothing of the kind when nothing has changed.
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+VENV ?= .venv
 ARGS ?=
+PYTHON2 ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 
-.PHONY: setup setup-dev serve test check bench bench-peers autobahn lock wheel clean
+# The newest package versions are locked on the oldest Python that we support, so that what only
+# that one needs is in the lock as well.
+LOCK_PYTHON ?= python3.11
+PIP_TOOLS := pip-tools==7.6.2
+UPGRADE ?=
 
-setup: $(VENV)/.installed
-setup-dev: $(VENV)/.installed-dev
+NODE_TESTS := $(if $(shell command -v npm),$(wildcard tests/node/package-lock.json))
+WEBSOCKETS_13 := $(wildcard tests/compat/requirements-websockets13.txt)
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev serve test check wheel lock autobahn clean
 
-$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: $(VENV)/.installed ## create .venv and install Tokenferry into it
+
+setup-dev: $(VENV)/.installed-dev ## setup, and what the tests and checks need
+setup-dev: $(NODE_TESTS:tests/node/package-lock.json=tests/node/node_modules/.installed)
+setup-dev: $(WEBSOCKETS_13:tests/compat/%.txt=build/websockets13/.installed)
+
+$(VENV)/.made:
+	@tools/make-venv $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/.installed: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/.made
+	@echo "Installing Tokenferry and its pinned packages into $(VENV) ..."
+	@$(PIP) --require-hashes -r requirements.txt -r requirements-build.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@echo "Installing the tools that tests and checks need (once, about 150 MB) ..."
+	@$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
-serve: setup
-	$(BIN)/tokenferry serve $(ARGS)
+tests/node/node_modules/.installed: tests/node/package.json tests/node/package-lock.json
+	@echo "Installing the Node packages that some tests need ..."
+	@cd tests/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+build/websockets13/.installed: tests/compat/requirements-websockets13.txt | $(VENV)/.made
+	@echo "Installing websockets 13, which older clients use, beside the newest ..."
+	@rm -rf build/websockets13
+	@$(PIP) --no-deps --require-hashes --target build/websockets13 -r $<
+	@touch $@
+
+serve: setup ## start the gateway: make serve ARGS="--port 8123"
+	@exec $(BIN)/python -m tokenferry serve $(ARGS)
+
+test: setup-dev ## run the tests: make test ARGS="-k demo"
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+check: setup-dev ## linter, formatter, types and import contracts
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+
+wheel: setup-dev ## build dist/*.tar.gz, and from it dist/*.whl
+	@rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+autobahn: setup-dev ## WebSocket conformance of the transport; needs CPython 2.7, PYTHON2=...
+	@$(BIN)/python tests/autobahn/run.py --python2 "$(PYTHON2)"
+
+PIP_COMPILE := build/lock-venv/bin/pip-compile --quiet --no-header --generate-hashes --strip-extras \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe $(UPGRADE)
+
+lock: build/lock-venv/.made ## write requirements*.txt anew: make lock UPGRADE=--upgrade
+	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
+	$(PIP_COMPILE) --output-file requirements-build.txt --constraint requirements.txt \
+	  --only-build-deps --build-deps-for editable --build-deps-for wheel pyproject.toml
+	$(PIP_COMPILE) --output-file requirements-dev.txt --constraint requirements.txt \
+	  --constraint requirements-build.txt --extra dev pyproject.toml
+	tools/sign-lock requirements.txt requirements-build.txt requirements-dev.txt
+
+build/lock-venv/.made: Makefile
+	@tools/make-venv $(LOCK_PYTHON) build/lock-venv
+	@build/lock-venv/bin/python -m pip install --quiet --disable-pip-version-check '$(PIP_TOOLS)'
+	@touch $@
+
+clean: ## remove what was built, but no data and no .venv
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -9,6 +9,8 @@ TokenferryError
 │   ├── PayloadTooLarge
 │   ├── ModelNotFound
 │   ├── StreamNotFound
+│   ├── StreamExpired          it was there, but its chunks are no longer kept
+│   ├── PositionAhead
 │   ├── InvalidFrame           a WebSocket frame that is no message of the protocol
 │   └── UnsupportedVersion
 ├── AuthenticationError        who is asking?
@@ -117,6 +119,19 @@ class StreamNotFound(RequestError):
 
     code = "stream_not_found"
     http_status = 404
+
+
+class StreamExpired(RequestError):
+    """The stream is known, but its chunks are no longer kept."""
+
+    code = "expired"
+    http_status = 410
+
+
+class PositionAhead(RequestError):
+    """A client asks to go on from a position that the stream has not reached."""
+
+    code = "position_ahead"
 
 
 class InvalidFrame(RequestError):

@@ -4,7 +4,8 @@ The token path is made of plain calls: a provider adapter calls its `Sink` for e
 event loop's thread, and nothing on that path awaits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from msgspec import Raw
@@ -50,8 +51,12 @@ class Sink(Protocol):
 class Call(Protocol):
     """One request under way at a provider."""
 
-    def cancel(self) -> None:
-        """Stop it: close the provider's connection, or drain it where the provider bills on."""
+    def cancel(self) -> bool:
+        """Stop it: close the provider's connection, or drain it where the provider bills on.
+
+        Idempotent. Returns True when it drains: `end` or `fail` still comes. After False the sink
+        is not called any more.
+        """
 
 
 class Provider(Protocol):
@@ -71,7 +76,10 @@ class Prepared(Protocol):
     """A request that is translated and ready to be sent, any number of times."""
 
     def start(self, sink: Sink) -> Call:
-        """Send it; what comes back goes to `sink`, also any failure."""
+        """Send it; what comes back goes to `sink`, also any failure.
+
+        Never calls the sink before it has returned.
+        """
 
 
 class Append(NamedTuple):
@@ -106,6 +114,73 @@ class Journal(Protocol):
 
     def close(self, stream_id: str) -> None:
         """Say that the stream is complete and its retention begins."""
+
+    def drop(self, stream_id: str) -> None:
+        """Forget a stream that nobody can come back to."""
+
+
+class TimerHandle(Protocol):
+    """A timer that can be called off."""
+
+    def cancel(self) -> None:
+        """Call it off; idempotent."""
+
+
+class Timers(Protocol):
+    """The engine's clock and timers: an asyncio event loop, or a virtual clock in simulations."""
+
+    def time(self) -> float:
+        """Return monotonic seconds."""
+
+    def call_soon(self, callback: Callable[..., object], *args: object) -> object:
+        """Run a callback at the end of this tick."""
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: object
+    ) -> TimerHandle:
+        """Run a callback after `delay` seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one generation ended: what is metered, and in time billed.
+
+    Attributes:
+        stream_id: The stream.
+        owner: Public id of the key that pays.
+        provider: Name of the provider that served it, of several tried the last.
+        model: The provider's name for the model.
+        finish: Finish reason; "cancelled" or "error" where no provider gave one.
+        error_code: The error's code, when it ended in one.
+        usage: What was consumed; None when nothing was.
+        attempts: Providers that were called.
+        first_token_s: Seconds from arrival to the first token; None when there was none.
+        duration_s: Seconds from arrival to the end.
+    """
+
+    stream_id: str
+    owner: str
+    provider: str
+    model: str
+    finish: str
+    error_code: str | None
+    usage: Usage | None
+    attempts: int
+    first_token_s: float | None
+    duration_s: float
+
+
+class Meter(Protocol):
+    """Where the engine reports what happened."""
+
+    def started(self) -> None:
+        """Count a stream that begins."""
+
+    def sent(self, overhead_s: float) -> None:
+        """Take the gateway's own share of the time before a request goes to the provider."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """Take the one outcome of a stream that began."""
 
 
 class Fenced(Exception):

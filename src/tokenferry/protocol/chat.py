@@ -181,6 +181,17 @@ class ChatRequest(Struct, kw_only=True):
         """The output limit that the client set, by either of its names."""
         return self.max_completion_tokens or self.max_tokens
 
+    def prompt_text(self) -> str:
+        """Return all text of the conversation: what an estimate of the prompt counts."""
+        texts: list[str] = []
+        for message in self.messages:
+            if isinstance(message.content, str):
+                texts.append(message.content)
+            else:
+                texts += [part.text for part in message.content or () if part.text]
+            texts += [call.function.arguments for call in message.tool_calls or ()]
+        return "\n".join(texts)
+
     @property
     def choice_count(self) -> int:
         """How many answers are asked for."""
@@ -217,7 +228,7 @@ class Delta(Struct, omit_defaults=True):
         reasoning: Text of the reasoning, whatever the provider calls it.
         refusal: Text of a refusal.
         tool_calls: Fragments of tool calls; every one has its `index`.
-        function_call: The older form of one tool call.
+        function_call: The older form of one tool call, as the provider gave it.
         annotations: Citations, as the provider gave them (JSON array).
         audio: Audio output, as the provider gave it (JSON object).
         reasoning_details: Signed or structured reasoning that some providers want back.
@@ -228,7 +239,7 @@ class Delta(Struct, omit_defaults=True):
     reasoning: str | None = None
     refusal: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
-    function_call: FunctionDelta | None = None
+    function_call: Raw | None = None
     annotations: Raw | None = None
     audio: Raw | None = None
     reasoning_details: Raw | None = None

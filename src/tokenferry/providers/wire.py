@@ -12,6 +12,19 @@ from tokenferry.errors import ProviderError
 from tokenferry.protocol.chat import ChatRequest
 
 
+def retry_after_ms(headers: Mapping[str, str]) -> int | None:
+    """Return the wait that `retry-after-ms` or `retry-after` asks for.
+
+    The date form of `retry-after` is not read: a wire format has no clock.
+    """
+    for name, scale in (("retry-after-ms", 1), ("retry-after", 1000)):
+        try:
+            return max(0, round(float(headers[name]) * scale))
+        except (KeyError, ValueError, OverflowError):
+            continue
+    return None
+
+
 class WireRequest(NamedTuple):
     """A translated request.
 

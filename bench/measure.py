@@ -1,0 +1,125 @@
+"""Runs load against targets so that the machine's noise cancels: each beside the floor.
+
+A case's figure is set against the mean of the floor's runs right before and right after it, and
+the median over the repetitions counts. Weakness: a disturbance shorter than a run still shows in
+that repetition.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bench.meter import Summary
+from bench.processes import cores, pinned
+from bench.targets import ROOT, Target
+
+LOAD_WAIT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """One kind of load; `options` are those of bench.load."""
+
+    mode: str
+    kind: str
+    model: str
+    streams: int
+    rounds: int
+    timeout_s: float = 60.0
+    options: tuple[str, ...] = ()
+
+    def argv(self, target: Target) -> list[str]:
+        words = [sys.executable, "-m", "bench.load", self.mode, "--kind", self.kind]
+        words += ["--port", str(target.port), "--key", target.key, "--model", self.model]
+        words += ["--streams", str(self.streams), "--rounds", str(self.rounds)]
+        words += ["--timeout-s", str(self.timeout_s), *self.options]
+        return [*words, "--pids", *map(str, target.pids)]
+
+
+@dataclass
+class Case:
+    """A load on a target, with what came out in each repetition."""
+
+    label: str
+    target: Target
+    load: Load
+    runs: list[Summary] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+
+    def run(self) -> Summary:
+        self.runs.append(run(self.label, self.target, self.load))
+        return self.runs[-1]
+
+    def median(self, name: str) -> float:
+        return statistics.median(getattr(summary, name) for summary in self.runs)
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU microseconds per token or request."""
+        return statistics.median(map(unit_cpu_us, self.runs))
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ratios) if self.ratios else 1.0
+
+
+@dataclass
+class Losses:
+    """The check of the whole run: what was promised, what came, what went wrong."""
+
+    expected: int = 0
+    received: int = 0
+    errors: int = 0
+    disorder: int = 0
+    complaints: list[str] = field(default_factory=list)
+
+    def add(self, label: str, summary: Summary) -> None:
+        self.expected += summary.expected
+        self.received += summary.received
+        self.errors += summary.errors
+        self.disorder += summary.disorder
+        self.complaints += [f"{label}: {complaint}" for complaint in summary.complaints]
+
+    @property
+    def none(self) -> bool:
+        return self.expected == self.received and not self.errors and not self.disorder
+
+
+def unit_cpu_us(summary: Summary) -> float:
+    return summary.cpu_s / max(summary.received, 1) * 1e6
+
+
+def load_output(argv: list[str]) -> dict:
+    """Run the load client on its own core and return what it printed."""
+    with pinned(cores()[1]):
+        made = subprocess.run(
+            argv, cwd=ROOT, capture_output=True, text=True, timeout=LOAD_WAIT_S, check=False
+        )
+    if made.returncode:
+        raise RuntimeError(f"the load client failed:\n{made.stderr[-3000:]}")
+    return json.loads(made.stdout)
+
+
+def run(label: str, target: Target, load: Load) -> Summary:
+    summary = Summary(**load_output(load.argv(target)))
+    print(
+        f"  {label}: {unit_cpu_us(summary):.1f} us, {summary.received} of {summary.expected}"
+        f" in {summary.wall_s:.1f} s, {summary.errors} errors",
+        file=sys.stderr,
+        flush=True,
+    )
+    return summary
+
+
+def interleave(floor: Case, cases: Sequence[Case], repetitions: int) -> None:
+    """Run floor, case, floor, case, …, floor, as often as asked."""
+    for _ in range(repetitions):
+        before = unit_cpu_us(floor.run())
+        for case in cases:
+            mine = unit_cpu_us(case.run())
+            after = unit_cpu_us(floor.run())
+            case.ratios.append(mine / statistics.mean((before, after)))
+            before = after

@@ -1,0 +1,269 @@
+"""The driver: starts everything on loopback, measures, prints one table, stops everything.
+
+    python -m bench.run            the figures; writes bench/RESULTS.md
+    python -m bench.run --short    under a minute, for CI; writes nothing
+    python -m bench.run --peers    with LiteLLM beside Tokenferry; writes bench/RESULTS.md
+
+Exit status: 0 done, whatever the figures are; 1 a token was lost or an error occurred; 2 something
+that it needs is not installed.
+"""
+
+import argparse
+import contextlib
+import signal
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import report
+from bench.measure import Case, Load, Losses, interleave, load_output
+from bench.nginx import start_nginx
+from bench.peers import LiteLLM
+from bench.processes import cores, raise_fd_limit, rss_kib
+from bench.report import LIMITS, Row
+from bench.targets import ROOT, Gateway, Missing, Target, running, start_provider
+
+RESULTS = ROOT / "bench" / "RESULTS.md"
+FDS_SPARE = 2000
+STREAMS = 200
+MEMORY_STREAMS = 400
+FLOOD_STREAMS = 4
+CONCURRENT = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is run."""
+
+    repetitions: int = 3
+    brief_repetitions: int = 5  # flood and requests: short runs, and the floor's own spread is wide
+    steady: str = "mock-100-20"
+    steady_rounds: int = 2
+    flood_rounds: int = 25
+    request_rounds: int = 100
+    starts: int = 5
+    idle_steps: tuple[int, ...] = (1000, 5000)
+
+
+SHORT = Plan(1, 1, "mock-50-20", 1, 5, 20, 3, (500,))
+WARM_UP_ROUNDS = 1
+PEER_TIMEOUT_S = 300.0
+
+
+@dataclass
+class Bench:
+    """One run: its plan, its targets, its losses and its rows so far."""
+
+    plan: Plan
+    nginx: Target
+    gateway: Gateway
+    peer: LiteLLM | None
+    losses: Losses = field(default_factory=Losses)
+    memory: list[Row] = field(default_factory=list)
+
+    def rows(self) -> list[Row]:
+        """Measure everything; memory and start-up first, on processes that did nothing else."""
+        self.fresh_processes()
+        with contextlib.ExitStack() as stack:
+            target = stack.enter_context(running(self.gateway.start()))
+            steady, flood, requests = (
+                self.compare(kind, target) for kind in ("steady", "flood", "requests")
+            )
+            after_kib = rss_kib(target.pids)
+        if self.peer:
+            with running(self.peer.start()) as peer:
+                for cases, kind in (
+                    (steady, "steady"),
+                    (flood, "flood"),
+                    (requests, "requests"),
+                ):
+                    cases["peer"] = self.compare(kind, peer)["sse"]
+        rows = self.cpu_rows(steady, flood, requests)
+        rows += report.latency_rows(list(steady.values()))
+        self.memory.append(Row("Memory, Tokenferry after the whole run", absolute=mb(after_kib)))
+        return [*rows, *self.memory, report.check_row(self.losses)]
+
+    def loads(self, kind: str, target: Target) -> dict[str, tuple[str, Load]]:
+        """Return the loads of one comparison: by manner, with the label of the row."""
+        plan, streams, limit_s = self.plan, STREAMS, 60.0
+        slow = self.peer is not None and target.name == self.peer.name
+        if kind == "requests":
+            rounds = plan.request_rounds // 10 if slow else plan.request_rounds
+            load = Load("requests", "sse", "mock-1-0", CONCURRENT, rounds, PEER_TIMEOUT_S)
+            return {"sse": (f"{target.name}, not streamed", load)}
+        model, rounds = plan.steady, plan.steady_rounds
+        if kind == "flood":
+            model, rounds, streams = "mock-2000-0", plan.flood_rounds, FLOOD_STREAMS
+        if slow:
+            rounds, limit_s = 1, PEER_TIMEOUT_S
+        manners = {"sse": f"{target.name} SSE"}
+        if target.name == Gateway.name:
+            manners["ws"] = f"{target.name} WebSocket"
+            if kind == "steady":
+                manners["lanes"] = f"{target.name} WebSocket, 50 lanes a connection"
+        return {
+            manner: (label, Load("stream", manner, model, streams, rounds, limit_s))
+            for manner, label in manners.items()
+        }
+
+    def compare(self, kind: str, target: Target) -> dict[str, Case]:
+        """Measure a target in all its manners between runs of nginx."""
+        floor = Case(*self.floor(kind))
+        cases = {
+            manner: Case(label, target, load)
+            for manner, (label, load) in self.loads(kind, target).items()
+        }
+        print(f"{kind}:", file=sys.stderr, flush=True)
+        for case in (floor, *cases.values()):
+            self.losses.add(f"warm-up, {case.label}", warmed(case).run())
+        plan = self.plan
+        repetitions = plan.repetitions if kind == "steady" else plan.brief_repetitions
+        interleave(floor, list(cases.values()), repetitions)
+        for case in (floor, *cases.values()):
+            for summary in case.runs:
+                self.losses.add(case.label, summary)
+        return {"nginx": floor} | cases
+
+    def floor(self, kind: str) -> tuple[str, Target, Load]:
+        ((label, load),) = self.loads(kind, self.nginx).values()
+        return label, self.nginx, load
+
+    def cpu_rows(self, steady: dict, flood: dict, requests: dict) -> list[Row]:
+        per_second = f"{STREAMS} streams at 50 tokens/s"
+        bursts = f"{FLOOD_STREAMS} streams, 2,000 tokens at once"
+        together = f"{CONCURRENT} at a time"
+        rows = []
+        for cases, what, unit, limit in (
+            (steady, per_second, "token", LIMITS["steady"]),
+            (flood, bursts, "token", LIMITS["flood"]),
+            (requests, together, "request", LIMITS["requests"]),
+        ):
+            for case in cases.values():
+                ours = case.target.name == Gateway.name
+                figure = f"{case.label}, {what}"
+                rows.append(report.cpu_row(figure, case, unit, limit if ours else None))
+            if "lanes" in cases:
+                rows.append(report.lanes_row(cases["lanes"], cases["ws"]))
+            if "peer" in cases:
+                rows += self.peer_rows(cases, what)
+        return rows
+
+    def peer_rows(self, cases: dict, what: str) -> list[Row]:
+        limit = LIMITS["requests_peer" if "ws" not in cases else "steady_peer"]
+        return [
+            report.peer_row(f"{cases[manner].label}, {what}", cases[manner], cases["peer"], limit)
+            for manner in ("sse", "ws")
+            if manner in cases
+        ]
+
+    def fresh_processes(self) -> None:
+        """Start the gateway again and again; each process does one of the memory errands."""
+        print("start-up and memory:", file=sys.stderr, flush=True)
+        self.memory_row(self.nginx, rss_kib(self.nginx.pids), "sse")
+        seconds = []
+        for number in range(self.plan.starts):
+            with running(self.gateway.start()) as target:
+                seconds.append(target.start_s)
+                if number == 0:
+                    self.idle_sockets(target)
+                elif number <= 2:
+                    self.memory_row(target, rss_kib(target.pids), ("sse", "ws")[number - 1])
+        self.memory.append(
+            report.limit_row(
+                f"Start to the first answered request, Tokenferry, median of {len(seconds)}",
+                statistics.median(seconds),
+                "s",
+                LIMITS["start_s"],
+            )
+        )
+        if self.peer:
+            with running(self.peer.start()) as target:
+                figure = "Start to the first answered request, LiteLLM"
+                self.memory.append(Row(figure, absolute=f"{target.start_s:.1f} s"))
+                self.memory_row(target, rss_kib(target.pids), "sse")
+
+    def memory_row(self, target: Target, idle_kib: int, manner: str) -> None:
+        load = Load("stream", manner, "mock-50-40", MEMORY_STREAMS, 1, 120.0, ("--rss",))
+        case = Case(f"{target.name}, {manner}, memory", target, load)
+        summary = case.run()
+        self.losses.add(case.label, summary)
+        figure = f"Memory, {target.name}, idle → with {MEMORY_STREAMS} streams, {manner.upper()}"
+        self.memory.append(
+            Row(figure, absolute=f"{mb(idle_kib)} → {mb(summary.rss_peak_kib)}"),
+        )
+
+    def idle_sockets(self, target: Target) -> None:
+        """Measure the idle process, then what each idle socket adds to it."""
+        idle_mb = rss_kib(target.pids) * 1024 / 1e6
+        self.memory.append(
+            report.limit_row("Memory, Tokenferry, idle process", idle_mb, "MB", LIMITS["idle_mb"])
+        )
+        fds_max = raise_fd_limit() - FDS_SPARE
+        counts = [str(count) for count in self.plan.idle_steps if count <= fds_max]
+        load = Load("idle", "ws", "none", 0, 0, 60.0, ("--steps", "20", *counts))
+        outcome = load_output(load.argv(target))
+        self.losses.errors += outcome["errors"]
+        self.losses.complaints += outcome["complaints"]
+        first, *steps = outcome["steps"]
+        for step in steps:
+            added = step["sockets"] - first["sockets"]
+            each_kib = (step["rss_kib"] - first["rss_kib"]) / added
+            figure = f"Memory of an idle WebSocket, {step['sockets']:,} authenticated ones"
+            self.memory.append(report.limit_row(figure, each_kib, "KiB", LIMITS["socket_kib"]))
+
+
+def warmed(case: Case) -> Case:
+    """Return the same load, once, so that caches, pools and code paths are warm."""
+    load = case.load
+    rounds = min(load.rounds, WARM_UP_ROUNDS)
+    brief = Load(load.mode, load.kind, load.model, load.streams, rounds, load.timeout_s)
+    return Case(f"warm-up, {case.label}", case.target, brief)
+
+
+def mb(kib: int) -> str:
+    return f"{kib * 1024 / 1e6:.0f} MB"
+
+
+def measured(plan: Plan, *, with_peers: bool) -> tuple[list[Row], Losses, dict[str, str]]:
+    with contextlib.ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokenferry-bench-")))
+        provider = stack.enter_context(running(start_provider(work)))
+        nginx = stack.enter_context(running(start_nginx(work, provider.port)))
+        peer = LiteLLM(work, provider.port) if with_peers else None
+        bench = Bench(plan, nginx, Gateway(work, provider.port), peer)
+        rows = bench.rows()
+        return rows, bench.losses, {"LiteLLM": peer.version()} if peer else {}
+
+
+def leave(*_signal: object) -> None:
+    raise SystemExit(143)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench.run", description=__doc__.partition("\n")[0])
+    manner = parser.add_mutually_exclusive_group()
+    manner.add_argument("--short", action="store_true", help="one brief repetition; writes nothing")
+    manner.add_argument("--peers", action="store_true", help="measure LiteLLM as well")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, leave)
+    raise_fd_limit()
+    gateway_cores, load_cores = cores()
+    print(f"gateways on core {gateway_cores}, load and provider on {load_cores}", file=sys.stderr)
+    try:
+        rows, losses, extra = measured(SHORT if args.short else Plan(), with_peers=args.peers)
+    except Missing as missing:
+        print(f"bench: {missing}", file=sys.stderr)
+        return 2
+    print(report.table(rows))
+    for complaint in losses.complaints[:10]:
+        print(f"bench: {complaint}", file=sys.stderr)
+    if not args.short and losses.none:
+        command = "make bench-peers" if args.peers else "make bench"
+        RESULTS.write_text(report.document(rows, command, extra))
+    return 0 if losses.none else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

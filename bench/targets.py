@@ -1,0 +1,137 @@
+"""What the load is put on: each target is a process with a port, and a key if it asks for one."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.processes import Process, cores, free_port, listens
+
+ROOT = Path(__file__).parent.parent
+MODELS = ("mock-100-20", "mock-50-20", "mock-50-40", "mock-2000-0", "mock-1-0")
+START_WAIT_S = 20.0
+PROVIDER_ENV = re.compile(r".*_API_KEY|(https?|all|no)_proxy|TOKENFERRY_.*", re.IGNORECASE)
+
+GATEWAY_CONFIG = """
+[server]
+connections_per_key_max = 20000
+streams_per_connection_max = 1000
+creates_per_minute = 0
+
+[[providers]]
+name = "mock"
+kind = "openai"
+base_url = "http://127.0.0.1:{provider_port}/v1"
+api_key = "sk-mock"
+models = {models}
+"""
+
+
+class Missing(Exception):
+    """Something the benchmark needs is not installed; the message says what to do."""
+
+
+@dataclass
+class Target:
+    """Something that relays, running."""
+
+    name: str
+    port: int
+    process: Process
+    key: str = "none"
+    start_s: float = 0.0
+    pids: list[int] = field(default_factory=list)
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without provider keys and proxies, which would change the path."""
+    return {name: text for name, text in os.environ.items() if not PROVIDER_ENV.fullmatch(name)}
+
+
+@contextlib.contextmanager
+def running(target: Target) -> Iterator[Target]:
+    try:
+        yield target
+    finally:
+        target.process.stop()
+
+
+def start_provider(work: Path) -> Target:
+    port = free_port()
+    argv = [sys.executable, "-m", "bench.provider", str(port)]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = Process(argv, work / "provider.log", cores()[1], env)
+    process.wait_until(lambda: listens(port), START_WAIT_S)
+    return Target("mock provider", port, process)
+
+
+class Gateway:
+    """Tokenferry, as it is installed here: configured once, started as often as needed."""
+
+    name = "Tokenferry"
+
+    def __init__(self, work: Path, provider_port: int):
+        self.work = work
+        self.env = clean_environment()
+        self.config = work / "tokenferry.toml"
+        self.config.write_text(
+            GATEWAY_CONFIG.format(provider_port=provider_port, models=json.dumps(MODELS))
+        )
+        self.command = [sys.executable, "-m", "tokenferry"]
+        argv = [*self.command, "keys", "create", "bench", "--data-dir", str(work / "data")]
+        made = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise RuntimeError(f"{argv} failed:\n{made.stderr[-3000:]}")
+        self.key = made.stdout.strip()
+
+    def start(self) -> Target:
+        port = free_port()
+        argv = [*self.command, "serve", "--config", str(self.config), "--port", str(port)]
+        argv += ["--data-dir", str(self.work / "data")]
+        process = Process(argv, self.work / "tokenferry.log", cores()[0], self.env)
+        return ready(Target(self.name, port, process, self.key), "/healthz", START_WAIT_S)
+
+
+def ready(target: Target, health_path: str, within_s: float) -> Target:
+    """Wait for the first answered request; `start_s` is the time since the process was started."""
+    try:
+        target.process.wait_until(lambda: healthy(target, health_path), within_s)
+        target.start_s = target.process.wait_until(lambda: answers(target), within_s)
+    except BaseException:
+        target.process.stop()
+        raise
+    target.pids = target.process.pids()
+    return target
+
+
+def healthy(target: Target, path: str) -> bool:
+    return exchange(target, "GET", path, None)[0] == 200
+
+
+def answers(target: Target) -> bool:
+    message = {"role": "user", "content": "hello"}
+    body = json.dumps({"model": "mock-1-0", "messages": [message]})
+    status, answer = exchange(target, "POST", "/v1/chat/completions", body)
+    if 400 <= status < 500:
+        raise RuntimeError(f"{target.name} refuses: {status} {answer.decode(errors='replace')}")
+    return status == 200
+
+
+def exchange(target: Target, method: str, path: str, body: str | None) -> tuple[int, bytes]:
+    """Return status and body of one request; (0, b"") while nobody listens."""
+    headers = {"Authorization": f"Bearer {target.key}", "Content-Type": "application/json"}
+    connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=30)
+    try:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except OSError:
+        return 0, b""
+    finally:
+        connection.close()

@@ -1,0 +1,128 @@
+"""The command line: what can be typed, and which module does it.
+
+A command's module is imported when the command runs: `keys create` answers in a tenth of a second
+and need not wait for the server's libraries.
+"""
+
+import argparse
+import importlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenferry import __version__
+from tokenferry.config import ConfigError
+
+EXIT_OK = 0
+EXIT_FAULT = 1
+EXIT_USAGE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the process's exit code: 0 done, 1 a fault, 2 wrong usage."""
+    # A terminal that cannot show a name still shows the rest of the table.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as exc:  # argparse has printed the usage, the help or the version
+        return exc.code if isinstance(exc.code, int) else EXIT_USAGE
+    if "module" not in arguments:
+        arguments.parser.print_help(sys.stderr)
+        return EXIT_USAGE
+    command = importlib.import_module(arguments.module)
+    try:
+        code: int = getattr(command, arguments.function)(arguments)
+        sys.stdout.flush()
+    except ConfigError as exc:
+        print_fault("the configuration has faults:", *exc.lines())
+        return EXIT_FAULT
+    except KeyboardInterrupt:
+        return 130  # 128 + SIGINT, as shells count
+    except BrokenPipeError:
+        # The reader, `head` say, has had enough. What is left in the buffer is written at exit,
+        # and has to go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAULT
+    return code
+
+
+def print_fault(first: str, *more: str) -> None:
+    """Print to standard error what went wrong."""
+    sys.stderr.write("\n".join([f"tokenferry: {first}", *more, ""]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tokenferry",
+        description="A self-hosted real-time gateway between programs and language models.",
+    )
+    parser.add_argument("--version", action="version", version=f"tokenferry {__version__}")
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="run the gateway"))
+    _add_config(commands.add_parser("config", help="check or explain the configuration"))
+    _add_keys(commands.add_parser("keys", help="create, list and revoke API keys"))
+    return parser
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Runs the gateway. It needs no configuration: it then serves the built-in model `demo` "
+        "and the providers whose keys are in the environment."
+    )
+    _add_config_option(parser)
+    parser.add_argument("--host", metavar="ADDRESS", help="where to listen (default: 127.0.0.1)")
+    parser.add_argument("--port", help="the TCP port (default: 8000; 0 takes any free one)")
+    _add_data_dir_option(parser)
+    parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain, PEM")
+    parser.add_argument("--tls-key", metavar="FILE", help="its private key, PEM")
+    parser.set_defaults(module="tokenferry.cli.serve", function="serve", parser=parser)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    check = commands.add_parser(
+        "check", help="report all faults, each with its line and what to do"
+    )
+    _add_config_option(check)
+    check.set_defaults(module="tokenferry.cli.admin", function="check_config")
+    reference = commands.add_parser("reference", help="print every setting, as Markdown")
+    reference.set_defaults(module="tokenferry.cli.admin", function="print_reference")
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    create = commands.add_parser("create", help="create a key and print it, this once")
+    create.add_argument("name", metavar="NAME", help="what you call it, for the list")
+    create.set_defaults(function="create_key")
+    listing = commands.add_parser("list", help="list all keys, without their secrets")
+    listing.set_defaults(function="list_keys")
+    revoke = commands.add_parser("revoke", help="revoke a key, at once and for good")
+    revoke.add_argument("public_id", metavar="PUBLIC_ID", help="from `keys list`")
+    revoke.set_defaults(function="revoke_key")
+    for command in (create, listing, revoke):
+        _add_config_option(command)
+        _add_data_dir_option(command)
+        command.set_defaults(module="tokenferry.cli.admin")
+
+
+def _add_config_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the configuration (default: tokenferry.toml, if it is there)",
+    )
+
+
+def _add_data_dir_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir", metavar="DIRECTORY", help="where the keys are (default: tokenferry-data)"
+    )

@@ -1,0 +1,189 @@
+"""The settings of the server itself: names, defaults, ranges and meaning.
+
+Units are in the names.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
+from tokenferry.config.spec import spec
+from tokenferry.config.web_rules import Origin
+
+MIB = 1024 * 1024
+DATABASE_NAME = "tokenferry.db"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """The table `[server]`."""
+
+    host: str = field(
+        default="127.0.0.1",
+        metadata=spec(
+            Name(255),
+            "The address to listen on. Only this machine reaches the default; `0.0.0.0` is every "
+            "IPv4 address, `::` every address.",
+        ),
+    )
+    port: int = field(
+        default=8000, metadata=spec(Integer(0, 65_535), "The TCP port; 0 takes any free one.")
+    )
+    data_dir: Path = field(
+        default=Path("tokenferry-data"),
+        metadata=spec(
+            PathTo(must_be_file=False),
+            "Where the database is kept. It is created when it is not there. A relative path in "
+            "the file starts at the file's directory, elsewhere at the current one.",
+        ),
+    )
+    tls_cert: Path | None = field(
+        default=None,
+        metadata=spec(
+            PathTo(must_be_file=True),
+            "The certificate chain, PEM. Goes with `tls_key`; without both, the server speaks "
+            "plain HTTP.",
+        ),
+    )
+    tls_key: Path | None = field(
+        default=None,
+        metadata=spec(
+            PathTo(must_be_file=True), "The certificate's private key, PEM, without a passphrase."
+        ),
+    )
+    origins: tuple[str, ...] = field(
+        default=(),
+        metadata=spec(
+            Names(Origin(), 0, 1_000),
+            "The browser origins that may use the API, by WebSocket and by CORS, besides the "
+            "server's own. An asterisk allows every one.",
+        ),
+    )
+    frame_bytes_max: int = field(
+        default=MIB,
+        metadata=spec(
+            Integer(1024, 16 * MIB),
+            "The longest WebSocket frame that a client may send. Images as data URLs need more "
+            "than the default.",
+        ),
+    )
+    body_bytes_max: int = field(
+        default=8 * MIB,
+        metadata=spec(Integer(1024, 64 * MIB), "The longest HTTP body that a client may send."),
+    )
+    streams_per_connection_max: int = field(
+        default=32, metadata=spec(Integer(1, 10_000), "Live streams on one WebSocket connection.")
+    )
+    connections_max: int = field(
+        default=20_000,
+        metadata=spec(
+            Integer(1, 1_000_000),
+            "Open client connections. The process needs as many file descriptors, and one more for "
+            "each connection to a provider.",
+        ),
+    )
+    connections_per_key_max: int = field(
+        default=1_000,
+        metadata=spec(Integer(1, 1_000_000), "Open WebSocket connections of one key."),
+    )
+    creates_per_minute: int = field(
+        default=100,
+        metadata=spec(
+            Integer(0, 1_000_000), "Requests for an answer a minute and key; 0 is no limit."
+        ),
+    )
+    orphan_timeout_s: float = field(
+        default=60,
+        metadata=spec(Seconds(0, 86_400), "How long a stream goes on after its client has left."),
+    )
+    auth_timeout_s: float = field(
+        default=10,
+        metadata=spec(
+            Seconds(0.1, 600), "How long a new WebSocket connection may take to authenticate."
+        ),
+    )
+    heartbeat_s: float = field(
+        default=15,
+        metadata=spec(
+            Seconds(1, 600),
+            "Silence after which a waiting client gets a sign of life: an SSE comment, or an `hb` "
+            "message.",
+        ),
+    )
+    ping_interval_s: float = field(
+        default=20,
+        metadata=spec(Seconds(1, 600), "Time between the WebSocket pings of an idle connection."),
+    )
+    ping_timeout_s: float = field(
+        default=20,
+        metadata=spec(Seconds(1, 600), "How long the answer to a WebSocket ping may take."),
+    )
+    drain_timeout_s: float = field(
+        default=30,
+        metadata=spec(Seconds(0, 3_600), "How long running streams may go on after SIGTERM."),
+    )
+    journal_bytes_max: int = field(
+        default=64 * MIB,
+        metadata=spec(
+            Integer(MIB, 1024 * 1024 * MIB),
+            "Memory for the journals of all streams. At the limit new streams are refused.",
+        ),
+    )
+    stream_bytes_max: int = field(
+        default=4 * MIB,
+        metadata=spec(
+            Integer(64 * 1024, 1024 * MIB),
+            "The journal of one stream. A stream that outgrows it ends with an error.",
+        ),
+    )
+    reasoning_field: str = field(
+        default="reasoning_content",
+        metadata=spec(
+            Choice("reasoning_content", "reasoning", "both"),
+            "What the text of a model's reasoning is called in answers. DeepSeek's clients read "
+            "the first, OpenRouter's and newer vLLM's the second.",
+        ),
+    )
+    metrics_public: bool = field(
+        default=True,
+        metadata=spec(
+            Flag(),
+            "Whether `/metrics` answers without a key. It shows models, providers and counts, no "
+            "key and no text.",
+        ),
+    )
+    log_level: str = field(
+        default="info",
+        metadata=spec(
+            Choice("debug", "info", "warning", "error"), "The least severe entries to log."
+        ),
+    )
+    log_format: str = field(
+        default="auto",
+        metadata=spec(
+            Choice("auto", "text", "json"),
+            "`text` for people, `json` for programs, one object a line; `auto` is text on a "
+            "terminal and JSON elsewhere.",
+        ),
+    )
+    demo: bool = field(
+        default=True,
+        metadata=spec(
+            Flag(),
+            "Whether the built-in model `demo` is served: a simulator that needs no provider.",
+        ),
+    )
+    environment_providers: bool = field(
+        default=True,
+        metadata=spec(
+            Flag(),
+            "Whether OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY and DEEPSEEK_API_KEY add "
+            "their providers, with a list of their usual models, unless the file has one of the "
+            "same name.",
+        ),
+    )
+
+    @property
+    def database(self) -> Path:
+        """Return the path of the database file."""
+        return self.data_dir / DATABASE_NAME

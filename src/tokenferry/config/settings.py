@@ -1,0 +1,199 @@
+"""All settings together, and those of providers and aliases: names, defaults, ranges, meaning."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
+from tokenferry.config.server_settings import ServerSettings
+from tokenferry.config.spec import spec
+from tokenferry.config.web_rules import BaseUrl, Credential, Headers, ProxyUrl, Secret
+from tokenferry.domain.routing import Catalog
+
+PROVIDERS_MAX = 100
+ALIASES_MAX = 1_000
+# The largest aggregators list some 600 models.
+MODELS_PER_PROVIDER_MAX = 1_000
+CANDIDATES_MAX = 16
+NAME_CHARACTERS_MAX = 64
+MODEL_CHARACTERS_MAX = 200
+
+# The name of the built-in provider, of its kind, and of its model.
+DEMO = "demo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """One table of `[[providers]]`."""
+
+    name: str = field(
+        metadata=spec(
+            Name(NAME_CHARACTERS_MAX, without="/"),
+            "Any name; clients may ask for `name/model`. Some names bring their defaults along: "
+            "openai, anthropic, gemini, deepseek.",
+            in_words="required",
+        )
+    )
+    kind: str = field(
+        metadata=spec(
+            Choice("openai", "anthropic", "gemini"),
+            "The wire format. `openai` is chat completions, as DeepSeek, Groq, Mistral, xAI, "
+            "OpenRouter, vLLM, Ollama and many others speak it.",
+            in_words="by the name, else required",
+        )
+    )
+    base_url: str = field(
+        metadata=spec(
+            BaseUrl(),
+            "Where its API is. `openai`: up to and including `/v1`; `anthropic` and `gemini`: "
+            "without a version.",
+            in_words="by the name, or by the kind for anthropic and gemini, else required",
+        )
+    )
+    api_key: Secret = field(
+        default=Secret(""),
+        metadata=spec(
+            Credential(),
+            "The provider's key. Local servers often need none.",
+            in_words='"env:OPENAI_API_KEY" and the like by the name, else ""',
+        ),
+    )
+    models: tuple[str, ...] = field(
+        metadata=spec(
+            Names(Name(MODEL_CHARACTERS_MAX, spaces=True), 1, MODELS_PER_PROVIDER_MAX),
+            "The models to offer, by the provider's own names.",
+            in_words="required",
+        )
+    )
+    connect_timeout_s: float = field(
+        default=10,
+        metadata=spec(Seconds(0.1, 300), "How long a connection may take, TLS included."),
+    )
+    first_byte_timeout_s: float = field(
+        default=600,
+        metadata=spec(
+            Seconds(0.1, 3_600),
+            "How long an answer may take to begin. DeepSeek keeps requests waiting for up to ten "
+            "minutes.",
+        ),
+    )
+    idle_timeout_s: float = field(
+        default=300,
+        metadata=spec(Seconds(0.1, 3_600), "How long an answer that has begun may pause."),
+    )
+    on_cancel: str = field(
+        default="auto",
+        metadata=spec(
+            Choice("auto", "close", "drain"),
+            "What happens at the provider when a client cancels: `close` the connection, which "
+            "stops the answer, or `drain` it, for providers that charge the whole answer in "
+            "either case. `auto` drains at Google, Groq and Mistral and closes elsewhere.",
+        ),
+    )
+    connections_max: int = field(
+        default=1_024, metadata=spec(Integer(1, 100_000), "Connections to this provider.")
+    )
+    proxy: str | None = field(
+        default="env",
+        repr=False,
+        metadata=spec(
+            ProxyUrl(), "The HTTP proxy on the way to it; its password is shown nowhere."
+        ),
+    )
+    ca_file: Path | None = field(
+        default=None,
+        metadata=spec(
+            PathTo(must_be_file=True),
+            "Certificates to trust, PEM, in place of the system's: for servers with a private CA.",
+        ),
+    )
+    include_usage: bool = field(
+        default=True,
+        metadata=spec(
+            Flag(),
+            "Whether to ask for usage with `stream_options`. Turn it off for servers that refuse "
+            "that field; their tokens are then estimated.",
+        ),
+    )
+    headers: tuple[tuple[str, Secret], ...] = field(
+        default=(),
+        metadata=spec(Headers(32), "Headers to add to every request. A value may be `env:NAME`."),
+    )
+
+    @property
+    def drains(self) -> bool:
+        """Return whether a cancelled answer is read to its end."""
+        if self.on_cancel != "auto":
+            return self.on_cancel == "drain"
+        host = urlsplit(self.base_url).hostname or ""
+        return any(host == billing or host.endswith(f".{billing}") for billing in _BILLING_ON)
+
+    def extra_headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the headers to add, with their values revealed."""
+        return tuple((name, value.reveal()) for name, value in self.headers)
+
+
+# They go on generating, and charge for it, when the connection closes.
+# Source: OpenRouter's list of providers that stop on cancel, November 2026.
+_BILLING_ON = ("googleapis.com", "groq.com", "mistral.ai")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasSettings:
+    """One table of `[[models]]`."""
+
+    name: str = field(
+        metadata=spec(
+            Name(MODEL_CHARACTERS_MAX, spaces=True),
+            "What clients ask for; not the name of a model.",
+            in_words="required",
+        )
+    )
+    candidates: tuple[str, ...] = field(
+        metadata=spec(
+            Names(
+                Name(NAME_CHARACTERS_MAX + 1 + MODEL_CHARACTERS_MAX, spaces=True), 1, CANDIDATES_MAX
+            ),
+            "What serves it, as `provider/model`, in order of preference.",
+            in_words="required",
+        )
+    )
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield (provider, model) for each candidate; a model's own name may have slashes."""
+        for candidate in self.candidates:
+            provider, _, model = candidate.partition("/")
+            yield provider, model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be configured.
+
+    Attributes:
+        server: The server itself.
+        providers: In the order of the file; then those of the environment; then `demo`.
+        models: Aliases, in the order of the file.
+    """
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    providers: tuple[ProviderSettings, ...] = ()
+    models: tuple[AliasSettings, ...] = ()
+
+    def catalog(self) -> Catalog:
+        """Return what clients can ask for."""
+        return Catalog(
+            [(provider.name, model) for provider in self.providers for model in provider.models],
+            [(alias.name, tuple(alias.pairs())) for alias in self.models],
+        )
+
+    def secrets(self) -> list[str]:
+        """Return every text that must not appear in a log."""
+        found = []
+        for provider in self.providers:
+            found.append(provider.api_key.reveal())
+            found.extend(value.reveal() for _, value in provider.headers)
+            if provider.proxy:
+                found.append(urlsplit(provider.proxy).password or "")
+        return [secret for secret in found if secret]

@@ -1,0 +1,349 @@
+"""A generation: the producer's side of a stream, from the provider's first byte to the one bill.
+
+It is the `Sink` that provider adapters call. It encodes what they say as records, decides which
+record ends the stream (of finish, failure and cancel the first wins), and reports the outcome
+exactly once.
+
+Weakness: with `on_cancel = "drain"` the outcome waits for the provider's own end, which its
+adapter bounds.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from tokenferry.domain import journal
+from tokenferry.domain.usage import Usage, estimate
+from tokenferry.engine.ports import Call, Meter, Outcome, Prepared, TimerHandle, Timers
+from tokenferry.engine.relay import Relay
+from tokenferry.engine.stream import Stream
+from tokenferry.errors import Overloaded, ProviderCutOff, TokenferryError
+from tokenferry.protocol.chat import ChatRequest, Delta
+from tokenferry.protocol.completion import Completion
+from tokenferry.protocol.frames import Head, Terminal, encode, wire_error, wire_usage
+
+# How long a finish reason waits for the usage that should follow it.
+USAGE_WAIT_S = 2.0
+
+
+class Attempt(NamedTuple):
+    """One candidate for a request, translated and ready to be sent."""
+
+    provider: str
+    model: str
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a generation is to do.
+
+    Attributes:
+        request: The client's request.
+        attempts: Candidates in order; the next is tried when one fails before its first token.
+        reasoning_fields: Delta keys that reasoning text is sent under.
+        stream_bytes_max: Bytes of records at which the stream is stopped.
+        created_s: Wall-clock seconds, for `created`.
+        arrived_s: Monotonic seconds at which the request came in.
+    """
+
+    request: ChatRequest
+    attempts: Sequence[Attempt]
+    reasoning_fields: list[str]
+    stream_bytes_max: int
+    created_s: int
+    arrived_s: float
+
+
+class StreamTooLarge(Overloaded):
+    """The answer outgrew what the journal keeps of one stream."""
+
+    code = "stream_too_large"
+    retryable = False
+
+
+class Generation:
+    """Produces one stream. See the module's docstring.
+
+    Args:
+        stream: The log to fill.
+        plan: What to do.
+        relay: Where to mark the stream when it has something pending.
+        timers: Clock and timers.
+        meter: Where the outcome goes.
+        on_settled: Called once, after the outcome was reported.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_bytes",
+        "_call",
+        "_estimate",
+        "_finish_reasons",
+        "_first_s",
+        "_head_info",
+        "_hold",
+        "_meter",
+        "_on_settled",
+        "_opened",
+        "_outcome",
+        "_plan",
+        "_relay",
+        "_settled",
+        "_timers",
+        "_usage",
+        "stream",
+    )
+
+    def __init__(
+        self,
+        stream: Stream,
+        plan: Plan,
+        relay: Relay,
+        timers: Timers,
+        meter: Meter,
+        on_settled: Callable[["Generation"], None],
+    ) -> None:
+        self.stream = stream
+        self._plan = plan
+        self._relay = relay
+        self._timers = timers
+        self._meter = meter
+        self._on_settled = on_settled
+        self._attempt = 0
+        self._call: Call | None = None
+        self._opened = False
+        self._bytes = 0
+        self._finish_reasons: dict[int, str] = {}
+        self._first_s: float | None = None
+        self._head_info: tuple[str, str | None, str | None] = ("", None, None)
+        self._hold: TimerHandle | None = None
+        self._usage: Usage | None = None
+        self._estimate: Usage | None = None
+        self._settled = False
+        # (finish, error code) once the terminal record is decided.
+        self._outcome: tuple[str, str | None] | None = None
+
+    def start(self) -> None:
+        """Send the request to the first candidate."""
+        self._meter.started()
+        self._call = self._plan.attempts[0].prepared.start(self)
+        self._meter.sent(self._timers.time() - self._plan.arrived_s)
+
+    # -- Sink: what the provider says -------------------------------------------------------
+
+    def head(self, model: str, fingerprint: str | None, service_tier: str | None) -> None:
+        """Keep what the head record will say."""
+        if not self._opened:
+            self._head_info = (model, fingerprint, service_tier)
+
+    def text(self, text: str) -> None:
+        """Add answer text to choice 0."""
+        if self.stream.sealed:
+            return
+        if not self._opened:
+            self._open()
+        self._append(b"t" + encode(text))
+
+    def reasoning(self, text: str) -> None:
+        """Add reasoning text to choice 0."""
+        if self.stream.sealed:
+            return
+        if not self._opened:
+            self._open()
+        self._append(b"r" + encode(text))
+
+    def delta(self, index: int, delta: Delta, logprobs: Raw | None = None) -> None:
+        """Add anything else, or to another choice."""
+        if self.stream.sealed:
+            return
+        if not self._opened:
+            self._open()
+        body = encode(delta)
+        if delta.reasoning is not None:
+            body = self._name_reasoning(delta)
+        self._append(
+            journal.pack_delta(
+                index,
+                body,
+                b"" if logprobs is None else bytes(logprobs),
+                has_content=delta.content is not None,
+            )
+        )
+
+    def finish(self, index: int, reason: str) -> None:
+        """Hold a choice's reason until all have one and usage has had its chance to come."""
+        self._finish_reasons.setdefault(index, reason)
+        if self._hold is None and len(self._finish_reasons) >= self._plan.request.choice_count:
+            self._hold = self._timers.call_later(USAGE_WAIT_S, self._stop_waiting)
+
+    def usage(self, usage: Usage) -> None:
+        """Keep the newest report."""
+        self._usage = usage
+
+    def end(self) -> None:
+        """Complete the stream, or settle one that was cancelled and drained."""
+        self._complete()
+        self._settle()
+
+    def fail(self, error: TokenferryError) -> None:
+        """Try the next candidate if nothing was shown yet; otherwise end with the error."""
+        if not self.stream.sealed and not self._opened and self._try_next(error):
+            return
+        self._terminate_with_error(error)
+        self._settle()
+
+    # -- the gateway's own decisions --------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End the stream as cancelled, unless it has ended; stop the provider."""
+        if not self.stream.sealed:
+            reasons = self._finish_reasons
+            count = self._plan.request.choice_count
+            reasons = {i: reasons.get(i, "cancelled") for i in range(count)}
+            self._seal(journal.FINISH, self._terminal(reasons), "cancelled", None)
+        self._stop_call()
+
+    def abort(self, error: TokenferryError) -> None:
+        """End the stream with an error of ours, unless it has ended; stop the provider."""
+        self._terminate_with_error(error)
+        self._stop_call()
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Put the head record before the first delta, not sooner: until then we may fail over."""
+        self._opened = True
+        self._first_s = self._timers.time()
+        plan = self._plan
+        model, fingerprint, tier = self._head_info
+        head = Head(
+            model or plan.attempts[self._attempt].model,
+            plan.created_s,
+            plan.reasoning_fields,
+            fingerprint,
+            tier,
+        )
+        self._append(journal.pack(journal.HEAD, encode(head)))
+
+    def _append(self, record: bytes) -> None:
+        stream = self.stream
+        stream.pending.append(record)
+        if not stream.dirty:
+            self._relay.mark(stream)
+        self._bytes += len(record)
+        if self._bytes > self._plan.stream_bytes_max:
+            limit = self._plan.stream_bytes_max
+            self.abort(StreamTooLarge(f"The answer passed the limit of {limit} bytes a stream."))
+
+    def _name_reasoning(self, delta: Delta) -> bytes:
+        fields = msgspec.to_builtins(delta)
+        text = fields.pop("reasoning")
+        return encode(fields | dict.fromkeys(self._plan.reasoning_fields, text))
+
+    def _try_next(self, error: TokenferryError) -> bool:
+        """Start the next candidate; False when there is none or another could do no better."""
+        if not error.retryable or self._attempt + 1 >= len(self._plan.attempts):
+            return False
+        self._attempt += 1
+        self._finish_reasons.clear()
+        self._usage = None
+        if self._hold is not None:
+            self._hold.cancel()
+            self._hold = None
+        self._call = self._plan.attempts[self._attempt].prepared.start(self)
+        return True
+
+    def _stop_waiting(self) -> None:
+        """Complete the stream without the usage that should have followed its finish reason."""
+        self._complete()
+        self._stop_call()
+
+    def _complete(self) -> None:
+        if self.stream.sealed:
+            return
+        if not self._finish_reasons:
+            self._terminate_with_error(ProviderCutOff("The provider gave no finish reason."))
+            return
+        if not self._opened:
+            self._open()  # an empty answer still says which model gave it
+        self._seal(
+            journal.FINISH,
+            self._terminal(self._finish_reasons),
+            self._finish_reasons.get(0, "stop"),
+            None,
+        )
+
+    def _terminate_with_error(self, error: TokenferryError) -> None:
+        if not self.stream.sealed:
+            terminal = self._terminal({})
+            terminal.error = wire_error(error)
+            self._seal(journal.ERROR, terminal, "error", error)
+
+    def _terminal(self, reasons: dict[int, str]) -> Terminal:
+        usage = self._final_usage()
+        return Terminal(
+            finish_reasons=[reasons[index] for index in sorted(reasons)],
+            usage=None if usage is None else wire_usage(usage),
+        )
+
+    def _final_usage(self) -> Usage | None:
+        """Return the provider's report, or an estimate of what was delivered without one."""
+        if self._usage is None and self._estimate is None and self._opened:
+            completion = Completion(self.stream.id)
+            for record in self.stream.all_records():
+                completion.add(record)
+            request = self._plan.request
+            self._estimate = estimate(
+                request.prompt_text(),
+                completion.output_text(),
+                output_tokens_max=request.output_tokens_max,
+            )
+        return self._usage or self._estimate
+
+    def _seal(
+        self, kind: int, terminal: Terminal, finish: str, error: TokenferryError | None
+    ) -> None:
+        """Append the terminal record: the one place where a stream ends."""
+        stream = self.stream
+        stream.sealed = True
+        if self._hold is not None:
+            self._hold.cancel()
+        self._outcome = (finish, None if error is None else error.code)
+        stream.error = error
+        stream.pending.append(journal.pack(kind, encode(terminal)))
+        self._relay.mark(stream)
+
+    def _stop_call(self) -> None:
+        call = self._call
+        if call is not None and not call.cancel():
+            # Nothing more will come from the provider: what we have is what there is.
+            self._settle()
+
+    def _settle(self) -> None:
+        """Report the outcome, once."""
+        if self._outcome is None or self._settled:
+            return
+        self._settled = True
+        self._call = None
+        finish, error_code = self._outcome
+        attempt = self._plan.attempts[self._attempt]
+        arrived_s = self._plan.arrived_s
+        self._meter.settled(
+            Outcome(
+                stream_id=self.stream.id,
+                owner=self.stream.owner,
+                provider=attempt.provider,
+                model=attempt.model,
+                finish=finish,
+                error_code=error_code,
+                usage=self._final_usage(),
+                attempts=self._attempt + 1,
+                first_token_s=None if self._first_s is None else self._first_s - arrived_s,
+                duration_s=self._timers.time() - arrived_s,
+            )
+        )
+        self._on_settled(self)

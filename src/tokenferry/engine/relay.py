@@ -1,0 +1,60 @@
+"""The relay: commits what a tick of the event loop produced, then lets the readers have it.
+
+However many providers' sockets were readable in one tick, there is one journal commit for all of
+them, and one write for each client connection.
+"""
+
+from collections.abc import Callable
+
+from tokenferry.engine.ports import Append, Journal
+from tokenferry.engine.stream import Outlet, Stream
+
+
+class Relay:
+    """Between the producers' streams and the clients' outlets.
+
+    Args:
+        journal: Where records are committed before anybody sees them.
+        call_soon: The event loop's way to run something at the end of this tick.
+    """
+
+    __slots__ = ("_call_soon", "_dirty", "_journal", "_scheduled")
+
+    def __init__(self, journal: Journal, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        self._journal = journal
+        self._call_soon = call_soon
+        self._dirty: list[Stream] = []
+        self._scheduled = False
+
+    def mark(self, stream: Stream) -> None:
+        """Take note that a stream has pending records."""
+        if not stream.dirty:
+            stream.dirty = True
+            self._dirty.append(stream)
+            if not self._scheduled:
+                self._scheduled = True
+                self._call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Commit everything pending and wake its readers."""
+        self._scheduled = False
+        streams = self._dirty
+        if not streams:
+            return
+        self._dirty = []
+        # Commit before send: a seq that a client has seen is never used again.
+        self._journal.append([Append(s.id, s.epoch, s.head + 1, s.pending) for s in streams])
+        outlets: list[Outlet] = []
+        for stream in streams:
+            stream.commit()
+            for subscription in stream.subscriptions:
+                outlet = subscription.outlet
+                if not subscription.queued:
+                    outlet.enqueue(subscription)
+                    if not outlet.queued:
+                        outlet.queued = True
+                        outlets.append(outlet)
+            if stream.done:
+                self._journal.close(stream.id)
+        for outlet in outlets:
+            outlet.pump()

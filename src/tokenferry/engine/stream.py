@@ -1,0 +1,272 @@
+"""A stream: one generation's log, and the cursors of those who read it.
+
+The producer puts records into `pending`; the relay commits them to the journal and only then do
+they become readable. Every reader, live or late, is a cursor over the same log.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from tokenferry.domain import journal
+from tokenferry.engine.ports import Journal
+from tokenferry.errors import InvalidRequest, PositionAhead, StreamExpired, TokenferryError
+from tokenferry.protocol.frames import Renderer
+
+# Records kept in memory for readers at or near the head; whoever is further behind reads the
+# journal. Twice this many are held at most, so that trimming is rare.
+RING_RECORDS = 2048
+# Records that one subscription takes in a row before it is the next one's turn.
+TURN_RECORDS = 64
+
+
+class Stream:
+    """One generation's log.
+
+    Attributes:
+        id: Public name, unguessable.
+        owner: Public id of the key that created it; nobody else may see it.
+        epoch: The owner's epoch; a seq means something only together with it.
+        head: Seq of the last committed record; 0 before the first.
+        head_record: The head record, once it is committed.
+        pending: Records that are not committed yet.
+        dirty: Whether the relay knows that something is pending.
+        done: Whether the terminal record is committed.
+        error: What the stream ended in, if it is an error.
+        sealed: Whether the terminal record is at least pending; nothing may follow it.
+    """
+
+    __slots__ = (
+        "_floor",
+        "_journal",
+        "_ring",
+        "dirty",
+        "done",
+        "epoch",
+        "error",
+        "head",
+        "head_record",
+        "id",
+        "owner",
+        "pending",
+        "sealed",
+        "subscriptions",
+    )
+
+    def __init__(self, stream_id: str, owner: str, epoch: int, log: Journal) -> None:
+        self.id = stream_id
+        self.owner = owner
+        self.epoch = epoch
+        self.head = 0
+        self.head_record: bytes | None = None
+        self.pending: list[bytes] = []
+        self.dirty = False
+        self.done = False
+        self.sealed = False
+        self.error: TokenferryError | None = None
+        self.subscriptions: list[Subscription] = []
+        self._journal = log
+        self._ring: list[bytes] = []
+        self._floor = 0
+
+    def commit(self) -> None:
+        """Make the pending records readable; the relay calls this after the journal's commit."""
+        records = self.pending
+        self.pending = []
+        self.dirty = False
+        if self.head_record is None and records and records[0][0] == journal.HEAD:
+            self.head_record = records[0]
+        self.head += len(records)
+        self._ring += records
+        if len(self._ring) > 2 * RING_RECORDS:
+            del self._ring[:-RING_RECORDS]
+            self._floor = self.head - RING_RECORDS
+        if journal.is_terminal(records[-1]):
+            self.done = True
+
+    def read(self, after: int, limit: int) -> Sequence[bytes]:
+        """Return up to `limit` records with seq > `after`."""
+        if after >= self._floor:
+            start = after - self._floor
+            return self._ring[start : start + limit]
+        return self._journal.read(self.id, after, limit)
+
+    def position(self, epoch: int, after: int) -> int:
+        """Return the seq after which a client may go on.
+
+        Raises:
+            InvalidRequest: If the position is none of this stream.
+        """
+        if epoch != self.epoch:
+            raise InvalidRequest(f"This stream's epoch is {self.epoch}.", param="epoch")
+        if not 0 <= after <= self.head:
+            raise PositionAhead(
+                f"`after` is {after}; this stream has 0..{self.head}.", param="after"
+            )
+        if after < self.head and not self.read(after, 1):
+            raise StreamExpired("The chunks of this stream are no longer kept.")
+        return after
+
+    def all_records(self) -> Iterator[bytes]:
+        """Yield every record, the pending ones too."""
+        after = 0
+        while records := self.read(after, RING_RECORDS):
+            after += len(records)
+            yield from records
+        yield from self.pending
+
+    def release(self) -> None:
+        """Give up the ring of a stream that is done; who comes late reads the journal."""
+        self._ring = []
+        self._floor = self.head
+
+    @property
+    def followed(self) -> bool:
+        """Whether anybody is reading."""
+        return bool(self.subscriptions)
+
+
+class Subscription:
+    """A cursor over one stream for one outlet.
+
+    Attributes:
+        stream: What is read.
+        outlet: Where it goes.
+        after: Seq of the last record that was handed to the outlet.
+        queued: Whether the outlet has it in line.
+        replays: Whether the client is to hear when it has reached the head for the first time.
+    """
+
+    __slots__ = ("_renderer", "after", "outlet", "queued", "replays", "stream")
+
+    def __init__(
+        self,
+        stream: Stream,
+        outlet: "Outlet",
+        renderer: Renderer,
+        *,
+        after: int = 0,
+        resumes: bool = False,
+    ) -> None:
+        self.stream = stream
+        self.outlet = outlet
+        self.after = after
+        self.queued = False
+        self.replays = resumes
+        self._renderer = renderer
+        if after and stream.head_record is not None:
+            renderer.open(stream.head_record)
+        stream.subscriptions.append(self)
+        if after < stream.head or resumes:
+            outlet.enqueue(self)
+
+    def close(self) -> None:
+        """Stop reading; idempotent."""
+        if self in self.stream.subscriptions:
+            self.stream.subscriptions.remove(self)
+
+    def take_turn(self, out: list[bytes], *, merging: bool) -> bool:
+        """Append the wire bytes of the next records to `out`; return whether more are waiting."""
+        stream = self.stream
+        seq = self.after
+        records = stream.read(seq, TURN_RECORDS)
+        if not records and seq < stream.head:
+            self.outlet.gone(self)
+            return False
+        if merging and self._renderer.merges and len(records) > 1:
+            self._merge(records, out)
+            seq += len(records)
+        else:
+            render = self._renderer.render
+            for record in records:
+                seq += 1
+                out.append(render(seq, record))
+        self.after = seq
+        return seq < stream.head
+
+    def _merge(self, records: Sequence[bytes], out: list[bytes]) -> None:
+        """Render a client's backlog with runs of text joined: fewer and larger frames."""
+        renderer, seq = self._renderer, self.after
+        texts: list[bytes] = []
+        for record in records:
+            if record[0] == journal.TEXT:
+                texts.append(record)
+                seq += 1
+                continue
+            if texts:
+                out.append(renderer.merge(seq - len(texts) + 1, seq, texts))
+                texts = []
+            seq += 1
+            out.append(renderer.render(seq, record))
+        if texts:
+            out.append(renderer.merge(seq - len(texts) + 1, seq, texts))
+
+
+class Outlet:
+    """One client connection: walks its subscriptions in turn, as far as the transport has room.
+
+    It holds no queue of data. A client that does not read is a cursor that stands still.
+    Subclasses say how to write and what to do when a stream has been delivered.
+    """
+
+    __slots__ = ("_behind", "_line", "paused", "queued")
+
+    def __init__(self) -> None:
+        self._line: list[Subscription] = []
+        # Between a pause and the end of the backlog, text is merged.
+        self._behind = False
+        self.paused = False
+        self.queued = False
+
+    def write(self, data: bytes) -> None:
+        """Write to the client; sets `paused` when its transport is full."""
+        raise NotImplementedError
+
+    def delivered(self, subscription: Subscription) -> None:
+        """Take note that the client has been sent everything of a stream that is done."""
+        raise NotImplementedError
+
+    def caught_up(self, subscription: Subscription) -> None:
+        """Take note that a replay has reached the head of the time it began."""
+        raise NotImplementedError
+
+    def gone(self, subscription: Subscription) -> None:
+        """Take note that what the client has still to read is no longer kept."""
+        raise NotImplementedError
+
+    def enqueue(self, subscription: Subscription) -> None:
+        """Put a subscription with something to read in line."""
+        if not subscription.queued:
+            subscription.queued = True
+            self._line.append(subscription)
+
+    def resume(self) -> None:
+        """Go on after the transport has room again."""
+        self.paused = False
+        self.pump()
+
+    def pump(self) -> None:
+        """Write what there is, in turns, until the transport is full or nothing is left."""
+        self.queued = False
+        while self._line and not self.paused:
+            line = self._line
+            self._line = []
+            out: list[bytes] = []
+            delivered: list[Subscription] = []
+            for subscription in line:
+                subscription.queued = False
+                more = subscription.take_turn(out, merging=self._behind)
+                if more:
+                    self.enqueue(subscription)
+                elif subscription.replays or subscription.stream.done:
+                    delivered.append(subscription)
+            if out:
+                self.write(out[0] if len(out) == 1 else b"".join(out))
+            for subscription in delivered:
+                self._reached_head(subscription)
+        self._behind = bool(self._line)
+
+    def _reached_head(self, subscription: Subscription) -> None:
+        if subscription.replays:
+            subscription.replays = False
+            self.caught_up(subscription)
+        if subscription.stream.done:
+            self.delivered(subscription)

@@ -1,0 +1,339 @@
+"""From journal records to what clients are sent: WebSocket frames and server-sent events.
+
+One renderer serves one subscription. Everything about a stream that does not change from record
+to record is encoded once, so that a token costs one join of byte strings.
+
+Source: spec/PROTOCOL.md (frames), OpenAI API reference, "Streaming" (events), RFC 6455, 5.2
+(frame header). Rules for plain frames: one choice whose `delta.content` is a string, a
+`finish_reason` key, a boolean `done`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from tokenferry.domain import journal
+from tokenferry.domain.usage import Usage
+from tokenferry.errors import TokenferryError
+
+encode = msgspec.json.Encoder().encode
+
+_TEXT = journal.TEXT
+_REASONING = journal.REASONING
+
+# RFC 6455, 5.2: lengths up to 125 stand in the second byte, up to 65535 in two further ones.
+_LENGTH_7_MAX = 125
+_LENGTH_16_MAX = 0xFFFF
+
+
+class Head(Struct):
+    """The payload of a head record: what all chunks of a stream say alike.
+
+    Attributes:
+        reasoning_fields: The delta keys that reasoning text is sent under.
+    """
+
+    model: str
+    created: int
+    reasoning_fields: list[str]
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+
+
+class WireError(Struct):
+    """An error as clients see it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+    retryable: bool
+
+
+class Terminal(Struct, omit_defaults=True):
+    """The payload of a terminal record.
+
+    Attributes:
+        finish_reasons: One a choice, in order; empty for an error.
+        usage: In OpenAI's form; None when nothing was consumed.
+        cost: In decimal USD, or None when no price is known.
+    """
+
+    finish_reasons: list[str] = []
+    usage: dict[str, Any] | None = None
+    cost: str | None = None
+    error: WireError | None = None
+
+
+head_decoder = msgspec.json.Decoder(Head)
+terminal_decoder = msgspec.json.Decoder(Terminal)
+
+
+def wire_error(error: TokenferryError) -> WireError:
+    """Return an error as clients see it."""
+    return WireError(error.message, error.type, error.param, error.code, error.retryable)
+
+
+def wire_usage(usage: Usage) -> dict[str, Any]:
+    """Return usage in OpenAI's form; `estimated` is there only when it is true."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "audio_tokens": usage.prompt_audio_tokens,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens,
+            "audio_tokens": usage.completion_audio_tokens,
+            "accepted_prediction_tokens": usage.accepted_prediction_tokens,
+            "rejected_prediction_tokens": usage.rejected_prediction_tokens,
+        },
+        **({"estimated": True} if usage.estimated else {}),
+    }
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return an unmasked, unfragmented WebSocket text frame."""
+    length = len(payload)
+    if length <= _LENGTH_7_MAX:
+        return b"\x81%c%b" % (length, payload)
+    if length <= _LENGTH_16_MAX:
+        return b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), payload)
+    return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), payload)
+
+
+class Renderer(Protocol):
+    """Turns the records of one stream into what one client is sent."""
+
+    merges: bool
+
+    def open(self, record: bytes) -> None:
+        """Take the head record without sending it: the client has it already."""
+
+    def render(self, seq: int, record: bytes) -> bytes:
+        """Return the wire bytes of a record; nothing, if this client is sent none for it."""
+
+    def merge(self, first: int, last: int, texts: Sequence[bytes]) -> bytes:
+        """Return one message for the text records `first`..`last`; only if `merges`."""
+
+
+def _reasoning_delta(fields: Sequence[str], text: bytes) -> bytes:
+    return b",".join(b'"%b":%b' % (field.encode(), text) for field in fields)
+
+
+def _join_strings(texts: Sequence[bytes]) -> bytes:
+    """Join JSON strings (text records) into one; escapes are complete in each."""
+    return b'"%b"' % b"".join([text[2:-1] for text in texts])
+
+
+class FrameRenderer:
+    """Renders a stream as WebSocket frames.
+
+    Args:
+        stream_id: The stream.
+        epoch: Its epoch.
+        aware: Whether frames carry a `type`.
+        merges: Whether text may be merged when the client is behind.
+    """
+
+    __slots__ = (
+        "_aware",
+        "_choice",
+        "_content",
+        "_end",
+        "_reasoning_fields",
+        "_start",
+        "_tail",
+        "merges",
+    )
+
+    def __init__(self, stream_id: str, epoch: int, *, aware: bool, merges: bool) -> None:
+        self.merges = merges
+        self._aware = aware
+        self._reasoning_fields: list[str] = []
+        self._start = b'{"type":"chunk",' if aware else b"{"
+        identity = b'"stream_id":%b,"epoch":%d' % (encode(stream_id), epoch)
+        self._tail = b"%b," % identity
+        self._start += b'"id":%b,"object":"chat.completion.chunk",' % encode(
+            f"chatcmpl-{stream_id}"
+        )
+        self._choice = b'"choices":[{"index":'
+        self._content = self._start
+        self._end = b',"logprobs":null,"finish_reason":null}],%b,"seq":' % identity
+
+    def open(self, record: bytes) -> None:
+        """Take the head record without sending it."""
+        head = head_decoder.decode(record[1:])
+        self._reasoning_fields = head.reasoning_fields
+        self._start += _head_fields(head)
+        self._content = self._start + self._choice + b'0,"delta":{"content":'
+
+    def render(self, seq: int, record: bytes) -> bytes:
+        """Return the frame of a record."""
+        kind = record[0]
+        if kind == _TEXT:
+            return text_frame(
+                b'%b%b}%b%d,"done":false}' % (self._content, record[1:], self._end, seq)
+            )
+        if kind == journal.HEAD:
+            self.open(record)
+            payload = b'%b"","role":"assistant"}%b%d,"done":false}'
+            return text_frame(payload % (self._content, self._end, seq))
+        if kind == _REASONING:
+            delta = _reasoning_delta(self._reasoning_fields, record[1:])
+            payload = b'%b"",%b}%b%d,"done":false}'
+            return text_frame(payload % (self._content, delta, self._end, seq))
+        if kind in journal.TERMINAL:
+            return text_frame(self._render_terminal(seq, record))
+        return text_frame(self._render_delta(seq, record))
+
+    def merge(self, first: int, last: int, texts: Sequence[bytes]) -> bytes:
+        """Return one frame for several text records; `from` names the first seq."""
+        return text_frame(
+            b'%b%b}%b%d,"from":%d,"done":false}'
+            % (self._content, _join_strings(texts), self._end, last, first)
+        )
+
+    def _render_delta(self, seq: int, record: bytes) -> bytes:
+        index, delta, logprobs = journal.unpack_delta(record)
+        if record[0] == journal.BARE_DELTA:
+            delta = b'{"content":"",' + delta[1:]
+        return (
+            b'%b%b%d,"delta":%b,"logprobs":%b,"finish_reason":null}],%b"seq":%d,"done":false}'
+            % (
+                self._start,
+                self._choice,
+                index,
+                delta,
+                logprobs or b"null",
+                self._tail,
+                seq,
+            )
+        )
+
+    def _render_terminal(self, seq: int, record: bytes) -> bytes:
+        end = terminal_decoder.decode(record[1:])
+        position = b'%b"seq":%d,' % (self._tail, seq)
+        usage = b'"usage":%b,"cost":%b,"done":true}' % (encode(end.usage), encode(end.cost))
+        reasons = b""
+        if len(end.finish_reasons) > 1:
+            reasons = b'"finish_reasons":%b,' % encode(end.finish_reasons)
+        error = b"" if end.error is None else b'"error":%b,' % encode(end.error)
+        reason = encode("error" if end.error else end.finish_reasons[0])
+        if self._aware:
+            kind = b'{"type":"done",' if end.error is None else b'{"type":"error",'
+            return b'%b%b"finish_reason":%b,%b%b%b' % (
+                kind,
+                error,
+                reason,
+                reasons,
+                position,
+                usage,
+            )
+        choice = b'0,"delta":{"content":""},"logprobs":null,"finish_reason":%b}],' % reason
+        return b"".join((self._start, error, self._choice, choice, reasons, position, usage))
+
+
+class EventRenderer:
+    """Renders a stream as the events of OpenAI's streaming.
+
+    Args:
+        stream_id: The stream.
+        include_usage: Whether the client asked for the usage chunk.
+    """
+
+    __slots__ = (
+        "_choice",
+        "_content",
+        "_end",
+        "_include_usage",
+        "_reasoning_fields",
+        "_start",
+        "merges",
+    )
+
+    def __init__(self, stream_id: str, *, include_usage: bool) -> None:
+        self.merges = True
+        self._include_usage = include_usage
+        self._reasoning_fields: list[str] = []
+        name = encode(f"chatcmpl-{stream_id}")
+        self._start = b'data: {"id":%b,"object":"chat.completion.chunk",' % name
+        self._choice = b'"choices":[{"index":'
+        self._content = self._start
+        # OpenAI: with include_usage, every chunk but the last says `usage: null`.
+        usage = b',"usage":null' if include_usage else b""
+        self._end = b"%b}\n\n" % usage
+
+    def open(self, record: bytes) -> None:
+        """Take the head record without sending it."""
+        head = head_decoder.decode(record[1:])
+        self._reasoning_fields = head.reasoning_fields
+        self._start += _head_fields(head)
+        self._content = self._start + self._choice + b'0,"delta":{"content":'
+
+    def render(self, seq: int, record: bytes) -> bytes:  # noqa: ARG002 -- events have no seq yet
+        """Return the event of a record."""
+        kind = record[0]
+        if kind == _TEXT:
+            return b'%b%b},"logprobs":null,"finish_reason":null}]%b' % (
+                self._content,
+                record[1:],
+                self._end,
+            )
+        if kind == journal.HEAD:
+            self.open(record)
+            return self._event(0, b'{"role":"assistant","content":""}', b"null", b"null")
+        if kind == _REASONING:
+            delta = b"{%b}" % _reasoning_delta(self._reasoning_fields, record[1:])
+            return self._event(0, delta, b"null", b"null")
+        if kind in journal.TERMINAL:
+            return self._render_terminal(record)
+        index, delta, logprobs = journal.unpack_delta(record)
+        return self._event(index, delta, logprobs or b"null", b"null")
+
+    def merge(self, first: int, last: int, texts: Sequence[bytes]) -> bytes:  # noqa: ARG002 -- no seq
+        """Return one event for several text records."""
+        return b'%b%b},"logprobs":null,"finish_reason":null}]%b' % (
+            self._content,
+            _join_strings(texts),
+            self._end,
+        )
+
+    def _event(self, index: int, delta: bytes, logprobs: bytes, reason: bytes) -> bytes:
+        return b'%b%b%d,"delta":%b,"logprobs":%b,"finish_reason":%b}]%b' % (
+            self._start,
+            self._choice,
+            index,
+            delta,
+            logprobs,
+            reason,
+            self._end,
+        )
+
+    def _render_terminal(self, record: bytes) -> bytes:
+        end = terminal_decoder.decode(record[1:])
+        if end.error is not None:
+            # The official SDKs raise on an event with `error`; [DONE] ends the others' loops.
+            return b'data: {"error":%b}\n\ndata: [DONE]\n\n' % encode(end.error)
+        events = [
+            self._event(index, b"{}", b"null", encode(reason))
+            for index, reason in enumerate(end.finish_reasons)
+        ]
+        if self._include_usage:
+            events.append(b'%b"choices":[],"usage":%b}\n\n' % (self._start, encode(end.usage)))
+        events.append(b"data: [DONE]\n\n")
+        return b"".join(events)
+
+
+def _head_fields(head: Head) -> bytes:
+    fields = b'"created":%d,"model":%b,' % (head.created, encode(head.model))
+    if head.system_fingerprint is not None:
+        fields += b'"system_fingerprint":%b,' % encode(head.system_fingerprint)
+    if head.service_tier is not None:
+        fields += b'"service_tier":%b,' % encode(head.service_tier)
+    return fields

@@ -1,0 +1,205 @@
+"""The aware messages of the WebSocket protocol, both ways.
+
+Source: spec/PROTOCOL.md, "Messages".
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tokenferry.errors import TokenferryError
+from tokenferry.protocol.frames import encode, text_frame, wire_error
+
+VERSION = 1
+SUBPROTOCOL = "tokenferry.v1"
+TICKET_PREFIX = "ticket."
+REF_CHARACTERS_MAX = 128
+# What a client may ask for in `hello`, of what this server can do.
+CAPS = ("hb", "coalesce")
+
+
+class Auth(Struct, tag="auth"):
+    """Authentication by the first frame."""
+
+    token: str
+
+
+class Hello(Struct, tag="hello"):
+    """What the client speaks and can take."""
+
+    version: int = VERSION
+    caps: list[str] = []
+    window_bytes: int | None = None
+
+
+class CreateOptions(Struct):
+    """What a client wants of a stream beyond the answer."""
+
+    on_disconnect: str = "continue"
+    orphan_timeout_s: float | None = None
+    coalesce_ms: int | None = None
+    recovery: str | None = None
+
+
+class Create(Struct, tag="create"):
+    """Start a stream; `request` is a chat-completion body."""
+
+    request: Raw
+    ref: str | int | None = None
+    idempotency_key: str | None = None
+    options: CreateOptions = msgspec.field(default_factory=CreateOptions)
+
+
+class Resume(Struct, tag="resume"):
+    """Go on with a stream after the last seq that the client has."""
+
+    stream_id: str
+    epoch: int
+    after: int
+    ref: str | int | None = None
+
+
+class Detach(Struct, tag="detach"):
+    """Stop receiving a stream, which goes on."""
+
+    stream_id: str
+
+
+class Cancel(Struct, tag="cancel"):
+    """End a stream."""
+
+    stream_id: str
+
+
+class Credit(Struct, tag="credit"):
+    """Allow further bytes; served only where `ready` lists the cap."""
+
+    bytes: int
+    stream_id: str | None = None
+
+
+class Ack(Struct, tag="ack"):
+    """Tell how far the client has got."""
+
+    stream_id: str
+    seq: int
+
+
+class Ping(Struct, tag="ping"):
+    """Ask for a `pong` that carries `t` back."""
+
+    t: Raw = Raw(b"null")
+
+
+ClientMessage = Auth | Hello | Create | Resume | Detach | Cancel | Credit | Ack | Ping
+
+client_decoder = msgspec.json.Decoder(ClientMessage)
+
+
+def ready(connection_id: str, heartbeat_s: float, limits: dict[str, int]) -> bytes:
+    """Return the frame that greets an authenticated aware client."""
+    return _frame(
+        {
+            "type": "ready",
+            "version": VERSION,
+            "connection_id": connection_id,
+            "heartbeat_s": heartbeat_s,
+            "caps": CAPS,
+            "limits": limits,
+        }
+    )
+
+
+def started(ref: str | int | None, stream_id: str, epoch: int, resume_s: float) -> bytes:
+    """Return the frame that says which stream a `create` has started.
+
+    `resume_for_s` counts from the stream's end.
+    """
+    return _frame(
+        {
+            "type": "started",
+            "ref": ref,
+            "stream_id": stream_id,
+            "epoch": epoch,
+            "seq": 0,
+            "resume_for_s": resume_s,
+        }
+    )
+
+
+def resumed(
+    ref: str | int | None, stream_id: str, epoch: int, after: int, head: int, *, done: bool
+) -> bytes:
+    """Return the frame before a replay of (after, head]."""
+    return _frame(
+        {
+            "type": "resumed",
+            "ref": ref,
+            "stream_id": stream_id,
+            "epoch": epoch,
+            "from": after,
+            "head": head,
+            "state": "done" if done else "live",
+        }
+    )
+
+
+def caught_up(stream_id: str, seq: int) -> bytes:
+    """Return the frame after a replay."""
+    return _frame({"type": "caught_up", "stream_id": stream_id, "seq": seq})
+
+
+def going_away(reconnect_after_ms: int, deadline_ms: int) -> bytes:
+    """Return the frame that announces the server's stop."""
+    return _frame(
+        {
+            "type": "going_away",
+            "reconnect_after_ms": reconnect_after_ms,
+            "deadline_ms": deadline_ms,
+        }
+    )
+
+
+def heartbeat(now_ms: int) -> bytes:
+    """Return the frame that shows browsers, which see no pings, that the connection lives."""
+    return _frame({"type": "hb", "t": now_ms})
+
+
+def pong(t: Raw) -> bytes:
+    """Return the answer to a `ping`."""
+    return _frame({"type": "pong", "t": t})
+
+
+def error(
+    exc: TokenferryError, *, ref: str | int | None = None, stream_id: str | None = None
+) -> bytes:
+    """Return an error that belongs to no running stream."""
+    body: dict[str, Any] = {"type": "error", "error": wire_error(exc)}
+    if ref is not None:
+        body["ref"] = ref
+    if stream_id is not None:
+        body["stream_id"] = stream_id
+    if exc.retry_after_ms is not None:
+        body["retry_after_ms"] = exc.retry_after_ms
+    return _frame(body)
+
+
+def plain_error(exc: TokenferryError) -> bytes:
+    """Return an error for a plain client: a terminal frame that its loop understands."""
+    body: dict[str, Any] = {
+        "error": wire_error(exc),
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
+        "stream_id": None,
+        "epoch": 0,
+        "seq": 0,
+        "done": True,
+    }
+    if exc.retry_after_ms is not None:
+        body["retry_after_ms"] = exc.retry_after_ms
+    return _frame(body)
+
+
+def _frame(message: dict[str, Any]) -> bytes:
+    return text_frame(encode(message))

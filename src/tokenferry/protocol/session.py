@@ -1,0 +1,153 @@
+"""What a WebSocket frame from a client means, given what came before it. No I/O.
+
+    connected ──auth──▶ authenticated ──any frame──▶ authenticated
+        │                    │
+        └─ anything else     └─ ten bad frames in a row
+           closes 4001          close 4000
+
+A frame with a `type` is a message of the aware manner; without one, on a connection without the
+subprotocol, it is a chat-completion request in the plain manner.
+
+Source: spec/PROTOCOL.md, "Two manners".
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from tokenferry.errors import InvalidFrame, MissingKey, TokenferryError, UnsupportedVersion
+from tokenferry.protocol.messages import (
+    REF_CHARACTERS_MAX,
+    VERSION,
+    Auth,
+    ClientMessage,
+    Create,
+    Hello,
+    client_decoder,
+)
+
+BAD_FRAMES_MAX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRequest:
+    """A frame that is an ordinary chat-completion body."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A frame that is refused.
+
+    Attributes:
+        error: Why.
+        plain: Whether the answer has the form of the plain manner.
+        ref: The client's own id in the frame, when it could be read.
+        close_code: Close the connection with this code after the answer; None to go on.
+    """
+
+    error: TokenferryError
+    plain: bool
+    ref: str | int | None = None
+    close_code: int | None = None
+
+
+class _Peek(Struct):
+    type: Raw | UnsetType = UNSET
+    ref: str | int | None = None
+
+
+_peek_decoder = msgspec.json.Decoder(_Peek)
+
+
+class Session:
+    """Reads the frames of one connection.
+
+    Args:
+        aware: Whether the subprotocol was agreed on.
+        authenticated: Whether the upgrade carried a good key or ticket.
+    """
+
+    __slots__ = ("_bad_frames", "_subprotocol", "authenticated", "aware")
+
+    def __init__(self, *, aware: bool, authenticated: bool) -> None:
+        self._subprotocol = aware
+        self._bad_frames = 0
+        self.aware = aware
+        self.authenticated = authenticated
+
+    def receive(self, data: bytes) -> ClientMessage | PlainRequest | Refusal:
+        """Read one text frame."""
+        message = self._read(data)
+        if isinstance(message, Refusal):
+            return self._count_bad(message)
+        if not isinstance(message, PlainRequest):
+            self.aware = True
+        if isinstance(message, Auth) is self.authenticated:
+            return self._out_of_place(message)
+        if not isinstance(message, PlainRequest):
+            self._bad_frames = 0
+        return message
+
+    def accepted(self) -> None:
+        """Take note that a plain request was good."""
+        self._bad_frames = 0
+
+    def refused(self, refusal: Refusal) -> Refusal:
+        """Count a plain request whose body turned out to be bad, and return what to answer."""
+        return self._count_bad(refusal)
+
+    def _read(self, data: bytes) -> ClientMessage | PlainRequest | Refusal:
+        plain = not self.aware
+        try:
+            peek = _peek_decoder.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+            error = InvalidFrame(f"A frame must be one JSON object: {exc}.")
+            return Refusal(error, plain=plain)
+        if peek.type is UNSET:
+            if not self._subprotocol:
+                return PlainRequest(data)
+            error = InvalidFrame("With the subprotocol, every frame needs a `type`.", param="type")
+            return Refusal(error, plain=False, ref=peek.ref)
+        try:
+            message = client_decoder.decode(data)
+        except msgspec.MsgspecError as exc:
+            error = InvalidFrame(f"The frame is no message of this protocol: {exc}.")
+            return Refusal(error, plain=False, ref=peek.ref)
+        return self._check(message)
+
+    def _check(self, message: ClientMessage) -> ClientMessage | Refusal:
+        if isinstance(message, Hello) and message.version != VERSION:
+            unsupported = UnsupportedVersion(
+                f"This server speaks version {VERSION}, not {message.version}.", param="version"
+            )
+            return Refusal(unsupported, plain=False, close_code=unsupported.close_code)
+        if isinstance(message, Create):
+            if isinstance(message.ref, str) and len(message.ref) > REF_CHARACTERS_MAX:
+                too_long = f"`ref` may have {REF_CHARACTERS_MAX} characters."
+                return Refusal(InvalidFrame(too_long, param="ref"), plain=False)
+            if message.options.on_disconnect not in ("continue", "cancel"):
+                what = "`options.on_disconnect` must be `continue` or `cancel`."
+                error = InvalidFrame(what, param="options.on_disconnect")
+                return Refusal(error, plain=False, ref=message.ref)
+        return message
+
+    def _out_of_place(self, message: ClientMessage | PlainRequest) -> Refusal:
+        plain = isinstance(message, PlainRequest)
+        if self.authenticated:
+            error = InvalidFrame("This connection is authenticated already.")
+            return self._count_bad(Refusal(error, plain=plain))
+        missing = MissingKey(
+            "Authenticate first: an `Authorization: Bearer` header, a ticket, or a first frame "
+            '{"type":"auth","token":"…"}.'
+        )
+        return Refusal(missing, plain=plain, close_code=missing.close_code)
+
+    def _count_bad(self, refusal: Refusal) -> Refusal:
+        self._bad_frames += 1
+        if refusal.close_code is None and self._bad_frames >= BAD_FRAMES_MAX:
+            code = InvalidFrame.close_code
+            return Refusal(refusal.error, refusal.plain, refusal.ref, code)
+        return refusal

@@ -1,0 +1,56 @@
+"""Anthropic Messages: the wire format, from request to answer.
+
+The parts stand in modules of their own: the request's parameters, its conversation, how much
+thinking it asks for and what each family of models accepts; the answer; the errors.
+
+Source: platform.claude.com, "Messages API" and "Versions", November 2026. The version asked for is
+2023-06-01, whose parameters and events stay as they are: that of 2026-10-21 takes the sampling
+parameters away, which the models that are still served take. Weakness: what only that later
+version offers is not there.
+"""
+
+from collections.abc import Mapping
+
+from tokenferry.engine.ports import Sink
+from tokenferry.errors import ProviderError
+from tokenferry.protocol.chat import ChatRequest
+from tokenferry.providers.anthropic_answer import AnthropicDecoder
+from tokenferry.providers.anthropic_errors import read_error, translate_error
+from tokenferry.providers.anthropic_request import PARAMETERS, encode_request
+from tokenferry.providers.wire import WireRequest, retry_after_ms
+
+__all__ = ["PARAMETERS", "AnthropicFormat"]
+
+_VERSION = "2023-06-01"
+_PATH = "/v1/messages"
+
+
+class AnthropicFormat:
+    """The wire format of Anthropic's Messages API.
+
+    Args:
+        api_key: The operator's key at Anthropic, or at a server that speaks its format.
+    """
+
+    def __init__(self, api_key: str) -> None:
+        self._api_key = api_key
+        self._headers = (("x-api-key", api_key), ("anthropic-version", _VERSION))
+
+    def encode(self, request: ChatRequest, model: str) -> WireRequest:
+        """Translate a request.
+
+        Raises:
+            RequestError: If Anthropic has no way to say it; `param` names the field.
+        """
+        return WireRequest(_PATH, encode_request(request, model), self._headers)
+
+    def decoder(self, request: ChatRequest, sink: Sink) -> AnthropicDecoder:
+        """Return a reader for the answer to `request`."""
+        return AnthropicDecoder(sink, model=request.model)
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+        """Translate an answer with an HTTP error status."""
+        error = read_error(status, body)
+        if error.message and self._api_key:
+            error.message = error.message.replace(self._api_key, "(key)")
+        return translate_error(error, status, retry_after_ms(headers))

@@ -1,0 +1,103 @@
+"""A provider that is reached over HTTP/1.1, whatever its dialect.
+
+The parts: `http_request` writes the request, `http_pool` lends a connection, `http_call` reads the
+response, `http_body` says what becomes of it.
+
+Source: RFC 9112. Weakness: HTTP/2 is not spoken, so that every answer under way has a connection
+of its own.
+"""
+
+import os
+
+from tokenferry.engine.ports import Sink
+from tokenferry.protocol.chat import ChatRequest
+from tokenferry.providers.http_body import Asked
+from tokenferry.providers.http_call import HttpCall
+from tokenferry.providers.http_dial import Destination
+from tokenferry.providers.http_pool import ConnectionPool
+from tokenferry.providers.http_proxy import choose_proxy
+from tokenferry.providers.http_request import (
+    HttpProviderSettings,
+    RequestWriter,
+    parse_base_url,
+)
+from tokenferry.providers.wire import WireFormat
+
+__all__ = ["HttpCall", "HttpProvider", "HttpProviderSettings", "PreparedCall"]
+
+
+class HttpProvider:
+    """A provider that is reached over HTTP; implements the engine's `Provider`.
+
+    Args:
+        settings: How to reach it.
+        wire: Its dialect.
+        pool: Where its connections live.
+
+    Raises:
+        ValueError: If the CA file or the proxy's URL cannot be used.
+    """
+
+    __slots__ = ("lane", "name", "settings", "wire", "writer")
+
+    def __init__(
+        self, settings: HttpProviderSettings, wire: WireFormat, pool: ConnectionPool
+    ) -> None:
+        origin = parse_base_url(settings.base_url)
+        proxy = choose_proxy(
+            settings.proxy_url,
+            scheme=origin.scheme,
+            host=origin.host,
+            port=origin.port,
+            environ=os.environ,
+        )
+        tls = pool.tls_context(settings.ca_file) if origin.scheme == "https" else None
+        destination = Destination(
+            provider=settings.name,
+            host=origin.host,
+            port=origin.port,
+            tls=tls,
+            proxy=proxy,
+            connect_timeout_s=settings.connect_timeout_s,
+        )
+        self.name = settings.name
+        self.settings = settings
+        self.wire = wire
+        self.lane = pool.lane(
+            destination, connections_max=settings.connections_max, line_max=settings.line_max
+        )
+        self.writer = RequestWriter(origin, settings.extra_headers, proxy)
+
+    def prepare(self, request: ChatRequest, model: str) -> "PreparedCall":
+        """Translate a request for `model`; nothing is sent yet.
+
+        Raises:
+            RequestError: If this provider cannot serve the request.
+        """
+        written = self.writer.write(self.wire.encode(request, model))
+        return PreparedCall(self, request, written)
+
+
+class PreparedCall:
+    """A request in bytes; implements the engine's `Prepared`."""
+
+    __slots__ = ("_provider", "_request", "_written")
+
+    def __init__(self, provider: HttpProvider, request: ChatRequest, written: bytes) -> None:
+        self._provider = provider
+        self._request = request
+        self._written = written
+
+    def start(self, sink: Sink) -> "HttpCall":
+        """Send it: at once, if a connection is idle. The sink hears nothing before the return."""
+        provider = self._provider
+        asked = Asked(
+            provider=provider.name,
+            wire=provider.wire,
+            request=self._request,
+            sink=sink,
+            body_bytes_max=provider.settings.body_bytes_max,
+        )
+        call = HttpCall(provider.settings, provider.lane, asked, self._written)
+        call.open()
+        return call

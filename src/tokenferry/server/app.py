@@ -1,0 +1,237 @@
+"""The composition root: the only module of the server that names concrete adapters.
+
+`run` starts everything, serves until a signal, drains, and stops.
+"""
+
+import asyncio
+import gc
+import logging
+import secrets
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from tokenferry.config.settings import ProviderSettings, Settings
+from tokenferry.engine.dispatcher import Dispatcher, Engine, Limits
+from tokenferry.engine.keys import Authenticator, KeyStore, StoreUnusable, ensure_first_key
+from tokenferry.engine.ports import Provider
+from tokenferry.providers.anthropic import AnthropicFormat
+from tokenferry.providers.chat_completions import ChatCompletionsFormat
+from tokenferry.providers.demo import DemoProvider
+from tokenferry.providers.gemini import GeminiFormat
+from tokenferry.providers.http_pool import ConnectionPool
+from tokenferry.providers.http_request import HttpProviderSettings
+from tokenferry.providers.http_stream import HttpProvider
+from tokenferry.providers.wire import WireFormat
+from tokenferry.server.drain import drain
+from tokenferry.server.http_api import HttpApi
+from tokenferry.server.hub import Hub, Shared
+from tokenferry.server.metrics import Metrics
+from tokenferry.server.pages import add_pages
+from tokenferry.server.tickets import Tickets
+from tokenferry.server.transport import protocol_factory
+from tokenferry.stores.memory import MemoryJournal
+from tokenferry.stores.sqlite import SqliteKeys
+
+log = logging.getLogger(__name__)
+
+OnReady = Callable[[str, str | None], None]
+
+LISTEN_BACKLOG = 4096
+KEEPALIVE_TIMEOUT_S = 75.0
+REASONING_FIELDS = {
+    "reasoning_content": ["reasoning_content"],
+    "reasoning": ["reasoning"],
+    "both": ["reasoning_content", "reasoning"],
+}
+# A relayed token makes a dozen short-lived objects; the default threshold would walk the young
+# generation every fifty tokens for cycles that are not there.
+GC_THRESHOLDS = (20_000, 20, 50)
+
+
+class LoopTimers:
+    """The event loop as the engine's timers, with a finer clock: uvloop's counts milliseconds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.time = time.monotonic
+        self.call_soon = loop.call_soon
+        self.call_later = loop.call_later
+
+
+def run(settings: Settings, on_ready: OnReady) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code.
+
+    Args:
+        settings: The configuration.
+        on_ready: Called once the server answers, with its address and, if the data directory had
+            no key, the first one.
+    """
+    try:
+        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+            runner.run(_serve(settings, on_ready))
+    except StoreUnusable as exc:
+        log.error("%s", exc)  # noqa: TRY400 -- the message says what to do
+        return 1
+    except OSError as exc:
+        server = settings.server
+        log.error("cannot serve at %s:%s: %s", server.host, server.port, exc)  # noqa: TRY400
+        return 1
+    return 0
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop  # noqa: PLC0415 -- not there on Windows
+
+    return uvloop.new_event_loop()
+
+
+async def _serve(settings: Settings, on_ready: OnReady) -> None:
+    loop = asyncio.get_running_loop()
+    keys = SqliteKeys(settings.server.database)
+    pool = ConnectionPool()
+    try:
+        first_key = ensure_first_key(keys, time.time_ns() // 1_000_000, secrets.token_bytes)
+        hub = _hub(settings, keys, pool, loop)
+        app = web.Application(client_max_size=settings.server.body_bytes_max)
+        HttpApi(hub, settings.catalog(), int(time.time())).add_to(app)
+        add_pages(app)
+        stop = _stop_event(loop)
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(hub.sweep_forever()),
+                tasks.create_task(hub.watch_revocations()),
+            ]
+            await _listen(settings, app, lambda url: on_ready(url, first_key), hub, stop)
+            for task in background:
+                task.cancel()
+    finally:
+        pool.close()
+        keys.close()
+
+
+async def _listen(
+    settings: Settings,
+    app: web.Application,
+    on_ready: Callable[[str], None],
+    hub: Hub,
+    stop: asyncio.Event,
+) -> None:
+    """Serve until `stop`, then drain."""
+    server = settings.server
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    if runner.server is None:
+        raise RuntimeError("aiohttp made no server")
+    factory = protocol_factory(
+        runner.server, {"access_log": None, "keepalive_timeout": KEEPALIVE_TIMEOUT_S}
+    )
+    tls = _tls(settings)
+    listener = await asyncio.get_running_loop().create_server(
+        factory, server.host, server.port, ssl=tls, backlog=LISTEN_BACKLOG
+    )
+    try:
+        port = listener.sockets[0].getsockname()[1]
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        on_ready(f"{'https' if tls else 'http'}://{host}:{port}")
+        await stop.wait()
+        await drain(hub, server.drain_timeout_s)
+    finally:
+        listener.close()
+        await runner.cleanup()
+        await hub.close()
+
+
+def _hub(
+    settings: Settings, keys: KeyStore, pool: ConnectionPool, loop: asyncio.AbstractEventLoop
+) -> Hub:
+    """Wire the engine together."""
+    server = settings.server
+    metrics = Metrics()
+    engine = Engine(
+        catalog=settings.catalog(),
+        providers=_providers(settings, pool),
+        journal=MemoryJournal(server.journal_bytes_max),
+        timers=LoopTimers(loop),
+        meter=metrics,
+        wall_s=lambda: int(time.time()),
+        new_id=lambda: f"st_{secrets.token_hex(12)}",
+        reasoning_fields=REASONING_FIELDS[server.reasoning_field],
+    )
+    limits = Limits(server.creates_per_minute, server.stream_bytes_max)
+    shared = Shared(
+        server,
+        Dispatcher(engine, limits),
+        Authenticator(keys),
+        Tickets(secrets.token_urlsafe, time.monotonic),
+        metrics,
+    )
+    return Hub(shared, loop)
+
+
+def _providers(settings: Settings, pool: ConnectionPool) -> Mapping[str, Provider]:
+    providers: dict[str, Provider] = {}
+    for provider in settings.providers:
+        if provider.kind == "demo":
+            providers[provider.name] = DemoProvider()
+        else:
+            providers[provider.name] = HttpProvider(_http(provider), _wire(provider), pool)
+    return providers
+
+
+def _wire(provider: ProviderSettings) -> WireFormat:
+    key = provider.api_key.reveal()
+    if provider.kind == "anthropic":
+        return AnthropicFormat(key)
+    if provider.kind == "gemini":
+        return GeminiFormat(key)
+    return ChatCompletionsFormat(key, include_usage=provider.include_usage)
+
+
+def _http(provider: ProviderSettings) -> HttpProviderSettings:
+    return HttpProviderSettings(
+        name=provider.name,
+        base_url=provider.base_url,
+        connect_timeout_s=provider.connect_timeout_s,
+        first_byte_timeout_s=provider.first_byte_timeout_s,
+        idle_timeout_s=provider.idle_timeout_s,
+        on_cancel="drain" if provider.drains else "close",
+        connections_max=provider.connections_max,
+        proxy_url=provider.proxy,
+        ca_file=None if provider.ca_file is None else str(provider.ca_file),
+        extra_headers=provider.extra_headers(),
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    server = settings.server
+    if server.tls_cert is None or server.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(server.tls_cert, server.tls_key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _stop_event(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    """Return an event that the first signal sets; the second one ends the process at once."""
+    stop = asyncio.Event()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            log.warning("%s again: stopping at once", number.name)
+            raise SystemExit(1)
+        log.info("%s: draining", number.name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return stop

@@ -1,0 +1,189 @@
+"""The HTTP routes, and what all of them share: authentication, request ids, CORS, error shapes."""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from tokenferry.domain.api_key import bearer_token
+from tokenferry.domain.routing import Catalog, ModelEntry
+from tokenferry.engine.keys import Key
+from tokenferry.errors import (
+    InternalError,
+    InvalidRequest,
+    PayloadTooLarge,
+    RequestError,
+    TokenferryError,
+)
+from tokenferry.protocol.chat import parse_request
+from tokenferry.server import tickets
+from tokenferry.server.event_stream import complete
+from tokenferry.server.hub import Hub
+from tokenferry.server.metrics import CONTENT_TYPE
+from tokenferry.server.responses import error_response, json_response
+from tokenferry.server.upgrade import check_origin, open_stream
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+CORS_HEADERS_ALLOWED = "authorization, content-type, openai-organization, openai-project"
+CORS_MAX_AGE_S = 600
+EXPOSED_HEADERS = "x-request-id, x-stream-id, retry-after, retry-after-ms"
+
+
+class NotFound(RequestError):
+    """There is no such page."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class MethodNotAllowed(RequestError):
+    """The page is there, but not for this method."""
+
+    code = "method_not_allowed"
+    http_status = 405
+
+
+class HttpApi:
+    """The routes.
+
+    Args:
+        hub: What the handlers work with.
+        catalog: Which models there are.
+        started_s: Wall-clock seconds, shown as every model's `created`.
+    """
+
+    def __init__(self, hub: Hub, catalog: Catalog, started_s: int) -> None:
+        self._hub = hub
+        self._catalog = catalog
+        self._started_s = started_s
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes to an application."""
+        app.middlewares.append(self._middleware)
+        app.on_response_prepare.append(self._prepare)
+        app.router.add_get("/v1/stream", self._stream)
+        app.router.add_post("/v1/stream/tickets", self._ticket)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/v1/models/{id:.+}", self._model)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_route("OPTIONS", "/v1/{rest:.*}", self._preflight)
+
+    # -- what all share ------------------------------------------------------------------------
+
+    @web.middleware
+    async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        request["id"] = request_id = f"req_{secrets.token_hex(12)}"
+        try:
+            return await handler(request)
+        except TokenferryError as error:
+            self._hub.shared.metrics.refused(error)
+            return error_response(error)
+        except web.HTTPException as exc:
+            return error_response(self._explain(exc, request))
+        except (ConnectionError, TimeoutError):
+            raise  # the client is gone
+        except Exception:
+            log.exception("unhandled error", extra={"request_id": request_id})
+            return error_response(
+                InternalError(f"The gateway failed. The operator's log has more at {request_id}.")
+            )
+
+    def _explain(self, exc: web.HTTPException, request: web.Request) -> TokenferryError:
+        if isinstance(exc, web.HTTPRequestEntityTooLarge):
+            limit = self._hub.shared.settings.body_bytes_max
+            return PayloadTooLarge(
+                f"The body is larger than {limit} bytes. Send less, or raise `body_bytes_max`."
+            )
+        if isinstance(exc, web.HTTPNotFound):
+            return NotFound(f"There is nothing at {request.method} {request.path[:200]}.")
+        if isinstance(exc, web.HTTPMethodNotAllowed):
+            allowed = ", ".join(sorted(exc.allowed_methods))
+            return MethodNotAllowed(f"{request.path[:200]} takes {allowed} only.")
+        return InvalidRequest(f"The request cannot be served: {exc.reason}.")
+
+    async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        if (request_id := request.get("id")) is not None:
+            response.headers["x-request-id"] = request_id
+        origin = request.headers.get("Origin")
+        if origin is not None and self._allows(origin):
+            response.headers["access-control-allow-origin"] = origin
+            response.headers["access-control-expose-headers"] = EXPOSED_HEADERS
+            response.headers["vary"] = "Origin"
+
+    def _allows(self, origin: str) -> bool:
+        origins = self._hub.shared.settings.origins
+        return origin in origins or "*" in origins
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        origin = request.headers.get("Origin")
+        if origin is None or not self._allows(origin):
+            return web.Response(status=403)
+        return web.Response(
+            status=204,
+            headers={
+                "access-control-allow-methods": "GET, POST",
+                # SDKs send x-stainless-* headers that no list could name.
+                "access-control-allow-headers": request.headers.get(
+                    "Access-Control-Request-Headers", CORS_HEADERS_ALLOWED
+                ),
+                "access-control-max-age": str(CORS_MAX_AGE_S),
+            },
+        )
+
+    def _authenticate(self, request: web.Request) -> Key:
+        token = bearer_token(request.headers.get("Authorization"))
+        return self._hub.shared.authenticator.authenticate(token)
+
+    # -- the routes ----------------------------------------------------------------------------
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        key = self._authenticate(request)
+        return await complete(request, self._hub, key, parse_request(await request.read()))
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        return await open_stream(request, self._hub)
+
+    async def _ticket(self, request: web.Request) -> web.Response:
+        key = self._authenticate(request)
+        origin = request.headers.get("Origin")
+        check_origin(origin, request, self._hub.shared.settings.origins)
+        ticket = self._hub.shared.tickets.issue(key, origin)
+        return json_response({"ticket": ticket, "expires_in": tickets.LIFETIME_S})
+
+    async def _models(self, request: web.Request) -> web.Response:
+        self._authenticate(request)
+        data = [self._entry(entry) for entry in self._catalog.listing()]
+        return json_response({"object": "list", "data": data})
+
+    async def _model(self, request: web.Request) -> web.Response:
+        self._authenticate(request)
+        return json_response(self._entry(self._catalog.entry(request.match_info["id"])))
+
+    def _entry(self, entry: ModelEntry) -> dict[str, object]:
+        return {
+            "id": entry.id,
+            "object": "model",
+            "created": self._started_s,
+            "owned_by": entry.provider,
+        }
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return json_response({"status": "ok"})
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        if self._hub.shared.dispatcher.draining:
+            return json_response({"status": "draining"}, status=503)
+        return json_response({"status": "ready"})
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        if not self._hub.shared.settings.metrics_public:
+            self._authenticate(request)
+        body = self._hub.shared.metrics.exposition()
+        return web.Response(body=body, headers={"content-type": CONTENT_TYPE})

@@ -1,0 +1,133 @@
+"""The hub: every open client connection, what they share, and the one sweep over all of them.
+
+One timer serves all connections: pings, heartbeats, authentication time-outs and revoked keys are
+found by walking the connections a few times a second, not by timers of each.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tokenferry.config.server_settings import ServerSettings
+from tokenferry.engine.dispatcher import Dispatcher
+from tokenferry.engine.keys import Authenticator, Key, StoreUnusable
+from tokenferry.errors import InvalidKey, Overloaded, TooManyConnections
+from tokenferry.server.metrics import Metrics
+from tokenferry.server.tickets import Tickets
+
+log = logging.getLogger(__name__)
+
+SWEEP_INTERVAL_S = 1.0
+REVOCATION_INTERVAL_S = 0.2
+
+
+class Swept(Protocol):
+    """An open connection."""
+
+    key: Key | None
+
+    def sweep(self, now_s: float) -> None:
+        """Do what is due at this time."""
+
+    def revoke(self, error: InvalidKey) -> None:
+        """Close, because the key is no longer good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all connections work with."""
+
+    settings: ServerSettings
+    dispatcher: Dispatcher
+    authenticator: Authenticator
+    tickets: Tickets
+    metrics: Metrics
+
+
+class Hub:
+    """The open connections.
+
+    Args:
+        shared: What they work with.
+        loop: The event loop.
+    """
+
+    def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
+        self.shared = shared
+        self.loop = loop
+        self.connections: set[Swept] = set()
+        self.now_s = time.monotonic()
+        self._per_key: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def admit(self, key: Key) -> None:
+        """Count a connection of a key.
+
+        Raises:
+            TooManyConnections: If the key has as many as it may.
+        """
+        limit = self.shared.settings.connections_per_key_max
+        if self._per_key[key.public_id] >= limit:
+            raise TooManyConnections(f"This key may have {limit} connections open at once.")
+        self._per_key[key.public_id] += 1
+
+    def check_room(self) -> None:
+        """Make sure that there is room for one more connection.
+
+        Raises:
+            Overloaded: If the server has as many as it may.
+        """
+        limit = self.shared.settings.connections_max
+        if len(self.connections) >= limit:
+            raise Overloaded(f"This server has its {limit} connections; try again later.")
+
+    def leave(self, key: Key) -> None:
+        """Count a connection of a key that has closed."""
+        self._per_key[key.public_id] -= 1
+        if not self._per_key[key.public_id]:
+            del self._per_key[key.public_id]
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something that a connection cannot wait for, such as a close handshake."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            log.error("a connection's task failed", exc_info=exc)
+
+    async def sweep_forever(self) -> None:
+        """Walk the connections until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL_S)
+            self.now_s = now_s = time.monotonic()
+            for connection in list(self.connections):
+                connection.sweep(now_s)
+
+    async def watch_revocations(self) -> None:
+        """Close the connections and streams of revoked keys until cancelled."""
+        while True:
+            await asyncio.sleep(REVOCATION_INTERVAL_S)
+            try:
+                revoked = set(self.shared.authenticator.revoked_since_last_poll())
+            except StoreUnusable as exc:
+                log.error("cannot read revocations: %s", exc)  # noqa: TRY400 -- the message says all
+                continue
+            for public_id in revoked:
+                self.shared.dispatcher.cancel_owned(public_id)
+            if revoked:
+                error = InvalidKey("The API key was revoked. Ask the operator for another one.")
+                for connection in list(self.connections):
+                    if connection.key is not None and connection.key.public_id in revoked:
+                        connection.revoke(error)
+
+    async def close(self) -> None:
+        """Wait for what was spawned, a second at most."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)

@@ -1,0 +1,145 @@
+"""Prometheus metrics, and the one log line a stream.
+
+Labels are configured names (provider, model) and fixed words, never what a client sent, so that
+their number is bounded.
+"""
+
+import logging
+from functools import lru_cache
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from tokenferry.engine.ports import Outcome
+from tokenferry.errors import TokenferryError
+
+log = logging.getLogger("tokenferry.streams")
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600)
+_OVERHEAD_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1)
+
+
+class Metrics:
+    """What /metrics shows; the engine's meter.
+
+    Raises:
+        ValueError: Never in practice; the registry is its own.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._open = Gauge(
+            "tokenferry_open_streams", "Streams that are generating.", registry=self._registry
+        )
+        self._connections = Gauge(
+            "tokenferry_open_connections", "Open WebSocket connections.", registry=self._registry
+        )
+        self._requests = Counter(
+            "tokenferry_requests",
+            "Finished requests.",
+            ("provider", "model", "finish"),
+            registry=self._registry,
+        )
+        self._tokens = Counter(
+            "tokenferry_tokens",
+            "Tokens; cached is a part of prompt, reasoning a part of completion.",
+            ("provider", "model", "kind"),
+            registry=self._registry,
+        )
+        self._errors = Counter(
+            "tokenferry_errors", "Errors by code.", ("code",), registry=self._registry
+        )
+        self._first_token = Histogram(
+            "tokenferry_time_to_first_token_seconds",
+            "From the request's arrival to its first token.",
+            ("provider", "model"),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._duration = Histogram(
+            "tokenferry_request_duration_seconds",
+            "From the request's arrival to its end.",
+            ("provider", "model"),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._overhead = Histogram(
+            "tokenferry_gateway_overhead_seconds",
+            "From the request's arrival until it is on its way to the provider.",
+            buckets=_OVERHEAD_SECONDS,
+            registry=self._registry,
+        )
+        # Looking a child up by its labels costs more than counting; names are configured, so few.
+        self._request_child = lru_cache(4096)(self._requests.labels)
+        self._token_child = lru_cache(4096)(self._tokens.labels)
+        self._first_token_child = lru_cache(1024)(self._first_token.labels)
+        self._duration_child = lru_cache(1024)(self._duration.labels)
+
+    def started(self) -> None:
+        """Count a stream that begins."""
+        self._open.inc()
+
+    def sent(self, overhead_s: float) -> None:
+        """Take the gateway's own share of the time before a request goes out."""
+        self._overhead.observe(overhead_s)
+
+    def settled(self, outcome: Outcome) -> None:
+        """Count a stream that has ended, and write its log line."""
+        self._open.dec()
+        provider, model = outcome.provider, outcome.model
+        self._request_child(provider, model, outcome.finish).inc()
+        self._duration_child(provider, model).observe(outcome.duration_s)
+        if outcome.first_token_s is not None:
+            self._first_token_child(provider, model).observe(outcome.first_token_s)
+        if outcome.error_code is not None:
+            self._errors.labels(outcome.error_code).inc()
+        usage = outcome.usage
+        if usage is not None:
+            for kind, count in (
+                ("prompt", usage.prompt_tokens),
+                ("completion", usage.completion_tokens),
+                ("cached", usage.cached_tokens),
+                ("reasoning", usage.reasoning_tokens),
+            ):
+                if count:
+                    self._token_child(provider, model, kind).inc(count)
+        if log.isEnabledFor(logging.INFO):
+            self._log(outcome)
+
+    def refused(self, error: TokenferryError) -> None:
+        """Count a request that never became a stream."""
+        self._errors.labels(error.code).inc()
+
+    def connected(self, change: int) -> None:
+        """Count a WebSocket connection that opens (1) or closes (-1)."""
+        self._connections.inc(change)
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus' text form."""
+        return generate_latest(self._registry)
+
+    def _log(self, outcome: Outcome) -> None:
+        usage = outcome.usage
+        log.info(
+            "stream settled",
+            extra={
+                "stream_id": outcome.stream_id,
+                "key": outcome.owner,
+                "provider": outcome.provider,
+                "model": outcome.model,
+                "finish": outcome.finish,
+                "error_code": outcome.error_code,
+                "attempts": outcome.attempts,
+                "prompt_tokens": None if usage is None else usage.prompt_tokens,
+                "completion_tokens": None if usage is None else usage.completion_tokens,
+                "estimated": None if usage is None else usage.estimated,
+                "first_token_ms": _milliseconds(outcome.first_token_s),
+                "duration_ms": _milliseconds(outcome.duration_s),
+            },
+        )
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)

@@ -1,0 +1,32 @@
+"""HTTP answers in OpenAI's shapes."""
+
+from typing import Any
+
+from aiohttp import web
+
+from tokenferry.errors import TokenferryError
+from tokenferry.protocol.frames import encode, wire_error
+
+JSON = "application/json"
+
+
+def json_response(
+    body: Any, *, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    """Return a JSON answer."""
+    return web.Response(body=encode(body), status=status, content_type=JSON, headers=headers)
+
+
+def error_response(error: TokenferryError) -> web.Response:
+    """Return an error in OpenAI's shape, with the headers that the official SDKs act on."""
+    headers = {}
+    if error.retry_after_ms is not None:
+        headers["retry-after-ms"] = str(error.retry_after_ms)
+        # Whole seconds, rounded up: who waits that long has waited long enough.
+        headers["retry-after"] = str(-(-error.retry_after_ms // 1000))
+    if error.http_status == web.HTTPUnauthorized.status_code:
+        headers["www-authenticate"] = "Bearer"
+    if not error.retryable:
+        # SDKs retry every 5xx, 409 and 429 on their own; here it would be in vain.
+        headers["x-should-retry"] = "false"
+    return json_response({"error": wire_error(error)}, status=error.http_status, headers=headers)

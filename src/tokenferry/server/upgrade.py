@@ -1,0 +1,126 @@
+"""The upgrade at GET /v1/stream: who may open a WebSocket, and how a refusal reaches them.
+
+A program gets an HTTP status. A browser sees any failed upgrade as 1006 without a reason, so that
+a request with an Origin is accepted first and then closed with a code and a reason.
+"""
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from tokenferry.domain.api_key import bearer_token
+from tokenferry.engine.keys import Key
+from tokenferry.errors import Draining, MissingKey, OriginRefused, TokenferryError
+from tokenferry.protocol.messages import SUBPROTOCOL, TICKET_PREFIX
+from tokenferry.protocol.session import Session
+from tokenferry.server.hub import Hub
+from tokenferry.server.responses import error_response
+from tokenferry.server.transport import ClientProtocol
+from tokenferry.server.websocket import UNSUPPORTED_DATA, Connection
+
+CLOSE_TIMEOUT_S = 5.0
+
+
+async def open_stream(request: web.Request, hub: Hub) -> web.StreamResponse:
+    """Serve GET /v1/stream."""
+    offered = [
+        name.strip()
+        for line in request.headers.getall("Sec-WebSocket-Protocol", ())
+        for name in line.split(",")
+    ]
+    settings = hub.shared.settings
+    socket = web.WebSocketResponse(
+        protocols=(SUBPROTOCOL,) if SUBPROTOCOL in offered else (),
+        autoping=False,
+        compress=False,
+        max_msg_size=settings.frame_bytes_max,
+        timeout=CLOSE_TIMEOUT_S,
+    )
+    if not socket.can_prepare(request):
+        return error_response(
+            MissingUpgrade("This is a WebSocket endpoint; connect to it with ws:// or wss://.")
+        )
+    try:
+        key = _authorize(request, hub, offered)
+    except TokenferryError as error:
+        hub.shared.metrics.refused(error)
+        if "Origin" not in request.headers:
+            return error_response(error)
+        await socket.prepare(request)
+        await socket.close(
+            code=error.close_code or UNSUPPORTED_DATA, message=error.message.encode()[:123]
+        )
+        return socket
+    try:
+        await socket.prepare(request)
+        await _serve(request, hub, socket, key, aware=SUBPROTOCOL in offered)
+    finally:
+        if key is not None:
+            hub.leave(key)
+    return socket
+
+
+async def _serve(
+    request: web.Request, hub: Hub, socket: web.WebSocketResponse, key: Key | None, *, aware: bool
+) -> None:
+    protocol = request.protocol
+    if not isinstance(protocol, ClientProtocol):
+        raise TypeError("the server was not started with its own protocol factory")
+    session = Session(aware=aware, authenticated=key is not None)
+    connection = Connection(hub, socket, protocol, session, key)
+    hub.connections.add(connection)
+    hub.shared.metrics.connected(1)
+    try:
+        await connection.serve()
+    finally:
+        protocol.user = None
+        hub.connections.discard(connection)
+        hub.shared.metrics.connected(-1)
+        connection.detach_all()
+        if key is None and connection.key is not None:
+            hub.leave(connection.key)  # it authenticated by its first frame
+
+
+def _authorize(request: web.Request, hub: Hub, offered: list[str]) -> Key | None:
+    """Return the key of an upgrade; None if the first frame is to bring it."""
+    shared = hub.shared
+    if shared.dispatcher.draining:
+        raise Draining("The server is about to restart; connect again in a moment.")
+    hub.check_room()
+    origin = request.headers.get("Origin")
+    check_origin(origin, request, shared.settings.origins)
+    header = request.headers.get("Authorization")
+    ticket = next((name for name in offered if name.startswith(TICKET_PREFIX)), None)
+    if header is not None:
+        key = shared.authenticator.authenticate(bearer_token(header))
+    elif ticket is not None:
+        key = shared.tickets.redeem(ticket.removeprefix(TICKET_PREFIX), origin)
+        shared.authenticator.check(key.public_id)
+    else:
+        return None
+    hub.admit(key)
+    return key
+
+
+def check_origin(origin: str | None, request: web.Request, allowed: tuple[str, ...]) -> None:
+    """Make sure that a page from this origin may use the gateway.
+
+    Raises:
+        OriginRefused: If it may not.
+    """
+    if origin is None or origin in allowed or "*" in allowed:
+        return
+    # Behind a proxy that ends TLS the scheme differs; host and port must not.
+    if urlsplit(origin).netloc != request.host:
+        raise OriginRefused(
+            f"Pages from {origin[:200]} may not use this gateway; "
+            "add the origin to `origins` in the [server] table."
+        )
+
+
+class MissingUpgrade(MissingKey):
+    """A plain HTTP request came to the WebSocket endpoint."""
+
+    code = "upgrade_required"
+    type = "invalid_request_error"
+    http_status = 426

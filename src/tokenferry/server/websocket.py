@@ -1,0 +1,416 @@
+"""One WebSocket connection at /v1/stream: frames in, actions out, streams to the client.
+
+What a frame means is decided in `protocol.session`; this module carries it out. Frames of tokens
+go straight to the transport, see `engine.stream.Outlet`; aiohttp reads, answers pings of its own
+kind and does the closing handshake.
+
+Source: spec/PROTOCOL.md; RFC 6455 for the ping frame.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from aiohttp import WSMsgType, web
+
+from tokenferry.engine.dispatcher import Options
+from tokenferry.engine.keys import Key
+from tokenferry.engine.stream import Outlet, Stream, Subscription
+from tokenferry.errors import (
+    AuthenticationError,
+    AuthenticationTimeout,
+    InvalidKey,
+    InvalidRequest,
+    RequestError,
+    StreamNotFound,
+    TokenferryError,
+    TooManyStreams,
+)
+from tokenferry.protocol import messages
+from tokenferry.protocol.chat import ChatRequest, parse_request
+from tokenferry.protocol.completion import WholeRenderer
+from tokenferry.protocol.frames import FrameRenderer, Renderer
+from tokenferry.protocol.session import PlainRequest, Refusal, Session
+from tokenferry.server.hub import Hub
+from tokenferry.server.transport import ClientProtocol
+
+PING_FRAME = b"\x89\x00"
+HEARTBEAT_LOST = 4108
+TOO_SLOW = 4110
+UNSUPPORTED_DATA = 1003
+RETENTION_S = 600
+# RFC 6455, 5.5: a control frame carries 125 bytes, two of them the code.
+CLOSE_REASON_BYTES_MAX = 123
+
+
+class Connection(Outlet):
+    """A client's connection.
+
+    Args:
+        hub: What connections share.
+        socket: aiohttp's side of it.
+        protocol: The transport's owner.
+        session: The reader of its frames.
+        key: Whose it is, when the upgrade said so.
+    """
+
+    __slots__ = (
+        "_arrived_s",
+        "_closing",
+        "_coalesces",
+        "_greeted",
+        "_heartbeat",
+        "_hub",
+        "_id",
+        "_lanes",
+        "_opened_s",
+        "_pinged_s",
+        "_plain_line",
+        "_protocol",
+        "_session",
+        "_socket",
+        "_written_s",
+        "key",
+    )
+
+    def __init__(
+        self,
+        hub: Hub,
+        socket: web.WebSocketResponse,
+        protocol: ClientProtocol,
+        session: Session,
+        key: Key | None,
+    ) -> None:
+        super().__init__()
+        self.key = key
+        self._hub = hub
+        self._socket = socket
+        self._protocol = protocol
+        self._session = session
+        self._id = f"{id(self):x}"
+        self._lanes: dict[str, Subscription] = {}
+        self._plain_line: deque[bytes] | None = None
+        self._greeted = False
+        self._closing = False
+        self._coalesces = False
+        self._heartbeat = False
+        self._opened_s = self._pinged_s = self._written_s = self._arrived_s = time.monotonic()
+        protocol.user = self
+
+    # -- reading -----------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Read frames until the connection ends."""
+        if self._session.aware and self._session.authenticated:
+            self._greet()
+        socket = self._socket
+        while True:
+            frame = await socket.receive()
+            if frame.type is WSMsgType.TEXT:
+                self._receive(frame.data.encode())
+            elif frame.type is WSMsgType.PING:
+                await socket.pong(frame.data)
+            elif frame.type is WSMsgType.BINARY:
+                self.close(UNSUPPORTED_DATA, "Frames must be text.")
+            elif frame.type is not WSMsgType.PONG:
+                return
+
+    def detach_all(self) -> None:
+        """Leave every stream: the connection is gone."""
+        self._closing = True
+        lanes, self._lanes = self._lanes, {}
+        for subscription in lanes.values():
+            self._hub.shared.dispatcher.leave(subscription, lost=True)
+
+    def _receive(self, data: bytes) -> None:
+        if self._closing:
+            return
+        self._arrived_s = time.monotonic()
+        message = self._session.receive(data)
+        if isinstance(message, Refusal):
+            self._refuse(message)
+        elif isinstance(message, PlainRequest):
+            self._take_plain(message.body)
+        else:
+            try:
+                self._handlers[type(message)](self, message)
+            except TokenferryError as exc:
+                ref = getattr(message, "ref", None)
+                stream_id = getattr(message, "stream_id", None)
+                self._hub.shared.metrics.refused(exc)
+                self._send(messages.error(exc, ref=ref, stream_id=stream_id))
+                if isinstance(exc, AuthenticationError):
+                    self.close(exc.close_code or UNSUPPORTED_DATA, exc.message)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        error = refusal.error
+        self._hub.shared.metrics.refused(error)
+        if refusal.plain:
+            self._send(messages.plain_error(error))
+        else:
+            self._send(messages.error(error, ref=refusal.ref))
+        if refusal.close_code is not None:
+            self.close(refusal.close_code, error.message)
+
+    # -- the plain manner ----------------------------------------------------------------------
+
+    def _take_plain(self, body: bytes) -> None:
+        """Serve requests first in, first out: a plain client cannot tell two answers apart."""
+        if self._plain_line is None:
+            self._plain_line = deque()
+            self._start_plain(body)
+        elif len(self._plain_line) >= self._hub.shared.settings.streams_per_connection_max:
+            error = TooManyStreams("Too many requests wait on this connection; read the answers.")
+            self._refuse(Refusal(error, plain=True))
+        else:
+            self._plain_line.append(body)
+
+    def _start_plain(self, body: bytes) -> None:
+        try:
+            request = parse_request(body)
+            stream = self._create(
+                request,
+                Options(
+                    resumable=True,
+                    on_disconnect_cancel=False,
+                    orphan_timeout_s=self._hub.shared.settings.orphan_timeout_s,
+                ),
+            )
+        except TokenferryError as exc:
+            close_code = exc.close_code if isinstance(exc, AuthenticationError) else None
+            refusal = Refusal(exc, plain=True, close_code=close_code)
+            self._refuse(
+                self._session.refused(refusal) if isinstance(exc, RequestError) else refusal
+            )
+            self._next_plain()
+        else:
+            self._session.accepted()
+            self._subscribe(stream, self._renderer(stream, request, aware=False))
+
+    def _next_plain(self) -> None:
+        if self._plain_line and not self._closing:
+            self._start_plain(self._plain_line.popleft())
+        else:
+            self._plain_line = None
+
+    # -- the aware manner ----------------------------------------------------------------------
+
+    def _on_auth(self, message: messages.Auth) -> None:
+        key = self._hub.shared.authenticator.authenticate(message.token)
+        self._hub.admit(key)
+        self.key = key
+        self._session.authenticated = True
+        self._greet()
+
+    def _on_hello(self, message: messages.Hello) -> None:
+        self._heartbeat = "hb" in message.caps
+        self._coalesces = "coalesce" in message.caps
+        self._greet()
+
+    def _on_create(self, message: messages.Create) -> None:
+        settings = self._hub.shared.settings
+        if len(self._lanes) >= settings.streams_per_connection_max:
+            raise TooManyStreams(
+                f"This connection has {len(self._lanes)} streams running, as many as it may. "
+                "Wait for one to end, or open another connection."
+            )
+        wanted = message.options
+        orphan_timeout_s = settings.orphan_timeout_s
+        if wanted.orphan_timeout_s is not None:
+            orphan_timeout_s = min(max(0.0, wanted.orphan_timeout_s), orphan_timeout_s)
+        request = parse_request(bytes(message.request))
+        stream = self._create(
+            request,
+            Options(
+                resumable=True,
+                on_disconnect_cancel=wanted.on_disconnect == "cancel",
+                orphan_timeout_s=orphan_timeout_s,
+                idempotency_key=message.idempotency_key,
+            ),
+        )
+        self._greet()
+        self._send(messages.started(message.ref, stream.id, stream.epoch, RETENTION_S))
+        if stream.id not in self._lanes:
+            self._subscribe(stream, self._renderer(stream, request, aware=True))
+
+    def _on_resume(self, message: messages.Resume) -> None:
+        dispatcher = self._hub.shared.dispatcher
+        self._check_key()
+        stream = dispatcher.find(self._public_id(), message.stream_id)
+        if stream.id in self._lanes:
+            raise InvalidRequest("This connection follows the stream already.", param="stream_id")
+        after = stream.position(message.epoch, message.after)
+        self._greet()
+        self._send(
+            messages.resumed(
+                message.ref, stream.id, stream.epoch, after, stream.head, done=stream.done
+            )
+        )
+        renderer = FrameRenderer(stream.id, stream.epoch, aware=True, merges=self._coalesces)
+        self._subscribe(stream, renderer, after=after, resumes=True)
+
+    def _on_detach(self, message: messages.Detach) -> None:
+        subscription = self._lanes.pop(message.stream_id, None)
+        if subscription is None:
+            raise StreamNotFound("This connection does not follow that stream.")
+        self._hub.shared.dispatcher.leave(subscription, lost=False)
+
+    def _on_cancel(self, message: messages.Cancel) -> None:
+        self._hub.shared.dispatcher.cancel(self._public_id(), message.stream_id)
+
+    def _on_ping(self, message: messages.Ping) -> None:
+        self._send(messages.pong(message.t))
+
+    def _on_nothing(self, message: messages.Ack | messages.Credit) -> None:
+        """Take what needs no answer: `ack` is for the journal's retention, which is by time;
+        `credit` is not among the caps that `ready` lists.
+        """
+
+    _handlers: dict[type, Callable[..., None]] = {  # noqa: RUF012 -- a constant; slots bar ClassVar
+        messages.Auth: _on_auth,
+        messages.Hello: _on_hello,
+        messages.Create: _on_create,
+        messages.Resume: _on_resume,
+        messages.Detach: _on_detach,
+        messages.Cancel: _on_cancel,
+        messages.Ping: _on_ping,
+        messages.Ack: _on_nothing,
+        messages.Credit: _on_nothing,
+    }
+
+    # -- both ----------------------------------------------------------------------------------
+
+    def _public_id(self) -> str:
+        return self.key.public_id if self.key is not None else ""
+
+    def _check_key(self) -> None:
+        """Check again what was checked at the upgrade: a key may have been revoked since."""
+        self._hub.shared.authenticator.check(self._public_id())
+
+    def _create(self, request: ChatRequest, options: Options) -> Stream:
+        self._check_key()
+        if request.stream is None:
+            request.stream = True  # this socket is for streaming; OpenAI's default is for HTTP
+        return self._hub.shared.dispatcher.create(
+            self._public_id(), request, options, arrived_s=self._arrived_s
+        )
+
+    def _renderer(self, stream: Stream, request: ChatRequest, *, aware: bool) -> Renderer:
+        if request.stream is False:
+            return WholeRenderer(stream.id, stream.epoch, aware=aware)
+        merges = self._coalesces or not aware
+        return FrameRenderer(stream.id, stream.epoch, aware=aware, merges=merges)
+
+    def _subscribe(
+        self, stream: Stream, renderer: Renderer, *, after: int = 0, resumes: bool = False
+    ) -> None:
+        subscription = Subscription(stream, self, renderer, after=after, resumes=resumes)
+        self._lanes[stream.id] = subscription
+        self._hub.shared.dispatcher.follow(subscription)
+        self.pump()
+
+    def _greet(self) -> None:
+        if self._greeted or not self._session.authenticated:
+            return
+        self._greeted = True
+        settings = self._hub.shared.settings
+        limits = {
+            "frame_bytes_max": settings.frame_bytes_max,
+            "streams_per_connection_max": settings.streams_per_connection_max,
+            "creates_per_minute": settings.creates_per_minute,
+        }
+        self._send(messages.ready(self._id, settings.heartbeat_s, limits))
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def _send(self, frame: bytes) -> None:
+        transport = self._protocol.transport
+        if transport is not None and not self._closing and not self._socket.closed:
+            transport.write(frame)
+
+    def write(self, data: bytes) -> None:
+        """Write frames of streams."""
+        transport = self._protocol.transport
+        if transport is None or self._closing or self._socket.closed:
+            return
+        self._written_s = self._hub.now_s
+        transport.write(data)
+        self.paused = self._protocol.writing_paused
+
+    def delivered(self, subscription: Subscription) -> None:
+        """Free the lane; in the plain manner, begin the next request."""
+        if self._lanes.pop(subscription.stream.id, None) is None:
+            return
+        self._hub.shared.dispatcher.leave(subscription, lost=False)
+        if self._plain_line is not None:
+            self._next_plain()
+
+    def caught_up(self, subscription: Subscription) -> None:
+        """Tell the client that the replay is over."""
+        self._send(messages.caught_up(subscription.stream.id, subscription.after))
+
+    def gone(self, subscription: Subscription) -> None:
+        """Close: what this client has not read yet is no longer kept."""
+        self.close(TOO_SLOW, f"Too slow: stream {subscription.stream.id} is no longer kept.")
+
+    # -- the transport's events ------------------------------------------------------------------
+
+    def writable(self) -> None:
+        """Go on writing."""
+        self.resume()
+
+    def lost(self) -> None:
+        """Let go of the streams at once; `serve` ends by itself."""
+        self.detach_all()
+
+    # -- the hub's events ------------------------------------------------------------------------
+
+    def sweep(self, now_s: float) -> None:
+        """Ping, beat, and give up on a client that does not answer."""
+        settings = self._hub.shared.settings
+        transport = self._protocol.transport
+        if self._closing or transport is None:
+            return
+        if not self._session.authenticated and now_s - self._opened_s > settings.auth_timeout_s:
+            error = AuthenticationTimeout("No authentication came in time.")
+            self.close(error.close_code or UNSUPPORTED_DATA, error.message)
+            return
+        waits_s = now_s - self._pinged_s
+        if self._protocol.last_data_s < self._pinged_s and waits_s > settings.ping_timeout_s:
+            self.close(HEARTBEAT_LOST, "No answer to a ping.")
+            # The closing handshake needs a peer; this one is not there.
+            transport.abort()
+            return
+        if waits_s >= settings.ping_interval_s:
+            self._pinged_s = now_s
+            transport.write(PING_FRAME)
+        if self._heartbeat and now_s - self._written_s >= settings.heartbeat_s:
+            self._written_s = now_s
+            self._send(messages.heartbeat(time.time_ns() // 1_000_000))
+
+    def revoke(self, error: InvalidKey) -> None:
+        """Close, because the key is no longer good."""
+        self._send(messages.error(error) if self._session.aware else messages.plain_error(error))
+        self.close(error.close_code or UNSUPPORTED_DATA, error.message)
+
+    def go_away(self, reconnect_after_ms: int, deadline_ms: int) -> None:
+        """Announce the server's stop to a client that understands."""
+        if self._session.aware:
+            self._send(messages.going_away(reconnect_after_ms, deadline_ms))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a stream is still on its way to this client."""
+        return bool(self._lanes)
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake; nothing is written after it."""
+        if self._closing:
+            return
+        self._closing = True
+        text = reason.encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore").encode()
+        self._hub.spawn(_close(self._socket, code, text))
+
+
+async def _close(socket: web.WebSocketResponse, code: int, reason: bytes) -> None:
+    await socket.close(code=code, message=reason)
