@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[1]
 PART = re.compile(
     r"(?P<start><!-- generated: (?P<name>[a-z_]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
+# Classes that only gather others.
+FAMILIES = ("RequestError", "AuthenticationError", "LimitError", "GatewayError", "ProviderError")
 
 
 def table(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
@@ -27,20 +29,18 @@ def table(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def error_classes() -> list[type[TokenferryError]]:
-    """Return every error of the package, a parent before its children."""
+    """Return every error of the package that stands for something, families left out."""
     for module in pkgutil.walk_packages(tokenferry.__path__, "tokenferry."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     found: list[type[TokenferryError]] = []
-
-    def walk(parent: type[TokenferryError]) -> None:
-        children = parent.__subclasses__()
-        if not children or parent.__module__ != TokenferryError.__module__:
-            found.append(parent)
-        for child in children:
-            walk(child)
-
-    walk(TokenferryError)
+    waiting = [TokenferryError]
+    while waiting:
+        error = waiting.pop()
+        waiting += error.__subclasses__()
+        ours = error.__module__.startswith(f"{tokenferry.__name__}.")
+        if ours and error is not TokenferryError and error.__name__ not in FAMILIES:
+            found.append(error)
     return found
 
 
@@ -48,13 +48,13 @@ def errors() -> str:
     """Return the table of every error that a client can meet."""
 
     def rows() -> Iterator[tuple[str, ...]]:
-        for error in sorted(set(error_classes()), key=_order):
+        for error in sorted(error_classes(), key=_order):
             as_theirs = error is ProviderRejected
             yield (
                 f"`{error.code}`" + (", or the provider's own" if as_theirs else ""),
                 f"`{error.type}`" + (", or the provider's own" if as_theirs else ""),
                 "the provider's" if as_theirs else str(error.http_status),
-                str(error.close_code or "–"),
+                str(error.close_code or "none"),
                 "by its status" if as_theirs else ("yes" if error.retryable else "no"),
                 (error.__doc__ or "").strip().partition("\n")[0],
             )
@@ -63,13 +63,10 @@ def errors() -> str:
     return table(header, rows())
 
 
-_FAMILIES = ("RequestError", "AuthenticationError", "LimitError", "GatewayError", "ProviderError")
-
-
 def _order(error: type[TokenferryError]) -> tuple[int, int, str]:
-    """Sort by family, then as the table of statuses reads, then by code."""
+    """Sort by family, then by status, then by code."""
     names = [parent.__name__ for parent in error.__mro__]
-    family = next(n for n, name in enumerate(_FAMILIES) if name in names)
+    family = next(n for n, name in enumerate(FAMILIES) if name in names)
     return family, error.http_status, error.code
 
 
@@ -80,7 +77,7 @@ def parameters(mapping: Mapping[str, str]) -> str:
         for name, fate in mapping.items():
             word, _, rest = fate.partition(":")
             shown = name if name.startswith("(") else f"`{name}`"
-            yield shown, word.strip(), rest.strip() or "–"
+            yield shown, word.strip(), rest.strip()
 
     return table(("field", "what becomes of it", "how"), rows())
 

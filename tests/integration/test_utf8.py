@@ -31,7 +31,7 @@ async def test_an_answer_cut_inside_every_character(
 ) -> None:
     blocks = whole(kind, PIECES)
     at = inside_characters(response_bytes(blocks))
-    assert len(at) > 40
+    assert len(at) > 30
     prompt = provider.play(replay(blocks, at=at))
     answer = await ask(gateway, manner, body(f"m-{kind}", prompt))
     assert answer.text == "".join(PIECES)

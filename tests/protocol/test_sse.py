@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from tokenferry.protocol.sse import EventTooLarge, Parser
 
-LINES = [b"data: a", b"data:", b"data", b"id: 7", b"event: ping", b": note", b"x", "data: 한😀".encode()]
+LINES = [
+    b"data: a",
+    b"data:",
+    b"data",
+    b"id: 7",
+    b"event: ping",
+    b": note",
+    b"x",
+    "data: 한😀".encode(),
+]
 BREAKS = [b"\n", b"\r", b"\r\n", b"\n\n"]
 ODDITIES = [b"\xef\xbb\xbf", b"\xff"]
 

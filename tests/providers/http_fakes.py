@@ -1,10 +1,10 @@
-"""A scripted HTTP peer, byte by byte, and a wire format and a sink that record what they are told."""
+"""A scripted HTTP peer, byte by byte; a wire format and a sink that record what they are told."""
 
 import asyncio
 import gzip
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from msgspec import Raw
 
@@ -54,9 +54,10 @@ def sized(body: bytes, content_type: str = "text/event-stream", status: str = "2
 
 def zipped(body: bytes) -> bytes:
     body = gzip.compress(body)
-    return (
-        EVENTS_HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body) + body
-    )
+    return EVENTS_HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+
+
+ANSWER = sized(event("하나"))
 
 
 class RecordingSink:
@@ -112,7 +113,7 @@ class RecordingSink:
 
 
 class FakeDecoder:
-    """Says every event's data as text; the end is complete only after `[DONE]`, if that is asked."""
+    """Says every event's data as text; an end is complete only after `[DONE]`, if that is asked."""
 
     def __init__(self, sink: Sink, *, wants_done: bool = False) -> None:
         self._sink = sink
@@ -167,9 +168,12 @@ def asked(sink: RecordingSink, wire: FakeWire | None = None, *, body_bytes_max: 
 
 
 class Peer:
-    """The server's end of one connection."""
+    """The server's end of one connection; they are numbered from 0."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.number = number
         self.reader = reader
         self.writer = writer
 
@@ -224,7 +228,7 @@ class Scripted:
         scheme = "https" if self._tls else "http"
         return f"{scheme}://localhost:{self.port}/v1"
 
-    async def __aenter__(self) -> "Scripted":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -239,9 +243,10 @@ class Scripted:
         await asyncio.wait_for(asyncio.gather(*self._tasks, return_exceptions=kind is not None), 30)
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        script = self._scripts[min(self.connections, len(self._scripts) - 1)]
+        peer = Peer(self.connections, reader, writer)
+        script = self._scripts[min(peer.number, len(self._scripts) - 1)]
         self.connections += 1
-        self._tasks.append(asyncio.create_task(self._run(script, Peer(reader, writer))))
+        self._tasks.append(asyncio.create_task(self._run(script, peer)))
 
     async def _run(self, script: Script, peer: Peer) -> None:
         try:

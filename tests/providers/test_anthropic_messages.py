@@ -1,5 +1,6 @@
 import base64
 import json
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -518,7 +519,7 @@ def test_whatever_comes_in_what_goes_out_has_anthropics_form(messages: list[Any]
         assert is_empty or (visible[-1]["role"] == "user" and not visible[-1]["content"].strip())
         return
     roles = [turn.role for turn in conversation.turns]
-    assert all(before != after for before, after in zip(roles, roles[1:], strict=False))
+    assert all(before != after for before, after in pairwise(roles))
     for turn in json.loads(msgspec.json.encode(conversation.turns)):
         kinds = [block["type"] for block in turn["content"]]
         assert kinds

@@ -533,6 +533,8 @@ class TestEnds:
             )
         )
         assert sink.of("finish") == [("finish", 0, "stop")]
+        running = chunk(candidate(text("a")), promptFeedback={"blockReason": "SAFETY"})
+        assert decode(running, STOP).of("finish", "delta") == [("finish", 0, "stop")]
 
     def test_error_inside_a_stream(self):
         sink = decode(

@@ -295,6 +295,7 @@ class TestThinking:
             ),
             ("gemini-3.1-pro-preview", "none", {"thinkingLevel": "low"}),
             ("gemini-3.8-flash", "minimal", {"includeThoughts": True, "thinkingLevel": "low"}),
+            ("gemini-3.7-flash", "none", {"thinkingLevel": "low"}),
             ("gemini-flash-latest", "none", {"thinkingLevel": "low"}),
             ("gemini-flash-lite-latest", "none", {"thinkingLevel": "minimal"}),
         ],

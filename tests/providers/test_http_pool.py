@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from providers.http_fakes import (
+    ANSWER,
     CHUNKED,
     EVENTS_HEAD,
     LAST_CHUNK,
@@ -23,9 +24,8 @@ from providers.http_fakes import (
 )
 from tokenferry.errors import ProviderCutOff, ProviderTimeout, ProviderUnreachable
 from tokenferry.providers import http_call
-from tokenferry.providers.http_pool import ConnectionPool
-
-ANSWER = sized(event("하나"))
+from tokenferry.providers.http_dial import Destination
+from tokenferry.providers.http_pool import ConnectionPool, Lane
 
 
 async def always(peer: Peer) -> None:
@@ -70,33 +70,28 @@ class TestKeepAlive:
         assert sink.terminals == ["end"]
 
     async def test_last_in_first_out(self, pool: ConnectionPool) -> None:
-        used: list[str] = []
-        proceed = asyncio.Event()
+        proceed = [asyncio.Event(), asyncio.Event()]
+        used: list[int] = []
 
-        def script(name: str):
-            async def run(peer: Peer) -> None:
-                await peer.request()
-                if name == "first":
-                    await within(proceed.wait())
+        async def script(peer: Peer) -> None:
+            await peer.request()
+            await within(proceed[peer.number].wait())
+            peer.send(ANSWER)
+            if await peer.reader.read(1):
+                used.append(peer.number)
                 peer.send(ANSWER)
-                await peer.request()
-                used.append(name)
-                peer.send(ANSWER)
-                await peer.gone()
 
-            return run
-
-        async with Scripted(script("first"), script("second")) as server:
+        async with Scripted(script) as server:
             provider = make_provider(server.url, pool)
-            first, _ = start(provider)
-            while not server.connections:
-                await asyncio.sleep(0)
+            sinks = [start(provider)[0], start(provider)[0]]
+            await within(_until(lambda: server.connections == 2))
+            for number, event_ in enumerate(proceed):
+                event_.set()
+                await within(
+                    _until(lambda n=number: sum(len(sink.terminals) for sink in sinks) == n + 1)
+                )
             await finished(provider)
-            proceed.set()
-            await within(first.over.wait())
-            await finished(provider)
-            assert used == ["first"]
-            await asyncio.gather(finished(provider), finished(provider), return_exceptions=True)
+            assert used == [1]
             pool.close()
 
     @pytest.mark.parametrize(
@@ -163,26 +158,28 @@ class TestKeepAlive:
         pool.close()
         await within(pool.wait_closed())
 
-    async def test_idle_timeout_is_counted_from_the_last_use(self) -> None:
-        pool = ConnectionPool(idle_timeout_s=0.2)
-        loop = asyncio.get_running_loop()
-        ends_s: list[float] = []
+    async def test_idle_timeout_drops_the_oldest_only(self) -> None:
+        class FakeConnection:
+            is_usable = True
+            is_closed = False
+            idle_since_s = 0.0
 
-        async def script(peer: Peer) -> None:
-            await peer.answer(ANSWER)
-            await peer.answer(ANSWER)
-            since_s = loop.time()
-            await peer.gone()
-            ends_s.append(loop.time() - since_s)
+            def close(self) -> None:
+                self.is_closed = True
 
-        async with Scripted(script) as server:
-            provider = make_provider(server.url, pool)
-            await finished(provider)
-            begun_s = loop.time()
-            await within(_until(lambda: loop.time() - begun_s > 0.1))
-            await finished(provider)
-        assert ends_s[0] > 0.15  # not the 0.1 that were left of the first use
-        pool.close()
+        destination = Destination("fake", "localhost", 9, None, None, 1)
+        lane = Lane(destination, connections_max=9, line_max=9, idle_timeout_s=15)
+        old, recent = FakeConnection(), FakeConnection()
+        for connection in (old, recent):
+            lane.take_back(connection)
+        old.idle_since_s -= 15
+        recent.idle_since_s -= 10
+        lane._drop_stale()
+        assert (old.is_closed, recent.is_closed) == (True, False)
+        recent.idle_since_s -= 5
+        lane._drop_stale()
+        assert recent.is_closed
+        assert lane._sweep is None
 
     async def test_providers_do_not_share(self, pool: ConnectionPool) -> None:
         async with Scripted(once) as server:
@@ -244,8 +241,7 @@ class TestStale:
             await peer.request()
             await within(both.wait())
             peer.send(ANSWER)
-            if server.connections == 2:
-                await peer.reader.read(1)
+            await peer.reader.read(1)
 
         async with Scripted(script, script, once) as server:
             provider = make_provider(server.url, pool)

@@ -4,9 +4,10 @@ import argparse
 import functools
 import json
 import os
+import shlex
 import sys
 
-from tokenferry.config import ProviderSettings, Settings, load
+from tokenferry.config import ProviderSettings, ServerSettings, Settings, load
 from tokenferry.config.settings import DEMO
 from tokenferry.server import app, log
 
@@ -52,7 +53,7 @@ def print_banner(settings: Settings, url: str, first_key: str | None) -> None:
     if first_key is not None:
         lines += [
             f"  Your first API key: {first_key}",
-            "  It is shown only once. More of them: tokenferry keys create NAME",
+            f"  It is shown only once. More of them: {_create_command(settings)}",
             "",
         ]
     lines += [f"  {_offer(provider)}" for provider in settings.providers]
@@ -61,6 +62,13 @@ def print_banner(settings: Settings, url: str, first_key: str | None) -> None:
     sys.stdout.write("\n".join(lines))
     # Whoever started it through a pipe waits for the key.
     sys.stdout.flush()
+
+
+def _create_command(settings: Settings) -> str:
+    data_dir = settings.server.data_dir
+    if data_dir == ServerSettings().data_dir:
+        return "tokenferry keys create NAME"
+    return f"tokenferry keys create NAME --data-dir {shlex.quote(str(data_dir))}"
 
 
 def _offer(provider: ProviderSettings) -> str:

@@ -1,5 +1,6 @@
 """Writes the settings down for people: docs/reference/settings.md, and hints for a given file."""
 
+import difflib
 import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from tokenferry.config.loading import VARIABLE_PREFIX
 from tokenferry.config.presets import PRESETS, is_own_key
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.config.settings import DEMO, AliasSettings, ProviderSettings, Settings
@@ -38,6 +40,8 @@ _TABLES: tuple[tuple[str, type[Any]], ...] = (
     ("[[providers]]", ProviderSettings),
     ("[[models]]", AliasSettings),
 )
+# How alike two variables of this length are when one letter is missing or two are swapped.
+_TYPING_ERROR = 0.9
 _INTRODUCTION = """\
 # Settings
 
@@ -111,9 +115,20 @@ def hints(settings: Settings, environ: Mapping[str, str]) -> list[str]:
             for name, preset in PRESETS.items()
             if is_own_key(environ.get(preset.key_variable, "").strip())
         )
+    found.extend(_variable_hints(environ))
     if all(provider.kind == DEMO for provider in settings.providers):
         found.append("there is no provider yet: set OPENAI_API_KEY, say, or add [[providers]]")
     return found
+
+
+def _variable_hints(environ: Mapping[str, str]) -> Iterator[str]:
+    known = [f"{VARIABLE_PREFIX}{setting.name.upper()}" for setting in fields(ServerSettings)]
+    for name in environ:
+        # Clients have variables of their own that begin alike: only what is nearly right counts.
+        if name.startswith(VARIABLE_PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=_TYPING_ERROR)
+            if near:
+                yield f"{name} has no effect; did you mean {near[0]}?"
 
 
 def _provider_hints(provider: ProviderSettings) -> Iterator[str]:

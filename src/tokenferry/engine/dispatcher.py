@@ -4,6 +4,7 @@ It resolves the model, has the request translated, starts the generation, and de
 of a stream that nobody follows any more.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,17 @@ from tokenferry.engine.generation import Attempt, Generation, Plan
 from tokenferry.engine.ports import Journal, Meter, Provider, TimerHandle, Timers
 from tokenferry.engine.relay import Relay
 from tokenferry.engine.stream import Stream, Subscription
-from tokenferry.errors import Draining, RateLimited, RequestError, StreamNotFound, TokenferryError
+from tokenferry.errors import (
+    Draining,
+    InternalError,
+    RateLimited,
+    RequestError,
+    StreamNotFound,
+    TokenferryError,
+)
 from tokenferry.protocol.chat import ChatRequest
+
+log = logging.getLogger(__name__)
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -149,7 +159,11 @@ class Dispatcher:
         if idempotency is not None:
             self._idempotent[idempotency] = stream.id
         self.live_count += 1
-        generation.start()
+        try:
+            generation.start()
+        except Exception:
+            log.exception("a provider's adapter failed to start")
+            generation.abort(InternalError("The gateway could not send the request on."))
         return stream
 
     def find(self, owner: str, stream_id: str) -> Stream:
@@ -170,11 +184,11 @@ class Dispatcher:
         if generation is not None:
             generation.cancel()
 
-    def cancel_owned(self, owner: str) -> None:
-        """End every running stream of a key, as when it was revoked."""
+    def abort_owned(self, owner: str, error: TokenferryError) -> None:
+        """End every running stream of a key with an error, as when it was revoked."""
         for entry in list(self._entries.values()):
             if entry.stream.owner == owner and entry.generation is not None:
-                entry.generation.cancel()
+                entry.generation.abort(error)
 
     def abort_all(self, error: TokenferryError) -> None:
         """End every running stream with an error, as when the time to drain is up."""

@@ -79,7 +79,6 @@ class Generation:
 
     __slots__ = (
         "_attempt",
-        "_bytes",
         "_call",
         "_estimate",
         "_finish_reasons",
@@ -92,6 +91,7 @@ class Generation:
         "_outcome",
         "_plan",
         "_relay",
+        "_room_bytes",
         "_settled",
         "_timers",
         "_usage",
@@ -116,7 +116,7 @@ class Generation:
         self._attempt = 0
         self._call: Call | None = None
         self._opened = False
-        self._bytes = 0
+        self._room_bytes = plan.stream_bytes_max
         self._finish_reasons: dict[int, str] = {}
         self._first_s: float | None = None
         self._head_info: tuple[str, str | None, str | None] = ("", None, None)
@@ -142,11 +142,19 @@ class Generation:
 
     def text(self, text: str) -> None:
         """Add answer text to choice 0."""
-        if self.stream.sealed:
+        # The token path: `_append`, written out.
+        stream = self.stream
+        if stream.sealed:
             return
         if not self._opened:
             self._open()
-        self._append(b"t" + encode(text))
+        record = b"t" + encode(text)
+        stream.pending.append(record)
+        if not stream.dirty:
+            self._relay.mark(stream)
+        self._room_bytes -= len(record)
+        if self._room_bytes < 0:
+            self._overflow()
 
     def reasoning(self, text: str) -> None:
         """Add reasoning text to choice 0."""
@@ -234,10 +242,13 @@ class Generation:
         stream.pending.append(record)
         if not stream.dirty:
             self._relay.mark(stream)
-        self._bytes += len(record)
-        if self._bytes > self._plan.stream_bytes_max:
-            limit = self._plan.stream_bytes_max
-            self.abort(StreamTooLarge(f"The answer passed the limit of {limit} bytes a stream."))
+        self._room_bytes -= len(record)
+        if self._room_bytes < 0:
+            self._overflow()
+
+    def _overflow(self) -> None:
+        limit = self._plan.stream_bytes_max
+        self.abort(StreamTooLarge(f"The answer passed the limit of {limit} bytes a stream."))
 
     def _name_reasoning(self, delta: Delta) -> bytes:
         fields = msgspec.to_builtins(delta)

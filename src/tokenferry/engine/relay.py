@@ -4,10 +4,13 @@ However many providers' sockets were readable in one tick, there is one journal 
 them, and one write for each client connection.
 """
 
+import logging
 from collections.abc import Callable
 
 from tokenferry.engine.ports import Append, Journal
 from tokenferry.engine.stream import Outlet, Stream
+
+log = logging.getLogger(__name__)
 
 
 class Relay:
@@ -57,4 +60,9 @@ class Relay:
             if stream.done:
                 self._journal.close(stream.id)
         for outlet in outlets:
-            outlet.pump()
+            try:
+                outlet.pump()
+            except Exception:
+                # One client's trouble must not stop the others' tokens.
+                log.exception("writing to a client failed; its connection is cut")
+                outlet.cut()

@@ -232,6 +232,10 @@ class Outlet:
         """Take note that what the client has still to read is no longer kept."""
         raise NotImplementedError
 
+    def cut(self) -> None:
+        """Cut the connection off, after a failure that leaves it in an unknown state."""
+        raise NotImplementedError
+
     def enqueue(self, subscription: Subscription) -> None:
         """Put a subscription with something to read in line."""
         if not subscription.queued:

@@ -149,6 +149,7 @@ class FrameRenderer:
         "_reasoning_fields",
         "_start",
         "_tail",
+        "_text_frame_bytes",
         "merges",
     )
 
@@ -164,6 +165,7 @@ class FrameRenderer:
         )
         self._choice = b'"choices":[{"index":'
         self._content = self._start
+        self._text_frame_bytes = 0
         self._end = b',"logprobs":null,"finish_reason":null}],%b,"seq":' % identity
 
     def open(self, record: bytes) -> None:
@@ -172,14 +174,20 @@ class FrameRenderer:
         self._reasoning_fields = head.reasoning_fields
         self._start += _head_fields(head)
         self._content = self._start + self._choice + b'0,"delta":{"content":'
+        # Less one for the record's kind, and one more for the brace.
+        self._text_frame_bytes = len(self._content) + len(self._end)
 
     def render(self, seq: int, record: bytes) -> bytes:
         """Return the frame of a record."""
         kind = record[0]
         if kind == _TEXT:
-            return text_frame(
-                b'%b%b}%b%d,"done":false}' % (self._content, record[1:], self._end, seq)
-            )
+            # The token path: `text_frame`, written out. With its ids no frame has under 126 bytes.
+            tail = b'%d,"done":false}' % seq
+            length = self._text_frame_bytes + len(record) + len(tail)
+            if length <= _LENGTH_16_MAX:
+                size = length.to_bytes(2, "big")
+                return b"\x81\x7e%b%b%b}%b%b" % (size, self._content, record[1:], self._end, tail)
+            return text_frame(b"%b%b}%b%b" % (self._content, record[1:], self._end, tail))
         if kind == journal.HEAD:
             self.open(record)
             payload = b'%b"","role":"assistant"}%b%d,"done":false}'

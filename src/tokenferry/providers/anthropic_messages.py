@@ -11,7 +11,6 @@ between the other blocks of one message: it goes first. A message's `name` is dr
 """
 
 import base64
-import binascii
 import re
 from typing import Any, Final, Literal, NamedTuple
 
@@ -326,7 +325,7 @@ def _read_file(file: InputFile, path: str) -> Document:
         )
     try:
         text = base64.b64decode(source.data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise InvalidRequest("The file is no base64 of UTF-8 text.", param=param) from None
     return Document(TextSource("text/plain", text), file.filename)
 

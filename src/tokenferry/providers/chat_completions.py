@@ -199,6 +199,10 @@ def _read_error(body: bytes) -> _Error:
     return _Error(message=read.error or read.message or read.detail, type=read.type, code=read.code)
 
 
+# A provider that pads its chunks has no two alike; it is not worth trying for ever.
+TEMPLATES_MAX = 16
+
+_string_decoder = msgspec.json.Decoder(str)
 _chunk_decoder = msgspec.json.Decoder(_Chunk)
 _first_chunk_decoder = msgspec.json.Decoder(_FirstChunk)
 
@@ -206,7 +210,19 @@ _first_chunk_decoder = msgspec.json.Decoder(_FirstChunk)
 class ChatCompletionsDecoder:
     """Reads one answer, streamed or whole."""
 
-    __slots__ = ("_calls", "_decode", "_finished", "_joiners", "_joins", "_seen", "_sink")
+    __slots__ = (
+        "_calls",
+        "_decode",
+        "_finished",
+        "_joiners",
+        "_joins",
+        "_prefix",
+        "_seen",
+        "_sink",
+        "_suffix",
+        "_templates_left",
+        "_to_sink",
+    )
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -217,22 +233,60 @@ class ChatCompletionsDecoder:
         # Only once a broken surrogate pair was seen does text go through a joiner.
         self._joins = False
         self._joiners: dict[tuple[int, str], SurrogateJoiner] = {}
+        # The template: what stands before and after the text in a chunk that was read in full.
+        self._prefix = b""
+        self._suffix = b""
+        self._to_sink: Callable[[str], None] = sink.text
+        self._templates_left = TEMPLATES_MAX
 
     def event(self, data: bytes) -> None:
         """Take one chunk, or `[DONE]`."""
+        # Most chunks of a stream differ in one string only. Where all before and after it is as in
+        # a chunk that was read in full, and the string is valid, so is the chunk.
+        prefix, suffix = self._prefix, self._suffix
+        if prefix and data.startswith(prefix) and data.endswith(suffix):
+            try:
+                text = _string_decoder.decode(data[len(prefix) - 1 : 1 - len(suffix)])
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                pass  # two strings, or none, or a broken one: read it in full below
+            else:
+                if text:
+                    self._to_sink(text)
+                return
         if data == _DONE:
             self.eof()
             return
         try:
             chunk = self._decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            self._joins = True
+            self._join_from_now()
             chunk = _decode_leniently(data)
         self._take(chunk)
+        if self._templates_left:
+            self._learn(data, chunk)
+
+    def _join_from_now(self) -> None:
+        """Send all text through joiners, and none past them."""
+        self._joins = True
+        self._prefix = b""
+        self._templates_left = 0
+
+    def _learn(self, data: bytes, chunk: _Chunk) -> None:
+        """Keep a chunk as the template if one string is all that it says."""
+        found = _only_string(chunk)
+        if found is None:
+            return
+        self._templates_left -= 1
+        key, text = found
+        span = _find_string(data, key, text)
+        if span is not None:
+            start, end = span
+            self._prefix, self._suffix = data[: start + 1], data[end:]
+            self._to_sink = self._sink.text if key == b'"content":' else self._sink.reasoning
 
     def body(self, data: bytes) -> None:
         """Take a whole completion."""
-        self._joins = True
+        self._join_from_now()
         chunk = _decode_leniently(data)
         if not chunk.choices and chunk.error == _ABSENT and chunk.object != "error":
             raise ProviderInvalidResponse("The provider's answer has no choices.")
@@ -394,6 +448,42 @@ def _decode_leniently(data: bytes) -> _FirstChunk:
         raise ProviderInvalidResponse(
             f"The provider sent something that is no chat completion: {text!r} ({exc})."
         ) from None
+
+
+def _only_string(chunk: _Chunk) -> tuple[bytes, str] | None:
+    """Return key and text of a chunk that adds text to choice 0 and says nothing else."""
+    if chunk.usage is not None or chunk.error not in (_ABSENT, _NULL) or chunk.x_groq is not None:
+        return None
+    choices = chunk.choices
+    if not choices or len(choices) > 1 or choices[0].delta is None:
+        return None
+    choice, delta = choices[0], choices[0].delta
+    if choice.index or choice.finish_reason or choice.logprobs not in (_ABSENT, _NULL):
+        return None
+    texts = [
+        (b'"content":', delta.content),
+        (b'"reasoning_content":', delta.reasoning_content),
+        (b'"reasoning":', delta.reasoning),
+    ]
+    filled = [(key, text) for key, text in texts if text]
+    return filled[0] if len(filled) == 1 and _has_text_only(delta) else None
+
+
+def _find_string(data: bytes, key: bytes, text: str) -> tuple[int, int] | None:
+    """Return the places of the quotes around the one string `key` has in a chunk."""
+    if data.count(key) != 1:
+        return None
+    start = data.index(key) + len(key)
+    while data[start : start + 1] == b" ":
+        start += 1
+    end = start
+    while (end := data.find(b'"', end + 1)) > 0:
+        try:
+            if _string_decoder.decode(data[start : end + 1]) == text:
+                return start, end
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue  # an escaped quote inside the string
+    return None
 
 
 class _ToolCallIndex:

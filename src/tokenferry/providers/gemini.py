@@ -1,7 +1,8 @@
 """Google Gemini's generateContent as a wire format.
 
-Source: Gemini API reference, "GenerateContent" and "Streaming responses", October 2026; what goes
-where is told in `gemini_request`, `gemini_contents`, `gemini_answer` and `gemini_errors`.
+Source: googleapis, generativelanguage/v1beta/generative_service.proto, for the paths; what else
+goes where is told, with its sources, in `gemini_request`, `gemini_contents`, `gemini_answer` and
+`gemini_errors`.
 Weakness: a gateway in front of Google that speaks another version than v1beta is not served.
 """
 

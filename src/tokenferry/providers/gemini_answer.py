@@ -1,9 +1,9 @@
 """Gemini's answer, streamed or whole, as calls to a sink.
 
-Source: Gemini API reference, "GenerateContent" (Candidate, FinishReason, PromptFeedback,
-UsageMetadata), October 2026; Google's SDK python-genai of August 2026; recorded streams of
-gemini-3-pro. Weakness: signatures of text parts are not carried, because chat completions have no
-place for them; Google recommends to return them, and demands only those of function calls.
+Source: Google's SDK python-genai of August 2026 (Candidate, FinishReason, BlockedReason,
+UsageMetadata) and recorded streams of gemini-3-pro. Weakness: signatures of text parts are not
+carried, because chat completions have no place for them; Google recommends to return them, and
+demands only those of function calls.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,9 @@
 """Messages of a chat completion as Gemini contents: roles, media, tool calls and their results.
 
-Source: Gemini API reference, "GenerateContent" (Content, Part); "Function calling" (July 2026);
-"Thought signatures" and "File input methods" (October 2026). Weakness: the media type of an image
-URL is guessed from its extension, because nobody has fetched it yet.
+Source: Google's SDK python-genai of August 2026 (Content, Part); Gemini API guides "Function
+calling" (July 2026), "Thought signatures" and "File input methods" (October 2026).
+Weakness: the media type of an image URL is guessed from its extension, because nobody has fetched
+it yet.
 """
 
 import re

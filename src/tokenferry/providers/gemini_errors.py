@@ -1,7 +1,7 @@
 """Google's error objects, from an HTTP answer or from the middle of a stream, as our errors.
 
-Source: Gemini API, "API errors" (2026); google.rpc.Status with ErrorInfo and RetryInfo, as
-recorded answers show them. Weakness: of a 403 we cannot tell a refused key from a model that the
+Source: google.rpc.Status with ErrorInfo and RetryInfo, as answers of 2026 that others published
+show them. Weakness: of a 403 we cannot tell a refused key from a model that the
 key's project may not use; both are the operator's business.
 """
 

@@ -1,8 +1,8 @@
 """A chat-completion request as the JSON body of Gemini's generateContent.
 
-Source: Gemini API reference, "GenerateContent" (GenerationConfig, FunctionDeclaration); "OpenAI
-compatibility" (September 2026) for the meaning of reasoning_effort; "Gemini thinking" (October
-2026) for what each model can; Google's SDK python-genai of August 2026 for the fields' names.
+Source: Google's SDK python-genai of August 2026 (GenerationConfig, FunctionDeclaration); Gemini API
+guides "OpenAI compatibility" (September 2026) for the meaning of reasoning_effort and "Gemini
+thinking" (October 2026) for what each model can.
 Weakness: what a model can is told from its name, so a new family may need a line here.
 """
 
@@ -72,7 +72,7 @@ _REFUSED: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# "This value must be between [1, 8]", "up to 5", "int32" (API reference, GenerationConfig).
+# GenerationConfig in generative_service.proto: "between [1, 8]", "up to 5"; the seed is an int32.
 CANDIDATES_MAX = 8
 STOP_SEQUENCES_MAX = 5
 _SEED_MAX = 2**31 - 1

@@ -38,6 +38,17 @@ _HEADERS_RESERVED = frozenset(
 )
 
 
+_ABOVE_ZERO = (
+    "connect_timeout_s",
+    "first_byte_timeout_s",
+    "idle_timeout_s",
+    "place_timeout_s",
+    "drain_timeout_s",
+    "body_bytes_max",
+    "connections_max",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class HttpProviderSettings:
     """How to reach a provider, and the limits of patience with it.
@@ -87,17 +98,12 @@ class HttpProviderSettings:
         parse_base_url(self.base_url)
         if self.on_cancel not in ("close", "drain"):
             raise ValueError(f"on_cancel must be close or drain, not {self.on_cancel!r}.")
-        for name in (
-            "connect_timeout_s",
-            "first_byte_timeout_s",
-            "idle_timeout_s",
-            "place_timeout_s",
-            "drain_timeout_s",
-            "body_bytes_max",
-            "connections_max",
-        ):
+        for name in _ABOVE_ZERO:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above zero.")
+        for name in ("drain_bytes_max", "line_max"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be below zero.")
         for name, value in self.extra_headers:
             if name.lower() in _HEADERS_RESERVED:
                 raise ValueError(f"extra_headers: {name} is not yours to set.")

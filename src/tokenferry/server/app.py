@@ -43,6 +43,8 @@ OnReady = Callable[[str, str | None], None]
 
 LISTEN_BACKLOG = 4096
 KEEPALIVE_TIMEOUT_S = 75.0
+# After the drain there is nothing left to wait for but sockets that do not close.
+SHUTDOWN_TIMEOUT_S = 2.0
 REASONING_FIELDS = {
     "reasoning_content": ["reasoning_content"],
     "reasoning": ["reasoning"],
@@ -124,7 +126,9 @@ async def _listen(
 ) -> None:
     """Serve until `stop`, then drain."""
     server = settings.server
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S
+    )
     await runner.setup()
     if runner.server is None:
         raise RuntimeError("aiohttp made no server")

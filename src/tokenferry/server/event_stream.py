@@ -45,6 +45,7 @@ async def complete(
     if not isinstance(protocol, ClientProtocol):
         raise TypeError("the server was not started with its own protocol factory")
     arrived_s = time.monotonic()
+    hub.check_room()
     stream = hub.shared.dispatcher.create(key.public_id, chat, OPTIONS, arrived_s=arrived_s)
     if not chat.stream:
         return await _answer_whole(hub, protocol, stream)
@@ -159,6 +160,10 @@ class EventOutlet(Outlet):
 
     def gone(self, subscription: Subscription) -> None:
         """Cut the answer off: what this client has not read yet is no longer kept."""
+        self.cut()
+
+    def cut(self) -> None:
+        """Cut the connection off."""
         if self._protocol.transport is not None:
             self._protocol.transport.abort()
 
@@ -211,6 +216,10 @@ class WholeOutlet(Outlet):
         subscription = self.subscription
         if subscription is not None and subscription.stream.done and not self.ended.done():
             self.ended.set_result(None)
+
+    def cut(self) -> None:
+        """Give up on the answer."""
+        self.lost()
 
     def writable(self) -> None:
         """Do nothing: nothing is written from here."""

@@ -119,10 +119,10 @@ class Hub:
             except StoreUnusable as exc:
                 log.error("cannot read revocations: %s", exc)  # noqa: TRY400 -- the message says all
                 continue
-            for public_id in revoked:
-                self.shared.dispatcher.cancel_owned(public_id)
             if revoked:
                 error = InvalidKey("The API key was revoked. Ask the operator for another one.")
+                for public_id in revoked:
+                    self.shared.dispatcher.abort_owned(public_id, error)
                 for connection in list(self.connections):
                     if connection.key is not None and connection.key.public_id in revoked:
                         connection.revoke(error)

@@ -64,6 +64,7 @@ class Connection(Outlet):
         "_id",
         "_lanes",
         "_opened_s",
+        "_pinged",
         "_pinged_s",
         "_plain_line",
         "_protocol",
@@ -94,6 +95,7 @@ class Connection(Outlet):
         self._closing = False
         self._coalesces = False
         self._heartbeat = False
+        self._pinged = False
         self._opened_s = self._pinged_s = self._written_s = self._arrived_s = time.monotonic()
         protocol.user = self
 
@@ -353,6 +355,11 @@ class Connection(Outlet):
         """Close: what this client has not read yet is no longer kept."""
         self.close(TOO_SLOW, f"Too slow: stream {subscription.stream.id} is no longer kept.")
 
+    def cut(self) -> None:
+        """Cut the connection off."""
+        if self._protocol.transport is not None:
+            self._protocol.transport.abort()
+
     # -- the transport's events ------------------------------------------------------------------
 
     def writable(self) -> None:
@@ -376,12 +383,14 @@ class Connection(Outlet):
             self.close(error.close_code or UNSUPPORTED_DATA, error.message)
             return
         waits_s = now_s - self._pinged_s
-        if self._protocol.last_data_s < self._pinged_s and waits_s > settings.ping_timeout_s:
+        silent = self._pinged and self._protocol.last_data_s < self._pinged_s
+        if silent and waits_s > settings.ping_timeout_s:
             self.close(HEARTBEAT_LOST, "No answer to a ping.")
             # The closing handshake needs a peer; this one is not there.
             transport.abort()
             return
         if waits_s >= settings.ping_interval_s:
+            self._pinged = True
             self._pinged_s = now_s
             transport.write(PING_FRAME)
         if self._heartbeat and now_s - self._written_s >= settings.heartbeat_s:

@@ -169,7 +169,7 @@ function addReasoning(turn, body) {
 
 function showBusy(busy) {
   state.busy = busy;
-  const hadFocus = document.activeElement === element(busy ? "send" : "stop");
+  const hadFocus = document.activeElement === element("send");
   element("send").hidden = busy;
   element("stop").hidden = !busy;
   element("stop").disabled = false;
@@ -349,6 +349,7 @@ element("composer").addEventListener("submit", (event) => {
 });
 
 element("stop").addEventListener("click", () => {
+  if (!ENTER_IS_NEWLINE) message.focus(); // before the button can have the focus no more
   element("stop").disabled = true;
   showStatus(() => say("stopping"));
   state.connection?.stop();

@@ -1,0 +1,146 @@
+"""What every store of keys does, whatever it is made of."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tokenferry.domain.api_key import KeyRecord
+from tokenferry.engine.keys import KeyExists, KeyStore
+from tokenferry.stores.memory_keys import MemoryKeys
+from tokenferry.stores.sqlite import SqliteKeys
+
+HASH = bytes(range(32))
+STORES: dict[str, Callable[[Path], KeyStore]] = {
+    "memory": lambda _: MemoryKeys(),
+    "sqlite": lambda directory: SqliteKeys(directory / "keys.db"),
+}
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyStore]:
+    store = STORES[request.param](tmp_path)
+    yield store
+    store.close()
+
+
+def test_a_new_store_is_empty(store: KeyStore) -> None:
+    assert store.is_empty()
+    assert store.all() == []
+    assert store.find("id") is None
+    assert store.revoked_after(0) == []
+
+
+def test_a_created_key_is_found(store: KeyStore) -> None:
+    store.create("김철수", "id-1", HASH, 1_700_000_000_000)
+    record = KeyRecord("id-1", "김철수", HASH, 1_700_000_000_000, None)
+    assert store.find("id-1") == record
+    assert store.find("id-2") is None
+    assert store.find("ID-1") is None
+    assert store.all() == [record]
+    assert not store.is_empty()
+
+
+def test_keys_are_listed_oldest_first(store: KeyStore) -> None:
+    for public_id, created_at_ms in (("b", 2), ("c", 1), ("a", 2)):
+        store.create("n", public_id, HASH, created_at_ms)
+    assert [record.public_id for record in store.all()] == ["c", "a", "b"]
+
+
+def test_a_public_id_is_given_once(store: KeyStore) -> None:
+    store.create("first", "id", HASH, 1)
+    version = store.data_version()
+    with pytest.raises(KeyExists):
+        store.create("second", "id", bytes(32), 2)
+    assert store.find("id") == KeyRecord("id", "first", HASH, 1)
+    assert store.data_version() == version
+
+
+def test_revoking_holds_and_keeps_its_first_time(store: KeyStore) -> None:
+    store.create("n", "id", HASH, 1)
+    assert store.revoke("id", 5)
+    assert store.revoke("id", 6)
+    assert store.find("id") == KeyRecord("id", "n", HASH, 1, 5)
+    assert not store.is_empty()
+
+
+def test_revoking_an_unknown_key_does_nothing(store: KeyStore) -> None:
+    store.create("n", "id", HASH, 1)
+    version = store.data_version()
+    assert not store.revoke("other", 5)
+    assert store.data_version() == version
+
+
+def test_the_version_grows_with_each_write_and_not_with_reads(store: KeyStore) -> None:
+    versions = [store.data_version()]
+    for write in (
+        lambda: store.create("n", "a", HASH, 1),
+        lambda: store.create("n", "b", HASH, 1),
+        lambda: store.revoke("a", 2),
+    ):
+        write()
+        versions.append(store.data_version())
+        store.find("a")
+        store.all()
+        assert store.data_version() == versions[-1]
+    assert versions == sorted(set(versions))
+    store.revoke("a", 3)
+    assert store.data_version() == versions[-1]
+
+
+def test_revoked_after_tells_the_revocations_since(store: KeyStore) -> None:
+    for public_id in ("a", "b", "c"):
+        store.create("n", public_id, HASH, 1)
+    before = store.data_version()
+    assert store.revoked_after(before) == []
+    store.revoke("c", 2)
+    between = store.data_version()
+    store.revoke("a", 2)
+    assert store.revoked_after(before) == ["c", "a"]
+    assert store.revoked_after(between) == ["a"]
+    store.create("n", "d", HASH, 3)
+    assert store.revoked_after(between) == ["a"]
+    assert store.revoked_after(store.data_version()) == []
+
+
+def test_closing_twice_is_allowed(store: KeyStore) -> None:
+    store.close()
+    store.close()
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from(["create", "revoke"]), st.sampled_from("abcd"), st.integers(0, 9)),
+    max_size=12,
+)
+
+
+@given(steps=steps)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_all_stores_agree(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, int]]
+) -> None:
+    directory = tmp_path_factory.mktemp("keys")
+    stores = [make(directory) for make in STORES.values()]
+    try:
+        for kind, public_id, now_ms in steps:
+            assert len({_do(store, kind, public_id, now_ms) for store in stores}) == 1
+        assert len({tuple(store.all()) for store in stores}) == 1
+        for version in range(len(steps) + 1):
+            assert len({tuple(store.revoked_after(version)) for store in stores}) == 1
+    finally:
+        for store in stores:
+            store.close()
+
+
+def _do(store: KeyStore, kind: str, public_id: str, now_ms: int) -> tuple[object, int]:
+    result: object
+    if kind == "revoke":
+        result = store.revoke(public_id, now_ms)
+    else:
+        try:
+            result = store.create("n", public_id, HASH, now_ms)
+        except KeyExists:
+            result = "exists"
+    return result, store.data_version()

@@ -1,0 +1,203 @@
+"""The authenticator: who may come in, and how soon a revocation holds."""
+
+import pytest
+
+from tokenferry.domain.api_key import RANDOM_BYTES, format_key, hash_secret, parse_key
+from tokenferry.engine import keys
+from tokenferry.engine.keys import (
+    FIRST_KEY_NAME,
+    Authenticator,
+    Key,
+    StoreUnusable,
+    create_key,
+    ensure_first_key,
+)
+from tokenferry.errors import InvalidKey, MalformedKey
+from tokenferry.stores.memory_keys import MemoryKeys
+
+
+class CountingKeys(MemoryKeys):
+    """A store that counts its reads, and fails when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.finds = 0
+        self.polls = 0
+        self.failing = False
+
+    def find(self, public_id: str) -> keys.KeyRecord | None:
+        self.finds += 1
+        return super().find(public_id)
+
+    def revoked_after(self, version: int) -> list[str]:
+        self.polls += 1
+        if self.failing:
+            raise StoreUnusable("the disk is gone")
+        return super().revoked_after(version)
+
+
+@pytest.fixture
+def store() -> CountingKeys:
+    return CountingKeys()
+
+
+def make(store: MemoryKeys, number: int = 1) -> str:
+    return create_key(store, "김철수", 1, lambda count: bytes([number]) * count)
+
+
+def public_id(token: str) -> str:
+    parsed = parse_key(token)
+    assert parsed is not None
+    return parsed.public_id
+
+
+def test_a_key_that_was_created_comes_in(store: CountingKeys) -> None:
+    token = make(store)
+    assert Authenticator(store).authenticate(token) == Key(public_id(token), "김철수")
+
+
+def test_only_the_hash_of_the_secret_is_stored(store: CountingKeys) -> None:
+    token = make(store)
+    parsed = parse_key(token)
+    assert parsed is not None
+    record = store.find(parsed.public_id)
+    assert record is not None
+    assert record.secret_hash == hash_secret(parsed.secret)
+    assert parsed.secret not in repr(record)
+
+
+def test_a_wrong_form_is_not_looked_up(store: CountingKeys) -> None:
+    authenticator = Authenticator(store)
+    for token in ("", "sk-abc", make(store)[:-1], "undefined"):
+        with pytest.raises(MalformedKey):
+            authenticator.authenticate(token)
+    assert store.finds == 0
+
+
+def test_unknown_revoked_and_wrong_secret_read_the_same(store: CountingKeys) -> None:
+    authenticator = Authenticator(store)
+    revoked, good = make(store, 1), make(store, 2)
+    store.revoke(public_id(revoked), 5)
+    unknown = format_key("A" * 12, "b" * 32)
+    wrong_secret = format_key(public_id(good), "b" * 32)
+    messages = set()
+    for token in (unknown, revoked, wrong_secret):
+        with pytest.raises(InvalidKey) as caught:
+            authenticator.authenticate(token)
+        messages.add(caught.value.message)
+    assert len(messages) == 1
+    assert "unknown or revoked" in messages.pop()
+    assert authenticator.authenticate(good).public_id == public_id(good)
+
+
+def test_the_store_is_read_once_a_key(store: CountingKeys) -> None:
+    authenticator = Authenticator(store)
+    token = make(store)
+    for _ in range(3):
+        authenticator.authenticate(token)
+        authenticator.check(public_id(token))
+    assert store.finds == 1
+
+
+def test_unknown_keys_are_not_remembered(store: CountingKeys) -> None:
+    authenticator = Authenticator(store)
+    for _ in range(3):
+        with pytest.raises(InvalidKey):
+            authenticator.authenticate(format_key("A" * 12, "b" * 32))
+    assert store.finds == 3
+    assert authenticator._cache == {}
+
+
+def test_a_revocation_holds_from_the_next_call_on(store: CountingKeys) -> None:
+    authenticator = Authenticator(store)
+    token = make(store)
+    authenticator.authenticate(token)
+    store.revoke(public_id(token), 5)
+    with pytest.raises(InvalidKey):
+        authenticator.check(public_id(token))
+    with pytest.raises(InvalidKey):
+        authenticator.authenticate(token)
+
+
+def test_a_key_that_was_created_later_comes_in(store: CountingKeys) -> None:
+    authenticator = Authenticator(store)
+    token = make(store)
+    assert authenticator.authenticate(token).name == "김철수"
+
+
+def test_check_refuses_an_unknown_id(store: CountingKeys) -> None:
+    with pytest.raises(InvalidKey):
+        Authenticator(store).check("nobody")
+
+
+@pytest.mark.parametrize(("more", "left"), [(-1, 2), (0, 3), (1, 1)])
+def test_the_memory_has_a_limit(
+    store: CountingKeys, monkeypatch: pytest.MonkeyPatch, more: int, left: int
+) -> None:
+    monkeypatch.setattr(keys, "CACHED_KEYS_MAX", 3)
+    authenticator = Authenticator(store)
+    for token in [make(store, number) for number in range(3 + more)]:
+        authenticator.authenticate(token)
+    assert len(authenticator._cache) == left
+
+
+def test_each_revocation_is_reported_once(store: CountingKeys) -> None:
+    tokens = [make(store, number) for number in range(3)]
+    store.revoke(public_id(tokens[0]), 2)
+    authenticator = Authenticator(store)
+    # What was revoked before the start has no live socket.
+    assert authenticator.revoked_since_last_poll() == []
+    store.revoke(public_id(tokens[2]), 3)
+    store.revoke(public_id(tokens[1]), 3)
+    expected = [public_id(tokens[2]), public_id(tokens[1])]
+    assert authenticator.revoked_since_last_poll() == expected
+    assert authenticator.revoked_since_last_poll() == []
+
+
+def test_authenticating_does_not_use_up_the_report(store: CountingKeys) -> None:
+    authenticator = Authenticator(store)
+    token = make(store)
+    authenticator.authenticate(token)
+    store.revoke(public_id(token), 2)
+    with pytest.raises(InvalidKey):
+        authenticator.check(public_id(token))
+    assert authenticator.revoked_since_last_poll() == [public_id(token)]
+
+
+def test_a_poll_without_writes_reads_nothing(store: CountingKeys) -> None:
+    authenticator = Authenticator(store)
+    for _ in range(5):
+        authenticator.revoked_since_last_poll()
+    assert store.polls == 0
+
+
+def test_a_failed_poll_loses_nothing(store: CountingKeys) -> None:
+    authenticator = Authenticator(store)
+    token = make(store)
+    store.revoke(public_id(token), 2)
+    store.failing = True
+    with pytest.raises(StoreUnusable):
+        authenticator.revoked_since_last_poll()
+    store.failing = False
+    assert authenticator.revoked_since_last_poll() == [public_id(token)]
+
+
+def test_the_first_key_is_created_once() -> None:
+    store = MemoryKeys()
+    asked: list[int] = []
+
+    def token_source(count: int) -> bytes:
+        asked.append(count)
+        return bytes(count)
+
+    token = ensure_first_key(store, 7, token_source)
+    assert token is not None
+    assert asked == [RANDOM_BYTES]
+    record = store.find(public_id(token))
+    assert record is not None
+    assert (record.name, record.created_at_ms) == (FIRST_KEY_NAME, 7)
+    assert Authenticator(store).authenticate(token).name == FIRST_KEY_NAME
+    assert ensure_first_key(store, 8, token_source) is None
+    store.revoke(public_id(token), 9)
+    assert ensure_first_key(store, 10, token_source) is None
+    assert len(store.all()) == 1

@@ -1,0 +1,127 @@
+import json
+
+import pytest
+
+from tokenferry.errors import ProviderAuthFailed, ProviderRejected
+from tokenferry.protocol.chat import parse_request
+from tokenferry.providers.anthropic import AnthropicFormat
+from tokenferry.providers.anthropic_errors import STATUSES, ErrorDetail, translate_error
+from tokenferry.providers.wire import WireFormat
+
+KEY = "sk-ant-api03-secret"
+FORMAT: WireFormat = AnthropicFormat(KEY)
+
+
+def error(
+    status: int, body: object = None, headers: dict[str, str] | None = None
+) -> ProviderRejected:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    result = FORMAT.error(status, headers or {}, raw)
+    assert isinstance(result, ProviderRejected)
+    return result
+
+
+def anthropic(kind: str, message: str) -> dict[str, object]:
+    inner = {"type": kind, "message": message}
+    return {"type": "error", "error": inner, "request_id": "req_1"}
+
+
+def test_the_request_on_the_wire() -> None:
+    request = parse_request(b'{"model":"a","messages":[{"role":"user","content":"q"}]}')
+    wire = FORMAT.encode(request, "claude-sonnet-4-5")
+    assert wire.path == "/v1/messages"
+    assert dict(wire.headers) == {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
+    assert json.loads(wire.body)["model"] == "claude-sonnet-4-5"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "retryable"),
+    [
+        (400, "invalid_request_error", False),
+        (404, "not_found_error", False),
+        (409, "conflict_error", True),
+        (413, "request_too_large", False),
+        (429, "rate_limit_error", True),
+        (500, "api_error", True),
+        (504, "timeout_error", True),
+        (529, "overloaded_error", True),
+    ],
+)
+def test_errors_keep_status_type_and_words(status: int, kind: str, *, retryable: bool) -> None:
+    result = error(status, anthropic(kind, "그만"))
+    assert (result.http_status, result.code, result.type) == (status, kind, kind)
+    assert result.message == "그만"
+    assert result.retryable is retryable
+    assert STATUSES[kind] == status
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_credential_is_the_operators_matter(status: int) -> None:
+    body = json.dumps(anthropic("authentication_error", f"invalid x-api-key {KEY}")).encode()
+    result = FORMAT.error(status, {}, body)
+    assert isinstance(result, ProviderAuthFailed)
+    assert "not your key" in result.message
+    assert KEY not in result.message
+    assert result.http_status == 502
+
+
+def test_the_gateways_own_bill_is_not_the_clients() -> None:
+    result = error(402, anthropic("billing_error", "no funds"))
+    assert (result.http_status, result.code) == (503, "provider_quota_exhausted")
+    assert "no funds" in result.message
+
+
+def test_the_key_is_never_repeated() -> None:
+    assert error(400, anthropic("invalid_request_error", f"bad {KEY}!")).message == "bad (key)!"
+    assert error(400, f"bad {KEY}!".encode()).message == "bad (key)!"
+
+
+@pytest.mark.parametrize(
+    ("headers", "retry_after_ms"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7_000),
+        ({"retry-after": "0.25"}, 250),
+        ({"retry-after-ms": "80", "retry-after": "7"}, 80),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], retry_after_ms: int | None) -> None:
+    result = error(429, anthropic("rate_limit_error", "slow"), headers)
+    assert result.retry_after_ms == retry_after_ms
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (502, b"<html>\n bad\t gateway </html>", "<html> bad gateway </html>"),
+        (500, b"x" * 201, "x" * 200),
+        (500, b"x" * 200, "x" * 200),
+        (503, b"", "The provider answered with HTTP 503 Service Unavailable."),
+        (529, b" \n", "The provider answered with HTTP 529 Overloaded."),
+        (599, b"", "The provider answered with HTTP 599."),
+        (500, b"\xff\xfe", "\ufffd\ufffd"),
+        (500, b'{"detail":"other"}', '{"detail":"other"}'),
+        (500, b"[" * 100_000, "[" * 200),
+        (
+            500,
+            {"error": {"type": "api_error"}},
+            "The provider reported an error without saying which.",
+        ),
+    ],
+)
+def test_bodies_that_are_not_anthropics(status: int, body: object, message: str) -> None:
+    assert error(status, body).message == message
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(302, 502), (399, 502), (400, 400), (599, 599), (600, 502)]
+)
+def test_a_status_that_is_no_error_becomes_one(status: int, expected: int) -> None:
+    assert error(status, b"x").http_status == expected
+
+
+def test_an_error_that_came_later_is_the_providers_fault() -> None:
+    result = translate_error(ErrorDetail("later_error", "?"))
+    assert isinstance(result, ProviderRejected)
+    assert (result.http_status, result.code) == (502, "later_error")

@@ -1,0 +1,117 @@
+"""Bodies on their own, where sockets would not reach the edge."""
+
+import gzip
+import os
+import zlib
+
+import pytest
+
+from providers.http_fakes import FakeWire, RecordingSink, asked, event
+from tokenferry.errors import ProviderCutOff, ProviderInvalidResponse
+from tokenferry.providers.http_body import Body, EventsBody, Head, open_body
+
+TYPE = {"content-type": "text/event-stream"}
+GZIP = {**TYPE, "content-encoding": "gzip"}
+
+
+def body_of(
+    sink: RecordingSink, headers: dict[str, str], *, status: int = 200, body_bytes_max: int = 999
+) -> Body:
+    return open_body(Head(status, headers), asked(sink, body_bytes_max=body_bytes_max))
+
+
+class TestInflated:
+    def test_several_members(self) -> None:
+        sink = RecordingSink()
+        body = body_of(sink, GZIP)
+        body.feed(gzip.compress(event("하나")) + gzip.compress(event("둘")))
+        body.feed(gzip.compress(event("셋")))
+        body.end()
+        assert sink.texts == ["하나", "둘", "셋"]
+
+    @pytest.mark.parametrize("surplus", [-1, 0, 1])
+    def test_output_of_a_full_step(self, surplus: int) -> None:
+        """What zlib holds back when the output is full is fetched without more input."""
+        text = os.urandom(5).hex() * 100_000
+        text = text[: (64 << 10) - len(event("")) + surplus]
+        sink = RecordingSink()
+        body = body_of(sink, GZIP, body_bytes_max=1 << 20)
+        compressor = zlib.compressobj(wbits=31)
+        body.feed(compressor.compress(event(text)) + compressor.flush(zlib.Z_SYNC_FLUSH))
+        assert sink.texts == [text]
+
+    def test_byte_by_byte(self) -> None:
+        sink = RecordingSink()
+        body = body_of(sink, GZIP)
+        for byte in gzip.compress(event("안녕") * 3):
+            body.feed(bytes([byte]))
+        assert sink.texts == ["안녕"] * 3
+
+    @pytest.mark.parametrize(("surplus", "fits"), [(-1, True), (0, True), (1, False)])
+    def test_limit(self, surplus: int, *, fits: bool) -> None:
+        sink = RecordingSink()
+        body = body_of(sink, GZIP, body_bytes_max=100)
+        data = gzip.compress(b"\n" * (100 + surplus))
+        if fits:
+            body.feed(data)
+        else:
+            with pytest.raises(ProviderInvalidResponse):
+                body.feed(data)
+
+
+class TestStopped:
+    @pytest.mark.parametrize("headers", [TYPE, {}])
+    def test_within_a_chunk(self, headers: dict[str, str]) -> None:
+        sink = RecordingSink()
+        body = body_of(sink, headers)
+        sink.on_text = lambda _: body.stop()
+        body.feed(event("하나") + event("둘"))
+        assert sink.texts == ["하나"]
+
+    def test_nothing_had_begun(self) -> None:
+        sink = RecordingSink()
+        for headers in ({}, {"content-type": "application/json"}, {"content-type": "text/html"}):
+            body_of(sink, headers).stop()
+        body_of(sink, {}, status=400).stop()
+        body_of(sink, {"content-encoding": "br"}, status=400).stop()
+        assert sink.calls == []
+
+
+class TestExplain:
+    @pytest.mark.parametrize("headers", [TYPE, {}, {"content-type": "application/json"}, GZIP])
+    def test_break_is_the_error(self, headers: dict[str, str]) -> None:
+        error = ProviderCutOff("cut")
+        assert body_of(RecordingSink(), headers).explain(error) is error
+
+    @pytest.mark.parametrize("encoding", ["", "gzip", "br"])
+    def test_status_says_more(self, encoding: str) -> None:
+        headers = {"content-encoding": encoding}
+        body = body_of(RecordingSink(), headers, status=529)
+        assert body.explain(ProviderCutOff("cut")).http_status == 529
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/event-stream", "Text/Event-Stream; charset=utf-8", " text/event-stream "]
+)
+def test_content_type_is_read_loosely(content_type: str) -> None:
+    body = body_of(RecordingSink(), {"content-type": content_type})
+    assert isinstance(body, EventsBody)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(300, "a redirect"), (399, "a redirect"), (199, "199"), (600, "600")]
+)
+def test_status_that_is_no_answer(status: int, said: str) -> None:
+    with pytest.raises(ProviderInvalidResponse, match=said):
+        body_of(RecordingSink(), TYPE, status=status)
+
+
+@pytest.mark.parametrize("status", [400, 499, 500, 599])
+def test_error_status(status: int) -> None:
+    wire = FakeWire()
+    body = open_body(Head(status, {"retry-after": "7"}), asked(RecordingSink(), wire))
+    body.feed(b"words")
+    error = body.end()
+    assert error is not None
+    assert error.http_status == status
+    assert wire.errors == [(status, {"retry-after": "7"}, b"words")]

@@ -1,0 +1,185 @@
+"""The shape of the code and of the texts: limits that only tighten."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "tokenferry"
+TESTS = ROOT / "tests"
+MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
+
+MODULE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 60
+NAMES_BANNED = {"base", "common", "core", "helpers", "manager", "misc", "util", "utils"}
+
+# Modules without a test module of their name, and where their tests are instead.
+TESTED_ELSEWHERE: dict[str, str] = {}
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def module_id(path: Path) -> str:
+    return str(path.relative_to(SOURCE))
+
+
+def test_source_was_found() -> None:
+    assert MODULES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_id)
+class TestModule:
+    def test_fits(self, path: Path) -> None:
+        assert len(path.read_text("utf-8").splitlines()) <= MODULE_LINES_MAX
+
+    def test_functions_fit_on_a_screen(self, path: Path) -> None:
+        for function in functions(path):
+            assert function.end_lineno is not None
+            lines = function.end_lineno - function.lineno + 1
+            assert lines <= FUNCTION_LINES_MAX, f"{function.name} has {lines} lines"
+
+    def test_says_what_it_is_for(self, path: Path) -> None:
+        docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+        assert docstring
+        assert docstring.partition("\n")[0].endswith((".", ":"))
+
+    def test_is_named_for_its_duty(self, path: Path) -> None:
+        assert path.stem not in NAMES_BANNED
+        assert path.parent.name not in NAMES_BANNED
+
+    def test_has_a_test_module(self, path: Path) -> None:
+        relative = path.relative_to(SOURCE)
+        mirrored = TESTS / relative.with_name(f"test_{path.name}")
+        elsewhere = TESTED_ELSEWHERE.get(str(relative))
+        if elsewhere is None:
+            assert mirrored.is_file(), f"{mirrored.relative_to(ROOT)} is missing"
+        else:
+            assert not mirrored.exists(), "take it off TESTED_ELSEWHERE"
+            assert (ROOT / elsewhere).is_file(), f"{elsewhere} is missing"
+
+
+def test_no_module_is_listed_that_is_not_there() -> None:
+    assert {name for name in TESTED_ELSEWHERE if not (SOURCE / name).is_file()} == set()
+
+
+# -- texts -----------------------------------------------------------------------------------
+
+# What must stand in no file: whose it is, and how it looks. This file is the one exception.
+FORBIDDEN = {
+    "a path of somebody's workplace": r"(?<![\w.$}>])/(?:work|home/\w+|Users/\w+)/\w",
+    "a package registry's address": (
+        r"\bpypi\.org|pythonhosted\.org|registry\.npmjs\.org|registry\.yarnpkg\.com|--index-url"
+        r"|--extra-index-url|--find-links"
+    ),
+    "an issue or a session that readers do not have": (
+        r"(?i)\bissue #?\d|\bthis session\b|\bsubagent|\bhelper agent|\bco-authored-by\b"
+        r"|\bclaude code\b"
+    ),
+    "a conflict marker": r"(?m)^(?:<{7}|>{7}|={7})(?: |$)",
+}
+TEXT_SUFFIXES = {
+    "", ".cfg", ".css", ".html", ".in", ".js", ".json", ".md", ".mjs", ".py", ".sh", ".sql",
+    ".svg", ".toml", ".ts", ".txt", ".yaml", ".yml",
+}  # fmt: skip
+# Recordings of providers, as they came.
+NOT_OURS = ("tests/data/transcripts/",)
+
+
+def texts() -> list[Path]:
+    """Return every text file that is, or is about to be, in the repository."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    names = [name for name in listed.stdout.decode().split("\0") if name]
+    return sorted(
+        path
+        for name in names
+        if not name.startswith(NOT_OURS)
+        and (path := ROOT / name).is_file()
+        and path.suffix in TEXT_SUFFIXES
+        and path != Path(__file__)
+    )
+
+
+def test_texts_hold_nothing_that_is_not_for_readers() -> None:
+    found = []
+    for path in texts():
+        text = path.read_text("utf-8")
+        for what, pattern in FORBIDDEN.items():
+            found += [
+                f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}: {what}:"
+                f" {match[0]}"
+                for match in re.finditer(pattern, text)
+            ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["see /work/x/y", "https://pypi.org/simple", "as issue #12 says", "<<<<<<< HEAD"],
+)
+def test_the_patterns_find_what_they_should(text: str) -> None:
+    assert any(re.search(pattern, text) for pattern in FORBIDDEN.values())
+
+
+def test_text_files_end_with_one_newline_and_have_no_trailing_blanks() -> None:
+    faulty = []
+    for path in texts():
+        data = path.read_bytes()
+        if data and (not data.endswith(b"\n") or data.endswith(b"\n\n")):
+            faulty.append(f"{path.relative_to(ROOT)}: its end")
+        if b"\r" in data or re.search(rb"[ \t]+$", data, re.MULTILINE):
+            faulty.append(f"{path.relative_to(ROOT)}: blanks before a line's end")
+    assert faulty == []
+
+
+# -- the two READMEs -------------------------------------------------------------------------
+
+HEADING = re.compile(r"^(#+) ", re.MULTILINE)
+FENCED = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+BENCH = re.compile(r"<!-- bench -->\n(.*?)<!-- /bench -->", re.DOTALL)
+FIGURE = re.compile(r"\d[\d.,]*")
+
+
+def readme(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+class TestReadmes:
+    def test_have_the_same_sections(self) -> None:
+        english, korean = (
+            HEADING.findall(FENCED.sub("", readme(name))) for name in ("README.md", "README.ko.md")
+        )
+        assert english == korean
+
+    def test_have_the_same_code(self) -> None:
+        """Compare kind and length; words inside, such as prompts, may be translated."""
+        english, korean = (
+            [(block["language"], block["code"].count("\n")) for block in FENCED.finditer(text)]
+            for text in (readme("README.md"), readme("README.ko.md"))
+        )
+        assert english == korean
+
+    def test_quote_the_same_figures(self) -> None:
+        (english,), (korean,) = (
+            BENCH.findall(readme(name)) for name in ("README.md", "README.ko.md")
+        )
+        assert FIGURE.findall(english) == FIGURE.findall(korean)
+
+    def test_python_examples_compile(self) -> None:
+        for name in ("README.md", "README.ko.md"):
+            blocks = [b["code"] for b in FENCED.finditer(readme(name)) if b["language"] == "python"]
+            assert blocks
+            for code in blocks:
+                ast.parse(code)
