@@ -25,8 +25,8 @@ from bench.clients import (
     SocketStream,
     SSEStream,
 )
-from bench.meter import Tally
-from bench.processes import cpu_s, raise_fd_limit, rss_kib
+from bench.meter import Summary, Tally
+from bench.processes import cpu_s, raise_fd_limit, rss_kib, waited_s
 
 SETTLE_S = 0.05  # what the gateway does after the last byte belongs to the stream as well
 RSS_EVERY_S = 0.05
@@ -88,6 +88,21 @@ async def run_lanes(args, tally: Tally) -> None:
         socket.leave()
 
 
+class Account:
+    """The CPU time of the measured processes from now on."""
+
+    def __init__(self, pids: list[int]):
+        self.pids = pids
+        self.cpu_s, self.waited_s = cpu_s(pids), waited_s(pids)
+        self.started_s = time.monotonic()
+
+    async def close(self, tally: Tally) -> Summary:
+        wall_s = time.monotonic() - self.started_s
+        await asyncio.sleep(SETTLE_S)
+        used_s, queued_s = cpu_s(self.pids), waited_s(self.pids)
+        return tally.summary(wall_s, used_s - self.cpu_s, queued_s - self.waited_s)
+
+
 async def watch_rss(args, tally: Tally) -> None:
     while True:
         tally.rss_peak_kib = max(tally.rss_peak_kib, rss_kib(args.pids))
@@ -97,14 +112,12 @@ async def watch_rss(args, tally: Tally) -> None:
 async def stream(args) -> dict:
     tally = Tally()
     watcher = asyncio.create_task(watch_rss(args, tally)) if args.rss else None
-    cpu_before, started = cpu_s(args.pids), time.monotonic()
+    account = Account(args.pids)
     await (run_lanes if args.kind == "lanes" else run_streams)(args, tally)
-    wall_s = time.monotonic() - started
-    await asyncio.sleep(SETTLE_S)
-    used_s = cpu_s(args.pids) - cpu_before
+    summary = await account.close(tally)
     if watcher:
         watcher.cancel()
-    return asdict(tally.summary(used_s, wall_s))
+    return asdict(summary)
 
 
 async def requests(args) -> dict:
@@ -115,7 +128,7 @@ async def requests(args) -> dict:
     connections = [RequestConnection(args, body, tally) for _ in range(args.streams)]
     for connection in connections:
         await loop.create_connection(lambda c=connection: c, "127.0.0.1", args.port)
-    cpu_before, started = cpu_s(args.pids), time.monotonic()
+    account = Account(args.pids)
     tally.expected = args.streams * args.rounds
     for connection in connections:
         connection.start()
@@ -124,9 +137,7 @@ async def requests(args) -> dict:
             await asyncio.gather(*(connection.finished for connection in connections))
     except TimeoutError as error:
         tally.fail(repr(error))
-    wall_s = time.monotonic() - started
-    await asyncio.sleep(SETTLE_S)
-    return asdict(tally.summary(cpu_s(args.pids) - cpu_before, wall_s))
+    return asdict(await account.close(tally))
 
 
 async def idle(args) -> dict:

@@ -53,7 +53,8 @@ def start_nginx(work: Path, provider_port: int) -> Target:
     config.write_text(CONFIG.format(work=work, port=port, provider_port=provider_port))
     argv = [nginx_binary(), "-c", str(config), "-e", str(work / "nginx-error.log")]
     process = Process(argv, work / "nginx.log", cores()[0])
-    process.wait_until(lambda: listens(port), START_WAIT_S)
+    # The port opens before the worker is there, and it is the worker that is measured.
+    process.wait_until(lambda: listens(port) and len(process.pids()) > 1, START_WAIT_S)
     target = Target("nginx", port, process)
     target.pids = process.pids()
     return target

@@ -71,6 +71,20 @@ def cpu_s(pids: Iterable[int]) -> float:
     return total
 
 
+def waited_s(pids: Iterable[int]) -> float:
+    """Return the seconds that these processes' threads were ready to run and others ran instead.
+
+    Source: the second field of schedstat, Documentation/scheduler/sched-stats.rst; 0 where the
+    kernel keeps no such account.
+    """
+    total_ns = 0
+    for pid in pids:
+        for account in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):  # it ended
+                total_ns += int(account.read_text().split()[1])
+    return total_ns / 1e9
+
+
 def rss_kib(pids: Iterable[int]) -> int:
     total = 0
     for pid in pids:

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.measure import Case, Losses
+from bench.measure import Case, Losses, disturbance
+from bench.meter import Summary
 from bench.nginx import nginx_binary
 
 HEADS = ("Figure", "Ratio", "Target", "Met", "On this machine")
@@ -101,6 +102,14 @@ def latency_rows(cases: list[Case]) -> list[Row]:
 def limit_row(figure: str, value: float, unit: str, limit: float) -> Row:
     digits = 2 if unit == "s" else 1
     return Row(figure, NONE, f"≤ {limit:g} {unit}", value <= limit, f"{value:.{digits}f} {unit}")
+
+
+def noise_row(runs: list[Summary]) -> Row:
+    shares = sorted(map(disturbance, runs))
+    return Row(
+        "Noise: time in which other programs held the core, median and worst run",
+        absolute=f"{statistics.median(shares):.1%}, {shares[-1]:.1%}",
+    )
 
 
 def check_row(losses: Losses) -> Row:

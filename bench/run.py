@@ -14,11 +14,12 @@ import signal
 import statistics
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import report
 from bench.measure import Case, Load, Losses, interleave, load_output
+from bench.meter import Summary
 from bench.nginx import start_nginx
 from bench.peers import LiteLLM
 from bench.processes import cores, raise_fd_limit, rss_kib
@@ -38,6 +39,7 @@ class Plan:
     """How much is run."""
 
     repetitions: int = 3
+    peer_repetitions: int = 2
     brief_repetitions: int = 5  # flood and requests: short runs, and the floor's own spread is wide
     steady: str = "mock-100-20"
     steady_rounds: int = 2
@@ -47,8 +49,9 @@ class Plan:
     idle_steps: tuple[int, ...] = (1000, 5000)
 
 
-SHORT = Plan(1, 1, "mock-50-20", 1, 5, 20, 3, (500,))
-WARM_UP_ROUNDS = 1
+SHORT = Plan(1, 1, 1, "mock-50-20", 1, 5, 20, 3, (500,))
+WARM_UP_STREAMS = 50
+WARM_UP_ROUNDS = 2
 PEER_TIMEOUT_S = 300.0
 
 
@@ -62,6 +65,7 @@ class Bench:
     peer: LiteLLM | None
     losses: Losses = field(default_factory=Losses)
     memory: list[Row] = field(default_factory=list)
+    runs: list[Summary] = field(default_factory=list)
 
     def rows(self) -> list[Row]:
         """Measure everything; memory and start-up first, on processes that did nothing else."""
@@ -83,7 +87,8 @@ class Bench:
         rows = self.cpu_rows(steady, flood, requests)
         rows += report.latency_rows(list(steady.values()))
         self.memory.append(Row("Memory, Tokenferry after the whole run", absolute=mb(after_kib)))
-        return [*rows, *self.memory, report.check_row(self.losses)]
+        checks = [report.noise_row(self.runs), report.check_row(self.losses)]
+        return [*rows, *self.memory, *checks]
 
     def loads(self, kind: str, target: Target) -> dict[str, tuple[str, Load]]:
         """Return the loads of one comparison: by manner, with the label of the row."""
@@ -110,21 +115,31 @@ class Bench:
 
     def compare(self, kind: str, target: Target) -> dict[str, Case]:
         """Measure a target in all its manners between runs of nginx."""
-        floor = Case(*self.floor(kind))
+        floor = self.case(*self.floor(kind))
         cases = {
-            manner: Case(label, target, load)
+            manner: self.case(label, target, load)
             for manner, (label, load) in self.loads(kind, target).items()
         }
         print(f"{kind}:", file=sys.stderr, flush=True)
         for case in (floor, *cases.values()):
-            self.losses.add(f"warm-up, {case.label}", warmed(case).run())
+            self.warm_up(case)
         plan = self.plan
         repetitions = plan.repetitions if kind == "steady" else plan.brief_repetitions
+        if self.peer and target.name == self.peer.name:
+            repetitions = plan.peer_repetitions
         interleave(floor, list(cases.values()), repetitions)
-        for case in (floor, *cases.values()):
-            for summary in case.runs:
-                self.losses.add(case.label, summary)
+        self.runs += [summary for case in (floor, *cases.values()) for summary in case.runs]
         return {"nginx": floor} | cases
+
+    def case(self, label: str, target: Target, load: Load) -> Case:
+        return Case(label, target, load, self.losses, careful=self.plan.repetitions > 1)
+
+    def warm_up(self, case: Case) -> None:
+        """Run the same load in small, so that caches, pools and code paths are warm."""
+        load = case.load
+        streams, rounds = min(load.streams, WARM_UP_STREAMS), min(load.rounds, WARM_UP_ROUNDS)
+        brief = replace(load, streams=streams, rounds=rounds)
+        Case(f"warm-up, {case.label}", case.target, brief, self.losses).run()
 
     def floor(self, kind: str) -> tuple[str, Target, Load]:
         ((label, load),) = self.loads(kind, self.nginx).values()
@@ -186,9 +201,7 @@ class Bench:
 
     def memory_row(self, target: Target, idle_kib: int, manner: str) -> None:
         load = Load("stream", manner, "mock-50-40", MEMORY_STREAMS, 1, 120.0, ("--rss",))
-        case = Case(f"{target.name}, {manner}, memory", target, load)
-        summary = case.run()
-        self.losses.add(case.label, summary)
+        summary = Case(f"{target.name}, {manner}, memory", target, load, self.losses).run()
         figure = f"Memory, {target.name}, idle → with {MEMORY_STREAMS} streams, {manner.upper()}"
         self.memory.append(
             Row(figure, absolute=f"{mb(idle_kib)} → {mb(summary.rss_peak_kib)}"),
@@ -212,14 +225,6 @@ class Bench:
             each_kib = (step["rss_kib"] - first["rss_kib"]) / added
             figure = f"Memory of an idle WebSocket, {step['sockets']:,} authenticated ones"
             self.memory.append(report.limit_row(figure, each_kib, "KiB", LIMITS["socket_kib"]))
-
-
-def warmed(case: Case) -> Case:
-    """Return the same load, once, so that caches, pools and code paths are warm."""
-    load = case.load
-    rounds = min(load.rounds, WARM_UP_ROUNDS)
-    brief = Load(load.mode, load.kind, load.model, load.streams, rounds, load.timeout_s)
-    return Case(f"warm-up, {case.label}", case.target, brief)
 
 
 def mb(kib: int) -> str:

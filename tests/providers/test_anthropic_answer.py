@@ -223,6 +223,12 @@ def test_a_refusal_without_words(details: Any) -> None:
     assert "delta" not in recorder.names()
 
 
+def test_details_of_another_reason_are_no_refusal() -> None:
+    delta = {"stop_reason": "max_tokens", "stop_details": {"explanation": "too long"}}
+    recorder = replay(message(), {"type": "message_delta", "delta": delta}, STOP)
+    assert recorder.refusal == ""
+
+
 def test_an_end_without_message_stop_is_complete_if_the_reason_was_seen() -> None:
     assert replay(message(), finish()).calls[-2:] == [("finish", 0, "stop"), ("end",)]
 

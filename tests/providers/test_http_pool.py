@@ -323,7 +323,7 @@ class TestStale:
 class TestLine:
     async def test_first_come_first_served(self, pool: ConnectionPool) -> None:
         async with Scripted(always) as server:
-            provider = make_provider(server.url, pool, connections_max=2)
+            provider = make_provider(server.url, pool, connections_max=1)
             order: list[int] = []
             sinks: list[RecordingSink] = []
             for number in range(8):
@@ -332,8 +332,26 @@ class TestLine:
                 sinks.append(sink)
             for sink in sinks:
                 await within(sink.over.wait())
-            assert order[2:] == sorted(order[2:])
-            assert server.connections == 2
+            assert order == list(range(8))
+            assert server.connections == 1
+            pool.close()
+
+    async def test_as_many_connections_as_allowed(self, pool: ConnectionPool) -> None:
+        together = asyncio.Barrier(3)
+
+        async def script(peer: Peer) -> None:
+            await peer.request()
+            await within(together.wait())  # no answer before there are three
+            peer.send(ANSWER)
+            await always(peer)
+
+        async with Scripted(script) as server:
+            provider = make_provider(server.url, pool, connections_max=3)
+            sinks = [start(provider)[0] for _ in range(4)]
+            for sink in sinks:
+                await within(sink.over.wait())
+                assert sink.terminals == ["end"]
+            assert server.connections == 3
             pool.close()
 
     async def test_closed_connection_makes_room(self, pool: ConnectionPool) -> None:

@@ -78,6 +78,7 @@ class _Scanner:
         place: Place = ()
         *above, last = self._key()
         for name in above:
+            self._note((*place, name), start)
             place = self._newest((*place, name))
         place = (*place, last)
         if is_array:

@@ -330,7 +330,7 @@ class Generation:
 
     def _stop_call(self) -> None:
         call = self._call
-        if call is not None and not call.cancel():
+        if call is None or not call.cancel():
             # Nothing more will come from the provider: what we have is what there is.
             self._settle()
 

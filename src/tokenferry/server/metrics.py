@@ -36,7 +36,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a third of all lines, and no dashboard reads them
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a third of all lines, and no dashboard reads them
         self._registry = CollectorRegistry()
         self._open = Gauge(
             "tokenferry_open_streams", "Streams that are generating.", registry=self._registry

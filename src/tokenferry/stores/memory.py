@@ -16,8 +16,8 @@ RECORD_OVERHEAD_BYTES = 41
 class _Log:
     __slots__ = ("epoch", "records")
 
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
+    def __init__(self) -> None:
+        self.epoch = 0
         self.records: list[bytes] = []
 
 
@@ -44,14 +44,15 @@ class MemoryJournal:
         logs = self._logs
         for stream_id, epoch, expected_seq, _ in batch:
             log = logs.get(stream_id)
-            if log is None:
-                log = logs[stream_id] = _Log(epoch)
-            if epoch < log.epoch:
+            if log is not None and epoch < log.epoch:
                 raise Fenced(f"{stream_id}: epoch {epoch} is older than {log.epoch}")
-            if expected_seq != len(log.records) + 1:
-                raise Gap(f"{stream_id}: seq {expected_seq} after {len(log.records)}")
+            head = 0 if log is None else len(log.records)
+            if expected_seq != head + 1:
+                raise Gap(f"{stream_id}: seq {expected_seq} after {head}")
         for stream_id, epoch, _, records in batch:
-            log = logs[stream_id]
+            log = logs.get(stream_id)
+            if log is None:
+                log = logs[stream_id] = _Log()
             log.epoch = epoch
             log.records += records
 

@@ -1,0 +1,82 @@
+"""What the settings themselves can tell."""
+
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from tokenferry.config import AliasSettings, ProviderSettings, Secret, ServerSettings, Settings
+from tokenferry.config.rules import Surroundings
+from tokenferry.config.spec import spec_of
+
+
+def provider(base_url: str = "https://api.example/v1", **more: object) -> ProviderSettings:
+    return ProviderSettings(
+        name="p", kind="openai", base_url=base_url, models=("m",), **more  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [setting for setting in fields(ServerSettings) if setting.default not in (None, ())],
+    ids=lambda setting: setting.name,
+)
+def test_every_default_is_allowed(setting: object) -> None:
+    spec = spec_of(setting)  # type: ignore[arg-type]
+    default = setting.default  # type: ignore[attr-defined]
+    value = str(default) if isinstance(default, Path) else default
+    assert spec.rule.read(value, Surroundings({}, Path())) == default
+
+
+@pytest.mark.parametrize(
+    ("base_url", "drains"),
+    [
+        ("https://api.openai.com/v1", False),
+        ("https://api.anthropic.com", False),
+        ("https://generativelanguage.googleapis.com", True),
+        ("https://api.groq.com/openai/v1", True),
+        ("https://api.mistral.ai/v1", True),
+        ("https://notgroq.com/v1", False),
+        ("http://localhost:11434/v1", False),
+    ],
+)
+def test_what_happens_on_cancel_depends_on_who_charges(base_url: str, *, drains: bool) -> None:
+    assert provider(base_url).drains is drains
+    assert provider(base_url, on_cancel="close").drains is False
+    assert provider(base_url, on_cancel="drain").drains is True
+
+
+def test_no_secret_in_the_representation() -> None:
+    settings = Settings(
+        providers=(
+            provider(
+                api_key=Secret("sk-hidden"),
+                headers=(("x-key", Secret("hidden-too")),),
+                proxy="http://user:hidden-password@proxy:3128",
+            ),
+        )
+    )
+    assert "hidden" not in repr(settings)
+    assert settings.secrets() == ["sk-hidden", "hidden-too", "hidden-password"]
+    assert Settings(providers=(provider(),)).secrets() == []
+
+
+def test_the_database_is_in_the_data_directory() -> None:
+    assert ServerSettings(data_dir=Path("/x")).database == Path("/x/tokenferry.db")
+
+
+def test_a_model_s_own_name_may_have_slashes() -> None:
+    alias = AliasSettings(name="a", candidates=("p/meta/llama", "q/m"))
+    assert list(alias.pairs()) == [("p", "meta/llama"), ("q", "m")]
+
+
+def test_the_catalog_has_everything() -> None:
+    settings = Settings(
+        providers=(provider(),), models=(AliasSettings(name="fast", candidates=("p/m",)),)
+    )
+    assert [entry.id for entry in settings.catalog().listing()] == ["fast", "m"]
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings().server.port = 1  # type: ignore[misc]

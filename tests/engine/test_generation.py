@@ -1,0 +1,277 @@
+import json
+
+import pytest
+from engine.virtual import Bench, ScriptedProvider
+
+from tokenferry.domain.usage import Usage
+from tokenferry.engine.dispatcher import Limits, Options
+from tokenferry.engine.generation import USAGE_WAIT_S
+from tokenferry.errors import ProviderCutOff, ProviderRejected, ProviderUnreachable
+from tokenferry.protocol.chat import Delta, FunctionDelta, ToolCallDelta
+
+USAGE = Usage(5, 7, cached_tokens=2, reasoning_tokens=3)
+
+
+def test_a_whole_answer_is_one_head_its_deltas_and_one_terminal_frame() -> None:
+    bench = Bench()
+    outlet, _ = bench.follow(bench.create())
+    bench.sink.head("m-2026", "fp", "default")
+    for text in ("안", "녕", "!"):
+        bench.sink.text(text)
+    bench.sink.finish(0, "stop")
+    bench.sink.usage(USAGE)
+    bench.sink.end()
+    bench.timers.tick()
+    frames = outlet.frames()
+    assert [frame["seq"] for frame in frames] == [1, 2, 3, 4, 5]
+    assert outlet.text() == "안녕!"
+    assert {frame["model"] for frame in frames} == {"m-2026"}
+    assert [frame["done"] for frame in frames] == [False] * 4 + [True]
+    assert frames[-1]["choices"][0]["finish_reason"] == "stop"
+    assert frames[-1]["usage"]["prompt_tokens_details"]["cached_tokens"] == 2
+    (outcome,) = bench.meter.outcomes
+    assert (outcome.finish, outcome.usage, outcome.attempts) == ("stop", USAGE, 1)
+
+
+def test_nothing_is_sent_before_the_first_delta() -> None:
+    bench = Bench()
+    outlet, _ = bench.follow(bench.create())
+    bench.sink.head("m", None, None)
+    bench.timers.tick()
+    assert outlet.written == []
+
+
+def test_the_finish_waits_for_usage_and_not_for_ever() -> None:
+    bench = Bench()
+    outlet, _ = bench.follow(bench.create())
+    bench.sink.text("하나")
+    bench.sink.finish(0, "stop")
+    bench.timers.advance(USAGE_WAIT_S - 0.01)
+    assert not outlet.frames()[-1]["done"]
+    bench.timers.advance(0.02)
+    last = outlet.frames()[-1]
+    assert last["done"]
+    assert last["usage"]["estimated"] is True
+    assert last["usage"]["completion_tokens"] == 2
+    assert bench.provider.calls[0].cancelled == 1
+    assert len(bench.meter.outcomes) == 1
+
+
+def test_usage_of_zero_stays_zero() -> None:
+    bench = Bench()
+    outlet, _ = bench.follow(bench.create())
+    bench.sink.text("text that would be estimated")
+    bench.sink.finish(0, "stop")
+    bench.sink.usage(Usage(0, 0))
+    bench.sink.end()
+    bench.timers.tick()
+    assert outlet.frames()[-1]["usage"]["total_tokens"] == 0
+    assert bench.meter.outcomes[0].usage == Usage(0, 0)
+
+
+def test_an_estimate_never_exceeds_the_output_limit() -> None:
+    bench = Bench()
+    bench.follow(stream := bench.create(max_tokens=3))
+    bench.sink.text("가" * 50)
+    bench.dispatcher.cancel("k", stream.id)
+    bench.timers.tick()
+    usage = bench.meter.outcomes[0].usage
+    assert usage is not None
+    assert usage.completion_tokens == 3
+    assert usage.estimated
+
+
+@pytest.mark.parametrize("first", ["cancel", "end", "fail"])
+def test_of_cancel_finish_and_failure_the_first_wins(first: str) -> None:
+    bench = Bench()
+    stream = bench.create()
+    outlet, _ = bench.follow(stream)
+    sink = bench.sink
+    sink.text("x")
+    sink.finish(0, "stop")
+    acts = {
+        "cancel": lambda: bench.dispatcher.cancel("k", stream.id),
+        "end": sink.end,
+        "fail": lambda: sink.fail(ProviderCutOff("cut")),
+    }
+    for name in [first, *(name for name in acts if name != first)]:
+        acts[name]()
+    sink.text("too late")
+    bench.timers.advance(10)
+    frames = outlet.frames()
+    assert [frame["done"] for frame in frames].count(True) == 1
+    assert frames[-1]["done"]
+    # A finish reason that had come is true even when the client cancels afterwards.
+    expected = {"cancel": "stop", "end": "stop", "fail": "error"}[first]
+    assert frames[-1]["choices"][0]["finish_reason"] == expected
+    assert len(bench.meter.outcomes) == 1
+
+
+def test_a_failure_in_the_middle_is_an_error_frame_and_keeps_what_came() -> None:
+    bench = Bench()
+    outlet, _ = bench.follow(bench.create())
+    bench.sink.text("half")
+    bench.sink.fail(ProviderCutOff("The provider closed the connection."))
+    bench.timers.tick()
+    last = outlet.frames()[-1]
+    assert outlet.text() == "half"
+    assert last["error"]["code"] == "provider_cut_off"
+    assert last["choices"][0]["finish_reason"] == "error"
+    assert last["done"] is True
+    assert last["usage"]["estimated"] is True
+    assert bench.meter.outcomes[0].error_code == "provider_cut_off"
+
+
+def test_an_end_without_a_finish_reason_is_no_success() -> None:
+    bench = Bench()
+    outlet, _ = bench.follow(bench.create())
+    bench.sink.text("half")
+    bench.sink.end()
+    bench.timers.tick()
+    assert outlet.frames()[-1]["error"]["code"] == "provider_cut_off"
+
+
+def test_a_failure_before_the_first_token_goes_to_the_next_candidate_unseen() -> None:
+    first, second = ScriptedProvider("a"), ScriptedProvider("b")
+    bench = Bench([first, second])
+    outlet, _ = bench.follow(bench.create())
+    first.sink.head("m-of-a", None, None)
+    first.sink.fail(ProviderUnreachable("refused"))
+    second.sink.text("from b")
+    second.sink.finish(0, "stop")
+    second.sink.usage(USAGE)
+    second.sink.end()
+    bench.timers.tick()
+    assert outlet.text() == "from b"
+    assert "error" not in outlet.frames()[-1]
+    (outcome,) = bench.meter.outcomes
+    assert (outcome.provider, outcome.attempts) == ("b", 2)
+
+
+def test_no_candidate_is_tried_after_the_first_token() -> None:
+    first, second = ScriptedProvider("a"), ScriptedProvider("b")
+    bench = Bench([first, second])
+    outlet, _ = bench.follow(bench.create())
+    first.sink.text("visible")
+    first.sink.fail(ProviderUnreachable("reset"))
+    bench.timers.tick()
+    assert second.calls == []
+    assert outlet.frames()[-1]["error"]["code"] == "provider_unreachable"
+
+
+def test_a_rejection_that_no_other_candidate_would_mend_is_final() -> None:
+    first, second = ScriptedProvider("a"), ScriptedProvider("b")
+    bench = Bench([first, second])
+    stream = bench.create()
+    bench.follow(stream)
+    first.sink.fail(ProviderRejected("bad image", status=400))
+    bench.timers.tick()
+    assert second.calls == []
+    assert stream.error is not None
+    assert stream.error.http_status == 400
+
+
+def test_after_a_failover_nothing_of_the_first_candidate_is_left() -> None:
+    first, second = ScriptedProvider("a"), ScriptedProvider("b")
+    bench = Bench([first, second])
+    outlet, _ = bench.follow(bench.create())
+    first.sink.usage(Usage(99, 99))
+    first.sink.finish(0, "length")
+    first.sink.fail(ProviderUnreachable("reset"))
+    bench.timers.advance(USAGE_WAIT_S + 1)
+    assert outlet.written == []
+    second.sink.text("b")
+    second.sink.finish(0, "stop")
+    second.sink.end()
+    bench.timers.tick()
+    last = outlet.frames()[-1]
+    assert last["choices"][0]["finish_reason"] == "stop"
+    assert last["usage"]["estimated"] is True
+
+
+def test_cancel_closes_the_provider_and_settles_at_once() -> None:
+    bench = Bench()
+    outlet, _ = bench.follow(stream := bench.create())
+    bench.sink.text("one")
+    bench.dispatcher.cancel("k", stream.id)
+    bench.timers.tick()
+    assert bench.provider.calls[0].cancelled == 1
+    assert outlet.frames()[-1]["choices"][0]["finish_reason"] == "cancelled"
+    assert len(bench.meter.outcomes) == 1
+
+
+def test_a_drained_call_is_settled_with_what_the_provider_reports_at_its_end() -> None:
+    bench = Bench([ScriptedProvider(drains=True)])
+    outlet, _ = bench.follow(stream := bench.create())
+    bench.sink.text("one")
+    bench.dispatcher.cancel("k", stream.id)
+    bench.timers.tick()
+    assert outlet.frames()[-1]["done"]
+    assert bench.meter.outcomes == []
+    bench.sink.text("discarded")
+    bench.sink.finish(0, "stop")
+    bench.sink.usage(Usage(3, 40))
+    bench.sink.end()
+    bench.timers.tick()
+    assert "discarded" not in outlet.text()
+    (outcome,) = bench.meter.outcomes
+    assert (outcome.finish, outcome.usage) == ("cancelled", Usage(3, 40))
+
+
+def test_a_stream_over_its_limit_is_stopped_and_says_so() -> None:
+    bench = Bench(limits=Limits(creates_per_minute=0, stream_bytes_max=400))
+    outlet, _ = bench.follow(bench.create())
+    for _ in range(100):
+        bench.sink.text("0123456789")
+    bench.timers.tick()
+    frames = outlet.frames()
+    assert frames[-1]["error"]["code"] == "stream_too_large"
+    assert len(frames) < 50
+    assert bench.provider.calls[0].cancelled == 1
+    assert len(bench.meter.outcomes) == 1
+
+
+def test_tool_calls_and_reasoning_keep_their_keys_beside_the_content() -> None:
+    bench = Bench()
+    outlet, _ = bench.follow(bench.create())
+    bench.sink.reasoning("생각")
+    call = ToolCallDelta(0, "c1", "function", FunctionDelta("날씨", '{"도시":'))
+    bench.sink.delta(0, Delta(tool_calls=[call]))
+    bench.sink.delta(1, Delta(reasoning="other choice", content="x"))
+    bench.timers.tick()
+    _, reasoning, tool, other = outlet.frames()
+    assert reasoning["choices"][0]["delta"] == {"content": "", "reasoning_content": "생각"}
+    delta = tool["choices"][0]["delta"]
+    assert delta["content"] == ""
+    assert json.loads(json.dumps(delta["tool_calls"][0]))["function"]["name"] == "날씨"
+    assert other["choices"][0]["index"] == 1
+    assert other["choices"][0]["delta"] == {"content": "x", "reasoning_content": "other choice"}
+
+
+def test_several_choices_are_complete_only_together() -> None:
+    bench = Bench()
+    outlet, _ = bench.follow(bench.create(n=2))
+    bench.sink.text("a")
+    bench.sink.delta(1, Delta(content="b"))
+    bench.sink.finish(0, "stop")
+    bench.timers.advance(USAGE_WAIT_S + 1)
+    assert not outlet.frames()[-1]["done"]
+    bench.sink.finish(1, "length")
+    bench.sink.usage(USAGE)
+    bench.sink.end()
+    bench.timers.tick()
+    assert outlet.frames()[-1]["finish_reasons"] == ["stop", "length"]
+
+
+def test_an_unresumable_stream_is_forgotten_with_its_last_reader() -> None:
+    bench = Bench()
+    options = Options(resumable=False, on_disconnect_cancel=True, orphan_timeout_s=0)
+    stream = bench.create(options)
+    _, subscription = bench.follow(stream)
+    bench.sink.text("x")
+    bench.sink.finish(0, "stop")
+    bench.sink.end()
+    bench.timers.tick()
+    bench.dispatcher.leave(subscription, lost=True)
+    assert list(bench.journal.read(stream.id, 0, 10)) == []
+    assert bench.dispatcher.live_count == 0

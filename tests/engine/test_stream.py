@@ -1,0 +1,159 @@
+import pytest
+from engine.virtual import Bench, RecordingOutlet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenferry.engine import stream as stream_module
+from tokenferry.engine.stream import RING_RECORDS, TURN_RECORDS
+from tokenferry.errors import InvalidRequest, PositionAhead, StreamExpired
+
+
+def say(bench: Bench, count: int) -> None:
+    for number in range(count):
+        bench.sink.text(f"{number} ")
+    bench.timers.tick()
+
+
+def end(bench: Bench) -> None:
+    bench.sink.finish(0, "stop")
+    bench.sink.end()
+    bench.timers.tick()
+
+
+def test_a_tick_is_one_write_a_connection() -> None:
+    bench = Bench()
+    outlet = RecordingOutlet()
+    for _ in range(3):
+        bench.follow(bench.create(), outlet)
+    for call in bench.provider.calls:
+        call.sink.text("x")
+        call.sink.text("y")
+    bench.timers.tick()
+    assert len(outlet.written) == 1
+    assert len(outlet.frames()) == 9
+
+
+@given(st.integers(0, 3 * RING_RECORDS), st.data())
+def test_a_late_reader_gets_what_an_early_one_got(count: int, data: st.DataObject) -> None:
+    bench = Bench(journal_bytes_max=1 << 24)
+    stream = bench.create()
+    early, _ = bench.follow(stream)
+    for start in range(0, count, 500):
+        say(bench, min(500, count - start))
+    end(bench)
+    after = data.draw(st.integers(0, stream.head))
+    late, _ = bench.follow(stream, after=after, resumes=True)
+    assert b"".join(late.written) == b"".join(frames_after(early, after))
+    assert late.done == [stream.id]
+
+
+def frames_after(outlet: RecordingOutlet, after: int) -> list[bytes]:
+    frames = []
+    for data in outlet.written:
+        rest = data
+        while rest:
+            length, start = rest[1], 2
+            if length == 126:
+                length, start = int.from_bytes(rest[2:4], "big"), 4
+            frames.append(rest[: start + length])
+            rest = rest[start + length :]
+    return frames[after:]
+
+
+def test_a_reader_that_is_far_behind_reads_the_journal_not_the_ring(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream_module, "RING_RECORDS", 10)
+    bench = Bench()
+    stream = bench.create()
+    outlet = RecordingOutlet(room=1)
+    bench.follow(stream, outlet)
+    for _ in range(20):
+        say(bench, 10)
+    assert outlet.paused
+    end(bench)
+    outlet.room = None
+    outlet.resume()
+    assert outlet.seqs() == list(range(1, stream.head + 1))
+    assert outlet.done == [stream.id]
+
+
+def test_a_full_transport_stops_the_client_and_nobody_else() -> None:
+    bench = Bench()
+    stream = bench.create()
+    slow, quick = RecordingOutlet(room=1), RecordingOutlet()
+    bench.follow(stream, slow)
+    bench.follow(stream, quick)
+    for _ in range(5):
+        say(bench, 100)
+    assert len(slow.written) == 1
+    assert len(quick.frames()) == 501
+
+
+def test_who_is_behind_gets_text_merged_and_nothing_twice() -> None:
+    bench = Bench()
+    stream = bench.create()
+    outlet = RecordingOutlet(room=1)
+    bench.follow(stream, outlet, merges=True)
+    for _ in range(20):
+        say(bench, 50)
+    outlet.room = None
+    outlet.resume()
+    frames = outlet.frames()
+    assert outlet.text() == "".join(f"{n} " for _ in range(20) for n in range(50))
+    merged = [frame for frame in frames if "from" in frame]
+    assert merged
+    assert len(frames) < 200
+    last = 0
+    for frame in frames:
+        assert frame.get("from", frame["seq"]) == last + 1
+        last = frame["seq"]
+
+
+def test_streams_of_one_connection_take_turns() -> None:
+    bench = Bench()
+    outlet = RecordingOutlet()
+    outlet.paused = True
+    one, two = bench.create(), bench.create()
+    bench.follow(one, outlet)
+    bench.follow(two, outlet)
+    for call in bench.provider.calls:
+        for _ in range(3 * TURN_RECORDS):
+            call.sink.text("x")
+    bench.timers.tick()
+    outlet.resume()
+    ids = [frame["stream_id"] for frame in outlet.frames()]
+    switches = sum(a != b for a, b in zip(ids, ids[1:], strict=False))
+    assert switches >= 5
+
+
+def test_positions_of_a_resume_are_checked() -> None:
+    bench = Bench(journal_bytes_max=10)
+    stream = bench.create()
+    bench.follow(stream)
+    say(bench, 3)
+    assert stream.position(1, 4) == 4
+    with pytest.raises(PositionAhead, match=r"0\.\.4"):
+        stream.position(1, 5)
+    with pytest.raises(PositionAhead):
+        stream.position(1, -1)
+    with pytest.raises(InvalidRequest, match="epoch is 1"):
+        stream.position(2, 0)
+    end(bench)
+    with pytest.raises(StreamExpired):
+        stream.position(1, 2)
+    assert stream.position(1, stream.head) == stream.head
+
+
+def test_a_reader_whose_records_are_gone_is_told() -> None:
+    bench = Bench(journal_bytes_max=10)
+    stream = bench.create()
+    outlet = RecordingOutlet(room=1)
+    bench.follow(stream, outlet)
+    say(bench, 5)
+    say(bench, 5)
+    end(bench)
+    stream.release()
+    outlet.room = None
+    outlet.resume()
+    assert outlet.gone_from == [stream.id]

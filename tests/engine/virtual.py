@@ -1,0 +1,240 @@
+"""A virtual clock, a scripted provider and recording doubles for the engine's tests."""
+
+import heapq
+import json
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from tokenferry.domain.routing import Catalog
+from tokenferry.engine.dispatcher import Dispatcher, Engine, Limits, Options
+from tokenferry.engine.ports import Outcome, Sink
+from tokenferry.engine.stream import Outlet, Stream, Subscription
+from tokenferry.errors import RequestError
+from tokenferry.protocol.chat import ChatRequest, parse_request
+from tokenferry.protocol.frames import FrameRenderer
+from tokenferry.stores.memory import MemoryJournal
+
+
+class Timer:
+    def __init__(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
+        self.callback, self.args, self.cancelled = callback, args, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class VirtualTimers:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self._soon: deque[Timer] = deque()
+        self._later: list[tuple[float, int, Timer]] = []
+        self._order = count()
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_soon(self, callback: Callable[..., object], *args: object) -> Timer:
+        self._soon.append(timer := Timer(callback, args))
+        return timer
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: object) -> Timer:
+        timer = Timer(callback, args)
+        heapq.heappush(self._later, (self.now_s + delay, next(self._order), timer))
+        return timer
+
+    def tick(self) -> None:
+        """Run what is due now."""
+        while self._soon:
+            timer = self._soon.popleft()
+            if not timer.cancelled:
+                timer.callback(*timer.args)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, running what falls due on the way."""
+        self.tick()
+        until_s = self.now_s + seconds
+        while self._later and self._later[0][0] <= until_s:
+            self.now_s, _, timer = heapq.heappop(self._later)
+            if not timer.cancelled:
+                timer.callback(*timer.args)
+                self.tick()
+        self.now_s = until_s
+
+
+class ScriptedCall:
+    def __init__(self, sink: Sink, *, drains: bool) -> None:
+        self.sink = sink
+        self.drains = drains
+        self.cancelled = 0
+
+    def cancel(self) -> bool:
+        self.cancelled += 1
+        return self.drains
+
+
+class ScriptedProvider:
+    """A provider that says what the test makes it say."""
+
+    def __init__(self, name: str = "p", *, drains: bool = False) -> None:
+        self.name = name
+        self.drains = drains
+        self.refusal: RequestError | None = None
+        self.failure: Exception | None = None
+        self.calls: list[ScriptedCall] = []
+
+    def prepare(self, request: ChatRequest, model: str) -> "ScriptedProvider":
+        if self.refusal is not None:
+            raise self.refusal
+        return self
+
+    def start(self, sink: Sink) -> ScriptedCall:
+        if self.failure is not None:
+            raise self.failure
+        self.calls.append(call := ScriptedCall(sink, drains=self.drains))
+        return call
+
+    @property
+    def sink(self) -> Sink:
+        return self.calls[-1].sink
+
+
+class RecordingMeter:
+    def __init__(self) -> None:
+        self.begun = 0
+        self.overheads_s: list[float] = []
+        self.outcomes: list[Outcome] = []
+
+    def started(self) -> None:
+        self.begun += 1
+
+    def sent(self, overhead_s: float) -> None:
+        self.overheads_s.append(overhead_s)
+
+    def settled(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+
+class RecordingOutlet(Outlet):
+    """A client; with `room` messages of room before it must be told to go on."""
+
+    def __init__(self, room: int | None = None) -> None:
+        super().__init__()
+        self.room = room
+        self.written: list[bytes] = []
+        self.done: list[str] = []
+        self.caught: list[int] = []
+        self.gone_from: list[str] = []
+        self.was_cut = False
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+        if self.room is not None:
+            self.room -= 1
+            self.paused = self.room <= 0
+
+    def delivered(self, subscription: Subscription) -> None:
+        self.done.append(subscription.stream.id)
+        subscription.close()
+
+    def caught_up(self, subscription: Subscription) -> None:
+        self.caught.append(subscription.after)
+
+    def gone(self, subscription: Subscription) -> None:
+        self.gone_from.append(subscription.stream.id)
+
+    def cut(self) -> None:
+        self.was_cut = True
+
+    def frames(self) -> list[dict[str, Any]]:
+        return list(read_frames(b"".join(self.written)))
+
+    def seqs(self) -> list[int]:
+        return [frame["seq"] for frame in self.frames()]
+
+    def text(self) -> str:
+        return "".join(f["choices"][0]["delta"]["content"] for f in self.frames() if "choices" in f)
+
+
+def read_frames(data: bytes) -> list[dict[str, Any]]:
+    """Read unmasked text frames."""
+    frames = []
+    while data:
+        assert data[0] == 0x81
+        length, start = data[1], 2
+        if length == 126:
+            length, start = int.from_bytes(data[2:4], "big"), 4
+        elif length == 127:
+            length, start = int.from_bytes(data[2:10], "big"), 10
+        frames.append(json.loads(data[start : start + length]))
+        data = data[start + length :]
+    return frames
+
+
+OPTIONS = Options(resumable=True, on_disconnect_cancel=False, orphan_timeout_s=60.0)
+
+
+def request(**fields: Any) -> ChatRequest:
+    body = {"model": "m", "messages": [{"role": "user", "content": "안녕"}], "stream": True}
+    return parse_request(json.dumps(body | fields).encode())
+
+
+class Bench:
+    """An engine with one client's view of it."""
+
+    def __init__(
+        self,
+        providers: list[ScriptedProvider] | None = None,
+        *,
+        limits: Limits | None = None,
+        journal_bytes_max: int = 1 << 20,
+    ) -> None:
+        self.providers = providers or [ScriptedProvider()]
+        self.timers = VirtualTimers()
+        self.meter = RecordingMeter()
+        self.journal = MemoryJournal(journal_bytes_max)
+        ids = count(1)
+        engine = Engine(
+            catalog=Catalog([(p.name, "m") for p in self.providers]),
+            providers={p.name: p for p in self.providers},
+            journal=self.journal,
+            timers=self.timers,
+            meter=self.meter,
+            wall_s=lambda: 1_790_000_000,
+            new_id=lambda: f"st_{next(ids)}",
+            reasoning_fields=["reasoning_content"],
+        )
+        self.dispatcher = Dispatcher(
+            engine, limits or Limits(creates_per_minute=0, stream_bytes_max=1 << 20)
+        )
+
+    @property
+    def provider(self) -> ScriptedProvider:
+        return self.providers[0]
+
+    @property
+    def sink(self) -> Sink:
+        return self.provider.sink
+
+    def create(self, options: Options = OPTIONS, owner: str = "k", **fields: Any) -> Stream:
+        now_s = self.timers.now_s
+        return self.dispatcher.create(owner, request(**fields), options, arrived_s=now_s)
+
+    def follow(
+        self,
+        stream: Stream,
+        outlet: RecordingOutlet | None = None,
+        *,
+        after: int = 0,
+        resumes: bool = False,
+        merges: bool = False,
+    ) -> tuple[RecordingOutlet, Subscription]:
+        outlet = outlet or RecordingOutlet()
+        renderer = FrameRenderer(stream.id, stream.epoch, aware=False, merges=merges)
+        subscription = Subscription(stream, outlet, renderer, after=after, resumes=resumes)
+        self.dispatcher.follow(subscription)
+        outlet.pump()
+        return outlet, subscription
