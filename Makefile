@@ -91,3 +91,20 @@ build/lock-venv/.made: Makefile
 
 clean: ## remove what was built, but no data and no .venv
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# The benchmark measures on loopback against nginx; bench/README.md says what, and how.
+.PHONY: bench bench-short bench-peers
+bench: setup-dev ## the figures, some minutes on an idle machine; writes bench/RESULTS.md
+	@$(BIN)/python -m bench.run
+
+bench-short: setup-dev ## the same in under a minute; fails on lost tokens only, writes nothing
+	@$(BIN)/python -m bench.run --short
+
+bench-peers: setup-dev .venv-peers/.installed ## bench with LiteLLM beside it, from a venv of its own
+	@$(BIN)/python -m bench.run --peers
+
+.venv-peers/.installed: bench/requirements-peers.txt
+	@echo "Installing LiteLLM into .venv-peers (once, about 750 MB) ..."
+	@tools/make-venv $(PYTHON) .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r $<
+	@touch $@

@@ -19,7 +19,6 @@ from tokenferry.config import (
 )
 from tokenferry.config.presets import PRESETS, demo_provider
 
-# As the issue's reader would write it.
 EXAMPLE = """\
 [server]
 port = 8001
@@ -42,12 +41,12 @@ on_cancel = "drain"
 include_usage = false
 idle_timeout_s = 0.5
 proxy = ""
-headers = { X-Team = "연구".encode }
+headers = { X-Team = "research" }
 
 [[models]]
 name = "fast"
 candidates = ["openai/gpt-4.1-mini", "내서버/exaone"]
-""".replace('"연구".encode', '"research"')
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -70,9 +69,7 @@ def test_a_whole_file() -> None:
     Path("my.toml").write_text(EXAMPLE, encoding="utf-8")
     settings = load(Path("my.toml"), {"OPENAI_API_KEY": "sk-1"})
     assert settings == Settings(
-        server=ServerSettings(
-            port=8001, origins=("https://app.example",), data_dir=Path("data")
-        ),
+        server=ServerSettings(port=8001, origins=("https://app.example",), data_dir=Path("data")),
         providers=(
             ProviderSettings(
                 name="openai",
@@ -94,9 +91,7 @@ def test_a_whole_file() -> None:
             ),
             demo_provider(),
         ),
-        models=(
-            AliasSettings(name="fast", candidates=("openai/gpt-4.1-mini", "내서버/exaone")),
-        ),
+        models=(AliasSettings(name="fast", candidates=("openai/gpt-4.1-mini", "내서버/exaone")),),
     )
 
 

@@ -67,7 +67,7 @@ def test_what_is_allowed_stays_as_it_is(rule: Rule, value: object) -> None:
         (Seconds(0, 2), "1", "is a string, not a number -> write a number of seconds"),
         (Flag(), "true", "is a string, not a boolean -> write true or false, without quotes"),
         (Flag(), 1, "is an integer, not a boolean -> write true or false, without quotes"),
-        (Choice("a", "b"), "c", "is 'c' -> write one of \"a\", \"b\""),
+        (Choice("a", "b"), "c", 'is \'c\' -> write one of "a", "b"'),
         (Choice("a", "b"), ["a"], 'is an array -> write one of "a", "b"'),
         (Name(3), "", "is '' -> write 1..3 printable characters, no spaces"),
         (Name(3), "abcd", "is 'abcd' -> write 1..3 printable characters, no spaces"),

@@ -12,7 +12,11 @@ from tokenferry.config.spec import spec_of
 
 def provider(base_url: str = "https://api.example/v1", **more: object) -> ProviderSettings:
     return ProviderSettings(
-        name="p", kind="openai", base_url=base_url, models=("m",), **more  # type: ignore[arg-type]
+        name="p",
+        kind="openai",
+        base_url=base_url,
+        models=("m",),
+        **more,  # type: ignore[arg-type]
     )
 
 

@@ -92,7 +92,7 @@ def test_other_text_is_no_key(text: str) -> None:
         f" {KEY}",
         KEY.lower(),
         KEY.replace("_", "-"),
-        KEY.replace("A", "Ａ"),
+        KEY.replace("A", "\uff21"),
     ],
 )
 def test_a_text_of_another_form_is_refused_without_repeating_it(text: str) -> None:

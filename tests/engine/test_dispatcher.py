@@ -1,8 +1,8 @@
 import logging
 
 import pytest
-from engine.virtual import OPTIONS, Bench, ScriptedProvider
 
+from engine.virtual import OPTIONS, Bench, ScriptedProvider
 from tokenferry.engine import dispatcher as dispatcher_module
 from tokenferry.engine.dispatcher import Limits, Options
 from tokenferry.errors import (

@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from engine.virtual import Bench, ScriptedProvider
 
+from engine.virtual import Bench, ScriptedProvider
 from tokenferry.domain.usage import Usage
 from tokenferry.engine.dispatcher import Limits, Options
 from tokenferry.engine.generation import USAGE_WAIT_S

@@ -1,6 +1,7 @@
 import logging
 
 import pytest
+
 from engine.virtual import Bench, RecordingOutlet
 
 

@@ -1,8 +1,8 @@
 import pytest
-from engine.virtual import Bench, RecordingOutlet
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.virtual import Bench, RecordingOutlet
 from tokenferry.engine import stream as stream_module
 from tokenferry.engine.stream import RING_RECORDS, TURN_RECORDS
 from tokenferry.errors import InvalidRequest, PositionAhead, StreamExpired

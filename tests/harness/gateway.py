@@ -285,5 +285,11 @@ class Gateway:
             raise AssertionError(f"the gateway ignored SIGTERM:\n{self.log()}") from None
         log = self.log()
         assert status == 0, f"exit status {status}:\n{log}"
-        assert "Traceback" not in log, log
+        failures = [line for line in log.split("\n") if "Traceback" in line]
+        assert not failures, f"{len(failures)} tracebacks, such as:\n{_readable(failures[0])}"
         assert self.key not in log, "the log holds an API key"
+
+
+def _readable(line: str) -> str:
+    """Return a log entry with its line ends as such."""
+    return line.replace("\\n", "\n")

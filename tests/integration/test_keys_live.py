@@ -63,7 +63,8 @@ async def test_a_key_made_while_the_server_runs_works_at_once(
         (None, "missing_api_key"),
         ("", "missing_api_key"),
         ("Bearer", "missing_api_key"),
-        ("Basic dXNlcjpwYXNz", "missing_api_key"),
+        # Something is there, but not in the form of a key.
+        ("Basic dXNlcjpwYXNz", "invalid_api_key_format"),
         ("Bearer sk-proj-1234567890abcdefghij", "invalid_api_key_format"),
         ("Bearer tf_short", "invalid_api_key_format"),
         ("Bearer undefined", "invalid_api_key_format"),

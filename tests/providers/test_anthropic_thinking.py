@@ -190,6 +190,14 @@ def test_thinking_gives_way(model: str, reason: str, expected: tuple[Any, ...]) 
             (32_768, "max", True),
         ),
         (
+            "claude-opus-4-6",
+            {
+                "thinking": {"type": "enabled", "budget_tokens": 2_000},
+                "reasoning_effort": "high",
+            },
+            (10_192, None, True),
+        ),
+        (
             ADAPTIVE,
             {"thinking": {"type": "adaptive"}, "reasoning_effort": "none"},
             (32_768, None, True),

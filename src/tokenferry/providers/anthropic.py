@@ -4,9 +4,8 @@ The parts stand in modules of their own: the request's parameters, its conversat
 thinking it asks for and what each family of models accepts; the answer; the errors.
 
 Source: platform.claude.com, "Messages API" and "Versions", November 2026. The version asked for is
-2023-06-01, whose parameters and events stay as they are: that of 2026-10-21 takes the sampling
-parameters away, which the models that are still served take. Weakness: what only that later
-version offers is not there.
+2023-06-01: the later one, 2026-10-21, has no sampling parameters, which Claude up to 4.6 still
+takes. Weakness: what only the later version offers is not there.
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,9 @@ character is refused there and left out here; ids of calls have a narrower alpha
 
 Source: platform.claude.com, "Messages API", "Handle tool calls", "Vision", "PDF support", "Prompt
 caching" and "Thinking", November 2026. Weakness: the dialect cannot say where thinking stood
-between the other blocks of one message: it goes first. A message's `name` is dropped.
+between the other blocks of one message: it goes first. An instruction that is added in the middle
+of a conversation changes the top of the prompt, which costs the cache and, from Claude 5.5 on, the
+thinking that was signed under the old one. A message's `name` is dropped.
 """
 
 import base64

@@ -154,11 +154,11 @@ class EventOutlet(Outlet):
         transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
         self.paused = self._protocol.writing_paused
 
-    def delivered(self, subscription: Subscription) -> None:
+    def delivered(self, subscription: Subscription) -> None:  # noqa: ARG002 -- there is but one
         """End the answer."""
         self.ended.set()
 
-    def gone(self, subscription: Subscription) -> None:
+    def gone(self, subscription: Subscription) -> None:  # noqa: ARG002 -- there is but one
         """Cut the answer off: what this client has not read yet is no longer kept."""
         self.cut()
 

@@ -4,7 +4,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from tokenferry.domain.api_key import bearer_token
 from tokenferry.domain.routing import Catalog, ModelEntry
@@ -73,13 +73,14 @@ class HttpApi:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
-        app.router.add_route("OPTIONS", "/v1/{rest:.*}", self._preflight)
 
     # -- what all share ------------------------------------------------------------------------
 
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         request["id"] = request_id = f"req_{secrets.token_hex(12)}"
+        if request.method == hdrs.METH_OPTIONS:
+            return self._preflight(request)
         try:
             return await handler(request)
         except TokenferryError as error:
@@ -121,7 +122,7 @@ class HttpApi:
         origins = self._hub.shared.settings.origins
         return origin in origins or "*" in origins
 
-    async def _preflight(self, request: web.Request) -> web.Response:
+    def _preflight(self, request: web.Request) -> web.Response:
         origin = request.headers.get("Origin")
         if origin is None or not self._allows(origin):
             return web.Response(status=403)

@@ -13,10 +13,11 @@ from tokenferry.engine.keys import Key
 from tokenferry.errors import Draining, MissingKey, OriginRefused, TokenferryError
 from tokenferry.protocol.messages import SUBPROTOCOL, TICKET_PREFIX
 from tokenferry.protocol.session import Session
+from tokenferry.server.client_socket import UNSUPPORTED_DATA
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import error_response
 from tokenferry.server.transport import ClientProtocol
-from tokenferry.server.websocket import UNSUPPORTED_DATA, Connection
+from tokenferry.server.websocket import Connection
 
 CLOSE_TIMEOUT_S = 5.0
 

@@ -1,12 +1,12 @@
-"""One WebSocket connection at /v1/stream: frames in, actions out, streams to the client.
+"""One WebSocket connection at /v1/stream: what its frames mean is carried out here.
 
-What a frame means is decided in `protocol.session`; this module carries it out. Frames of tokens
-go straight to the transport, see `engine.stream.Outlet`; aiohttp reads, answers pings of its own
-kind and does the closing handshake.
+Frames are read by `protocol.session`; requests become streams in the dispatcher, and the streams'
+frames go out through `server.client_socket`.
 
-Source: spec/PROTOCOL.md; RFC 6455 for the ping frame.
+Source: spec/PROTOCOL.md.
 """
 
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,10 +15,9 @@ from aiohttp import WSMsgType, web
 
 from tokenferry.engine.dispatcher import Options
 from tokenferry.engine.keys import Key
-from tokenferry.engine.stream import Outlet, Stream, Subscription
+from tokenferry.engine.stream import Stream, Subscription
 from tokenferry.errors import (
     AuthenticationError,
-    AuthenticationTimeout,
     InvalidKey,
     InvalidRequest,
     RequestError,
@@ -31,19 +30,14 @@ from tokenferry.protocol.chat import ChatRequest, parse_request
 from tokenferry.protocol.completion import WholeRenderer
 from tokenferry.protocol.frames import FrameRenderer, Renderer
 from tokenferry.protocol.session import PlainRequest, Refusal, Session
+from tokenferry.server.client_socket import UNSUPPORTED_DATA, ClientSocket
 from tokenferry.server.hub import Hub
 from tokenferry.server.transport import ClientProtocol
 
-PING_FRAME = b"\x89\x00"
-HEARTBEAT_LOST = 4108
-TOO_SLOW = 4110
-UNSUPPORTED_DATA = 1003
 RETENTION_S = 600
-# RFC 6455, 5.5: a control frame carries 125 bytes, two of them the code.
-CLOSE_REASON_BYTES_MAX = 123
 
 
-class Connection(Outlet):
+class Connection(ClientSocket):
     """A client's connection.
 
     Args:
@@ -54,25 +48,7 @@ class Connection(Outlet):
         key: Whose it is, when the upgrade said so.
     """
 
-    __slots__ = (
-        "_arrived_s",
-        "_closing",
-        "_coalesces",
-        "_greeted",
-        "_heartbeat",
-        "_hub",
-        "_id",
-        "_lanes",
-        "_opened_s",
-        "_pinged",
-        "_pinged_s",
-        "_plain_line",
-        "_protocol",
-        "_session",
-        "_socket",
-        "_written_s",
-        "key",
-    )
+    __slots__ = ("_arrived_s", "_coalesces", "_greeted", "_id", "_lanes", "_plain_line", "key")
 
     def __init__(
         self,
@@ -82,21 +58,14 @@ class Connection(Outlet):
         session: Session,
         key: Key | None,
     ) -> None:
-        super().__init__()
+        super().__init__(hub, socket, protocol, session)
         self.key = key
-        self._hub = hub
-        self._socket = socket
-        self._protocol = protocol
-        self._session = session
-        self._id = f"{id(self):x}"
+        self._id = f"c_{secrets.token_hex(6)}"
         self._lanes: dict[str, Subscription] = {}
         self._plain_line: deque[bytes] | None = None
         self._greeted = False
-        self._closing = False
         self._coalesces = False
-        self._heartbeat = False
-        self._pinged = False
-        self._opened_s = self._pinged_s = self._written_s = self._arrived_s = time.monotonic()
+        self._arrived_s = time.monotonic()
         protocol.user = self
 
     # -- reading -----------------------------------------------------------------------------
@@ -110,8 +79,10 @@ class Connection(Outlet):
             frame = await socket.receive()
             if frame.type is WSMsgType.TEXT:
                 self._receive(frame.data.encode())
+                await self.room()
             elif frame.type is WSMsgType.PING:
                 await socket.pong(frame.data)
+                await self.room()
             elif frame.type is WSMsgType.BINARY:
                 self.close(UNSUPPORTED_DATA, "Frames must be text.")
             elif frame.type is not WSMsgType.PONG:
@@ -140,7 +111,7 @@ class Connection(Outlet):
                 ref = getattr(message, "ref", None)
                 stream_id = getattr(message, "stream_id", None)
                 self._hub.shared.metrics.refused(exc)
-                self._send(messages.error(exc, ref=ref, stream_id=stream_id))
+                self.send(messages.error(exc, ref=ref, stream_id=stream_id))
                 if isinstance(exc, AuthenticationError):
                     self.close(exc.close_code or UNSUPPORTED_DATA, exc.message)
 
@@ -148,9 +119,9 @@ class Connection(Outlet):
         error = refusal.error
         self._hub.shared.metrics.refused(error)
         if refusal.plain:
-            self._send(messages.plain_error(error))
+            self.send(messages.plain_error(error))
         else:
-            self._send(messages.error(error, ref=refusal.ref))
+            self.send(messages.error(error, ref=refusal.ref))
         if refusal.close_code is not None:
             self.close(refusal.close_code, error.message)
 
@@ -205,7 +176,7 @@ class Connection(Outlet):
         self._greet()
 
     def _on_hello(self, message: messages.Hello) -> None:
-        self._heartbeat = "hb" in message.caps
+        self._wants_heartbeat = "hb" in message.caps
         self._coalesces = "coalesce" in message.caps
         self._greet()
 
@@ -231,7 +202,7 @@ class Connection(Outlet):
             ),
         )
         self._greet()
-        self._send(messages.started(message.ref, stream.id, stream.epoch, RETENTION_S))
+        self.send(messages.started(message.ref, stream.id, stream.epoch, RETENTION_S))
         if stream.id not in self._lanes:
             self._subscribe(stream, self._renderer(stream, request, aware=True))
 
@@ -243,7 +214,7 @@ class Connection(Outlet):
             raise InvalidRequest("This connection follows the stream already.", param="stream_id")
         after = stream.position(message.epoch, message.after)
         self._greet()
-        self._send(
+        self.send(
             messages.resumed(
                 message.ref, stream.id, stream.epoch, after, stream.head, done=stream.done
             )
@@ -261,11 +232,12 @@ class Connection(Outlet):
         self._hub.shared.dispatcher.cancel(self._public_id(), message.stream_id)
 
     def _on_ping(self, message: messages.Ping) -> None:
-        self._send(messages.pong(message.t))
+        self.send(messages.pong(message.t))
 
     def _on_nothing(self, message: messages.Ack | messages.Credit) -> None:
-        """Take what needs no answer: `ack` is for the journal's retention, which is by time;
-        `credit` is not among the caps that `ready` lists.
+        """Take what needs no answer.
+
+        Retention is by time, not by `ack`; `credit` is not among the caps that `ready` lists.
         """
 
     _handlers: dict[type, Callable[..., None]] = {  # noqa: RUF012 -- a constant; slots bar ClassVar
@@ -321,23 +293,9 @@ class Connection(Outlet):
             "streams_per_connection_max": settings.streams_per_connection_max,
             "creates_per_minute": settings.creates_per_minute,
         }
-        self._send(messages.ready(self._id, settings.heartbeat_s, limits))
+        self.send(messages.ready(self._id, settings.heartbeat_s, limits))
 
-    # -- writing -------------------------------------------------------------------------------
-
-    def _send(self, frame: bytes) -> None:
-        transport = self._protocol.transport
-        if transport is not None and not self._closing and not self._socket.closed:
-            transport.write(frame)
-
-    def write(self, data: bytes) -> None:
-        """Write frames of streams."""
-        transport = self._protocol.transport
-        if transport is None or self._closing or self._socket.closed:
-            return
-        self._written_s = self._hub.now_s
-        transport.write(data)
-        self.paused = self._protocol.writing_paused
+    # -- events ---------------------------------------------------------------------------------
 
     def delivered(self, subscription: Subscription) -> None:
         """Free the lane; in the plain manner, begin the next request."""
@@ -349,77 +307,25 @@ class Connection(Outlet):
 
     def caught_up(self, subscription: Subscription) -> None:
         """Tell the client that the replay is over."""
-        self._send(messages.caught_up(subscription.stream.id, subscription.after))
-
-    def gone(self, subscription: Subscription) -> None:
-        """Close: what this client has not read yet is no longer kept."""
-        self.close(TOO_SLOW, f"Too slow: stream {subscription.stream.id} is no longer kept.")
-
-    def cut(self) -> None:
-        """Cut the connection off."""
-        if self._protocol.transport is not None:
-            self._protocol.transport.abort()
-
-    # -- the transport's events ------------------------------------------------------------------
-
-    def writable(self) -> None:
-        """Go on writing."""
-        self.resume()
+        self.send(messages.caught_up(subscription.stream.id, subscription.after))
 
     def lost(self) -> None:
         """Let go of the streams at once; `serve` ends by itself."""
+        if self._drained is not None:
+            self._drained.set()
         self.detach_all()
-
-    # -- the hub's events ------------------------------------------------------------------------
-
-    def sweep(self, now_s: float) -> None:
-        """Ping, beat, and give up on a client that does not answer."""
-        settings = self._hub.shared.settings
-        transport = self._protocol.transport
-        if self._closing or transport is None:
-            return
-        if not self._session.authenticated and now_s - self._opened_s > settings.auth_timeout_s:
-            error = AuthenticationTimeout("No authentication came in time.")
-            self.close(error.close_code or UNSUPPORTED_DATA, error.message)
-            return
-        waits_s = now_s - self._pinged_s
-        silent = self._pinged and self._protocol.last_data_s < self._pinged_s
-        if silent and waits_s > settings.ping_timeout_s:
-            self.close(HEARTBEAT_LOST, "No answer to a ping.")
-            # The closing handshake needs a peer; this one is not there.
-            transport.abort()
-            return
-        if waits_s >= settings.ping_interval_s:
-            self._pinged = True
-            self._pinged_s = now_s
-            transport.write(PING_FRAME)
-        if self._heartbeat and now_s - self._written_s >= settings.heartbeat_s:
-            self._written_s = now_s
-            self._send(messages.heartbeat(time.time_ns() // 1_000_000))
 
     def revoke(self, error: InvalidKey) -> None:
         """Close, because the key is no longer good."""
-        self._send(messages.error(error) if self._session.aware else messages.plain_error(error))
+        self.send(messages.error(error) if self._session.aware else messages.plain_error(error))
         self.close(error.close_code or UNSUPPORTED_DATA, error.message)
 
     def go_away(self, reconnect_after_ms: int, deadline_ms: int) -> None:
         """Announce the server's stop to a client that understands."""
         if self._session.aware:
-            self._send(messages.going_away(reconnect_after_ms, deadline_ms))
+            self.send(messages.going_away(reconnect_after_ms, deadline_ms))
 
     @property
     def busy(self) -> bool:
         """Whether a stream is still on its way to this client."""
         return bool(self._lanes)
-
-    def close(self, code: int, reason: str) -> None:
-        """Begin the closing handshake; nothing is written after it."""
-        if self._closing:
-            return
-        self._closing = True
-        text = reason.encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore").encode()
-        self._hub.spawn(_close(self._socket, code, text))
-
-
-async def _close(socket: web.WebSocketResponse, code: int, reason: bytes) -> None:
-    await socket.close(code=code, message=reason)

@@ -1,0 +1,273 @@
+"""The command line, as somebody types it."""
+
+import argparse
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tokenferry import __version__
+from tokenferry.cli import admin
+from tokenferry.cli.main import main
+from tokenferry.config.reference import settings_page
+from tokenferry.domain.api_key import parse_key
+from tokenferry.engine.keys import Authenticator
+from tokenferry.errors import InvalidKey
+from tokenferry.stores.sqlite import SqliteKeys
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in an empty directory, without the variables of whoever runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("OPENAI", "ANTHROPIC", "GEMINI", "DEEPSEEK"):
+        monkeypatch.delenv(f"{name}_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.delenv("TOKENFERRY_DATA_DIR", raising=False)
+
+
+class Result:
+    def __init__(self, code: int, captured: tuple[str, str]) -> None:
+        self.code = code
+        self.out, self.err = captured
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]):
+    def run(*argv: str) -> Result:
+        return Result(main(argv), capsys.readouterr())
+
+    return run
+
+
+class TestUsage:
+    def test_the_version(self, run) -> None:
+        result = run("--version")
+        assert (result.code, result.out) == (0, f"tokenferry {__version__}\n")
+
+    @pytest.mark.parametrize("argv", [[], ["keys"], ["config"]])
+    def test_no_command_prints_the_commands(self, run, argv: list[str]) -> None:
+        result = run(*argv)
+        assert (result.code, result.out) == (2, "")
+        assert "usage: tokenferry" in result.err
+        assert "commands:" in result.err
+
+    @pytest.mark.parametrize(
+        "argv",
+        [["nonsense"], ["keys", "create"], ["keys", "revoke"], ["serve", "--nope"], ["--nope"]],
+    )
+    def test_a_wrong_command_line(self, run, argv: list[str]) -> None:
+        result = run(*argv)
+        assert (result.code, result.out) == (2, "")
+        assert "usage: tokenferry" in result.err
+
+    def test_help(self, run) -> None:
+        result = run("serve", "--help")
+        assert result.code == 0
+        for option in ("--config", "--host", "--port", "--data-dir", "--tls-cert", "--tls-key"):
+            assert option in result.out
+
+    def test_every_command_has_its_function(self) -> None:
+        for module, function in _commands(main.__globals__["_parser"]()):
+            assert callable(getattr(importlib.import_module(module), function))
+
+
+def _commands(parser: argparse.ArgumentParser) -> list[tuple[str, str]]:
+    found = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                found += _commands(command)
+    if "function" in parser._defaults:
+        found.append((parser._defaults["module"], parser._defaults["function"]))
+    return found
+
+
+class TestKeys:
+    def test_create_prints_the_key_alone(self, run) -> None:
+        result = run("keys", "create", "김철수")
+        assert result.code == 0
+        assert result.err == ""
+        assert result.out.count("\n") == 1
+        assert parse_key(result.out.strip()) is not None
+
+    def test_a_created_key_comes_in_until_it_is_revoked(self, run, tmp_path: Path) -> None:
+        token = run("keys", "create", "n").out.strip()
+        store = SqliteKeys(tmp_path / "tokenferry-data" / "tokenferry.db")
+        authenticator = Authenticator(store)
+        public_id = authenticator.authenticate(token).public_id
+        result = run("keys", "revoke", public_id)
+        assert (result.code, result.out) == (0, f"{public_id} is revoked\n")
+        with pytest.raises(InvalidKey):
+            authenticator.authenticate(token)
+        assert run("keys", "revoke", public_id).code == 0
+        store.close()
+
+    def test_two_keys_are_different(self, run) -> None:
+        assert run("keys", "create", "n").out != run("keys", "create", "n").out
+
+    def test_a_whole_key_can_be_revoked_and_is_not_repeated(self, run) -> None:
+        token = run("keys", "create", "n").out.strip()
+        result = run("keys", "revoke", token)
+        assert result.code == 0
+        assert token not in result.out
+
+    def test_revoking_an_unknown_key(self, run) -> None:
+        run("keys", "create", "n")
+        result = run("keys", "revoke", "AAAAAAAAAAAA")
+        assert (result.code, result.out) == (1, "")
+        assert result.err == (
+            "tokenferry: no key has that public id; `tokenferry keys list` shows all\n"
+        )
+
+    def test_the_list(self, run, monkeypatch: pytest.MonkeyPatch) -> None:
+        moments = iter([1_700_000_000_000, 1_700_000_060_000, 1_700_000_120_000])
+        monkeypatch.setattr(admin, "_now_ms", lambda: next(moments))
+        first = _public_id(run("keys", "create", "김철수의 노트북").out)
+        second = _public_id(run("keys", "create", "ci").out)
+        run("keys", "revoke", second)
+        result = run("keys", "list")
+        assert result.code == 0
+        header, *rows = result.out.splitlines()
+        created, later, last = map(
+            admin._local_time, (1_700_000_000_000, 1_700_000_060_000, 1_700_000_120_000)
+        )
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", created)
+        assert header.split("  ")[0] == "PUBLIC ID"
+        assert rows == [
+            f"{first}  김철수의 노트북  {created}  active",
+            f"{second}  ci               {later}  revoked {last}",
+        ]
+
+    @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 65])
+    def test_a_name_that_is_none(self, run, name: str, tmp_path: Path) -> None:
+        result = run("keys", "create", name)
+        assert (result.code, result.out) == (2, "")
+        assert "1..64 printable characters" in result.err
+        assert not (tmp_path / "tokenferry-data").exists()
+
+    @pytest.mark.parametrize("command", [["list"], ["revoke", "AAAAAAAAAAAA"]])
+    def test_without_a_database_nothing_is_created(
+        self, run, tmp_path: Path, command: list[str]
+    ) -> None:
+        result = run("keys", *command, "--data-dir", "elsewhere")
+        assert (result.code, result.out) == (1, "")
+        assert "there are no keys in elsewhere; name the server's directory" in result.err
+        assert list(tmp_path.iterdir()) == []
+
+    def test_where_the_data_directory_comes_from(
+        self, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "my.toml").write_text('[server]\ndata_dir = "from-file"\n')
+        run("keys", "create", "n", "--config", "my.toml")
+        monkeypatch.setenv("TOKENFERRY_DATA_DIR", "from-variable")
+        run("keys", "create", "n", "--config", "my.toml")
+        run("keys", "create", "n", "--config", "my.toml", "--data-dir", "from-option")
+        for name in ("file", "variable", "option"):
+            store = SqliteKeys(tmp_path / f"from-{name}" / "tokenferry.db")
+            assert len(store.all()) == 1
+            store.close()
+
+    def test_a_damaged_database_is_told_without_a_traceback(self, run, tmp_path: Path) -> None:
+        directory = tmp_path / "tokenferry-data"
+        directory.mkdir()
+        (directory / "tokenferry.db").write_text("nonsense" * 100)
+        for command in (["list"], ["create", "n"], ["revoke", "x"]):
+            result = run("keys", *command)
+            assert (result.code, result.out) == (1, "")
+            assert result.err.startswith("tokenferry: tokenferry-data/tokenferry.db is damaged")
+            assert result.err.count("\n") == 1
+
+    def test_a_faulty_configuration_is_told(self, run, tmp_path: Path) -> None:
+        (tmp_path / "tokenferry.toml").write_text("[server]\ndata_dir = 5\n")
+        result = run("keys", "create", "n")
+        assert (result.code, result.out) == (1, "")
+        assert "tokenferry.toml:2: `data_dir` of [server] is an integer" in result.err
+
+
+def _public_id(token: str) -> str:
+    parsed = parse_key(token.strip())
+    assert parsed is not None
+    return parsed.public_id
+
+
+class TestConfig:
+    def test_check_of_nothing(self, run) -> None:
+        result = run("config", "check")
+        assert result.code == 0
+        assert result.out.splitlines() == [
+            "OK",
+            "provider demo (demo): demo",
+            "hint: there is no provider yet: set OPENAI_API_KEY, say, or add [[providers]]",
+        ]
+
+    def test_check_prints_what_is_served(self, run, tmp_path: Path) -> None:
+        (tmp_path / "my.toml").write_text(
+            '[[providers]]\nname = "내서버"\nkind = "openai"\nbase_url = "http://localhost/v1"\n'
+            'api_key = "sk-hidden"\nmodels = ["a", "b"]\n'
+            '[[models]]\nname = "fast"\ncandidates = ["내서버/a", "demo/demo"]\n',
+            encoding="utf-8",
+        )
+        result = run("config", "check", "--config", "my.toml")
+        assert result.code == 0
+        assert result.out.splitlines() == [
+            "OK",
+            "provider 내서버 (openai at http://localhost/v1): a, b",
+            "provider demo (demo): demo",
+            "alias fast: 내서버/a, demo/demo",
+        ]
+
+    def test_check_prints_all_faults(self, run, tmp_path: Path) -> None:
+        (tmp_path / "tokenferry.toml").write_text("[server]\nport = -1\nhots = 1\n")
+        result = run("config", "check")
+        assert result.code == 1
+        first, second = result.out.splitlines()
+        assert first.startswith("tokenferry.toml:2: `port` of [server] is -1, out of range -> ")
+        assert second.startswith("tokenferry.toml:3: `hots` is no setting of [server] -> ")
+
+    def test_reference(self, run) -> None:
+        result = run("config", "reference")
+        assert (result.code, result.out) == (0, settings_page())
+
+
+def test_as_a_process_with_a_reader_that_leaves(tmp_path: Path) -> None:
+    """`tokenferry config reference | head -1` ends quietly."""
+    environ = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tokenferry", "config", "reference"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=environ,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 1
+
+
+def test_keys_do_not_wait_for_the_server_s_libraries() -> None:
+    code = "import sys, tokenferry.cli.admin; print('aiohttp' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert result.stdout == b"False\n"
+
+
+def test_an_interrupted_command(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(admin, "list_keys", interrupted)
+    assert run("keys", "list").code == 130
