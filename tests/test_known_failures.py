@@ -28,7 +28,7 @@ def entries() -> dict[str, str]:
 
 
 @cache
-def tests_in(path: str) -> frozenset[str]:
+def names_in(path: str) -> frozenset[str]:
     """Return the tests of a file, as `name` or `Class::name`."""
     file = ROOT / path
     if not file.is_file():
@@ -56,13 +56,13 @@ def test_an_entry_names_tests_that_exist(name: str) -> None:
     steps = [(match["path"], match["line"]) for match in STEP.finditer(text)]
     assert tests or steps, "the entry names no test"
     for path, test in tests:
-        assert test in tests_in(path), f"there is no {path}::{test}"
+        assert test in names_in(path), f"there is no {path}::{test}"
     for path, line in steps:
         assert line in (ROOT / path).read_text("utf-8"), f"{path} has no line {line!r}"
 
 
 def test_a_missing_test_would_be_noticed() -> None:
     here = "tests/test_known_failures.py"
-    assert "test_a_missing_test_would_be_noticed" in tests_in(here)
-    assert "entries" not in tests_in(here)
-    assert not tests_in("tests/test_nowhere.py")
+    assert "test_a_missing_test_would_be_noticed" in names_in(here)
+    assert "entries" not in names_in(here)
+    assert not names_in("tests/test_nowhere.py")

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class TestModule:
     def test_says_what_it_is_for(self, path: Path) -> None:
         docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
         assert docstring
-        assert docstring.partition("\n")[0].endswith((".", ":"))
+        assert docstring.partition("\n")[0].endswith((".", ":", "…"))
 
     def test_is_named_for_its_duty(self, path: Path) -> None:
         assert path.stem not in NAMES_BANNED
@@ -58,9 +59,11 @@ class TestModule:
     def test_has_a_test_module(self, path: Path) -> None:
         relative = path.relative_to(SOURCE)
         mirrored = TESTS / relative.with_name(f"test_{path.name}")
+        # Of a package inside a package: providers/demo/script.py, test_demo_script.py.
+        flat = TESTS / relative.parts[0] / f"test_{'_'.join(relative.parts[1:])}"
         elsewhere = TESTED_ELSEWHERE.get(str(relative))
         if elsewhere is None:
-            assert mirrored.is_file(), f"{mirrored.relative_to(ROOT)} is missing"
+            assert mirrored.is_file() or flat.is_file(), f"{mirrored.relative_to(ROOT)} is missing"
         else:
             assert not mirrored.exists(), "take it off TESTED_ELSEWHERE"
             assert (ROOT / elsewhere).is_file(), f"{elsewhere} is missing"
@@ -74,7 +77,7 @@ def test_no_module_is_listed_that_is_not_there() -> None:
 
 # What must stand in no file: whose it is, and how it looks. This file is the one exception.
 FORBIDDEN = {
-    "a path of somebody's workplace": r"(?<![\w.$}>])/(?:work|home/\w+|Users/\w+)/\w",
+    "a path of somebody's workplace": r"(?<![\w.$}>])/(?:work|root)/[\w.]",
     "a package registry's address": (
         r"\bpypi\.org|pythonhosted\.org|registry\.npmjs\.org|registry\.yarnpkg\.com|--index-url"
         r"|--extra-index-url|--find-links"
@@ -142,6 +145,59 @@ def test_text_files_end_with_one_newline_and_have_no_trailing_blanks() -> None:
         if b"\r" in data or re.search(rb"[ \t]+$", data, re.MULTILINE):
             faulty.append(f"{path.relative_to(ROOT)}: blanks before a line's end")
     assert faulty == []
+
+
+# -- packaging -------------------------------------------------------------------------------
+
+LOCKS = ("requirements.txt", "requirements-build.txt", "requirements-dev.txt")
+PIN = re.compile(
+    r"^([a-z0-9-]+)==(\S+)(?: ; [^\\]+)? \\\n((?: {4}--hash=sha256:[0-9a-f]{64}.*\n)+)",
+    re.MULTILINE,
+)
+TARGET = re.compile(r"^([a-z][a-z-]*):(?!=)", re.MULTILINE)
+MAKE_COMMAND = re.compile(r"\bmake ([a-z][a-z-]*)")
+
+
+def pins(name: str) -> dict[str, str]:
+    return {match[1]: match[2] for match in PIN.finditer((ROOT / name).read_text("utf-8"))}
+
+
+class TestLocks:
+    @pytest.mark.parametrize("name", LOCKS)
+    def test_every_pin_has_its_hash(self, name: str) -> None:
+        lines = (ROOT / name).read_text("utf-8").splitlines()
+        assert lines[0] == "# Written by `make lock`; do not edit."
+        assert pins(name)
+        assert len(pins(name)) == sum(line[:1] not in ("", " ", "#") for line in lines)
+
+    def test_the_locks_agree(self) -> None:
+        runtime, build, development = map(pins, LOCKS)
+        assert runtime.items() <= development.items()
+        for name in build.keys() & development.keys():
+            assert build[name] == development[name]
+
+    def test_the_locks_hold_what_the_project_asks_for(self) -> None:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+        for lock, wanted in zip(
+            LOCKS,
+            (
+                project["project"]["dependencies"],
+                project["build-system"]["requires"],
+                project["project"]["optional-dependencies"]["dev"],
+            ),
+            strict=True,
+        ):
+            names = {re.split(r"[^A-Za-z0-9-]", line)[0] for line in wanted}
+            assert names <= pins(lock).keys()
+
+
+def test_documents_name_only_make_targets_that_exist() -> None:
+    targets = set(TARGET.findall((ROOT / "Makefile").read_text("utf-8")))
+    assert {"serve", "test", "check", "setup"} <= targets
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        code = re.findall(r"`[^`]+`|^```.*?^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        named = set(MAKE_COMMAND.findall("\n".join(code)))
+        assert named <= targets, path
 
 
 # -- the two READMEs -------------------------------------------------------------------------

@@ -452,20 +452,47 @@ class TestKeyboard:
         await expect(page.locator(".turn")).to_have_count(0)
         assert gateway.talks == []
 
+    @pytest.mark.parametrize("echoes", [0, 1])
     @pytest.mark.parametrize("end_first", [False, True])
     @pytest.mark.parametrize("text", ["안녕하세요", "ㅋ"])
-    async def test_the_enter_that_ends_hangul_sends_once(self, open_page, gateway, end_first, text):
+    async def test_the_enter_that_ends_hangul_sends_once(
+        self, open_page, gateway, text, end_first, echoes
+    ):
         page = await open_page(gateway.url, language="ko")
         await enter_key(page)
         await page.focus("#message")
         await compose(page, text, end_first=end_first)
-        await page.keyboard.press("Enter")  # the echo that some systems add
+        for _ in range(echoes):
+            await page.keyboard.press("Enter")  # some systems report the key once more
         await expect(page.locator("#status")).to_contain_text("완료")
         await page.wait_for_timeout(200)
         assert [talk.create["request"]["messages"][-1]["content"] for talk in gateway.talks] == [
             text
         ]
         await expect(page.locator("#message")).to_have_value("")
+
+    async def test_the_enter_that_ends_hangul_breaks_no_line(self, open_page, gateway):
+        page = await open_page(gateway.url, language="ko")
+        await enter_key(page)
+        await page.evaluate(
+            """() => {
+              const field = document.getElementById("message");
+              const init = { inputType: "insertLineBreak", cancelable: true };
+              window.breaks = [];
+              const attempt = () =>
+                window.breaks.push(field.dispatchEvent(new InputEvent("beforeinput", init)));
+              attempt();
+              field.addEventListener("compositionend", () => {
+                attempt();
+                setTimeout(attempt, 120);
+              });
+            }"""
+        )
+        await page.focus("#message")
+        await compose(page, "안녕")
+        await expect(page.locator("#status")).to_contain_text("완료")
+        await page.wait_for_timeout(200)
+        assert await page.evaluate("window.breaks") == [True, False, True]
 
     @pytest.mark.parametrize("end_first", [False, True])
     @pytest.mark.parametrize("text", ["こんにちは", "你好"])

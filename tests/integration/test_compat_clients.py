@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
+from harness.components import missing_components
 from harness.dialects import KINDS, whole
 from harness.gateway import ROOT, SERVER, Gateway, environment, provider_entry
 from harness.providers import ScriptedProvider, replay
@@ -22,11 +24,13 @@ OWN = ROOT / "tests" / "compat"
 NODE_MODULES = ROOT / "tests" / "node" / "node_modules"
 WEBSOCKETS_13 = ROOT / "build" / "websockets13"
 TIMEOUT_S = 60
-PROMPTS = ["Show a WebSocket streaming example", "웹소켓 스트리밍 예제를 보여 주세요 🙂"]
+PROMPTS = {
+    "english": "Show a WebSocket streaming example",
+    "korean": "웹소켓 스트리밍 예제를 보여 주세요 🙂",
+}
 PIECES = ["안녕", "하세요! ", "🙂👩‍👩‍👧‍👦 ", "끝."]
 
 shared = pytest.mark.needs("shared")
-each_prompt = pytest.mark.parametrize("prompt", PROMPTS, ids=["english", "korean"])
 each_python = pytest.mark.parametrize(
     "websockets",
     ["newest", pytest.param("13", marks=pytest.mark.needs("websockets13"))],
@@ -94,30 +98,73 @@ def check(result: Run) -> None:
 # -- the users' clients, with the built-in model --------------------------------------------------
 
 
-@shared
-@each_prompt
-@each_python
-async def test_stream_chat_py(gateway: Gateway, websockets: str, prompt: str) -> None:
-    script = CLIENTS / "stream_chat.py"
-    arguments = (gateway.ws_url, gateway.key, "demo", prompt)
-    check(await run_python(script, *arguments, websockets=websockets))
+@dataclass(frozen=True, slots=True)
+class DemoCase:
+    """A client, the library that it finds, and what it asks the demo model."""
+
+    client: str
+    library: str
+    language: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.client}-{self.library}-{self.language}"
+
+    async def run(self, gateway: Gateway) -> Run:
+        arguments = (gateway.ws_url, gateway.key, "demo", PROMPTS[self.language])
+        if self.library == "ws":
+            return await run_node(CLIENTS / self.client, *arguments)
+        return await run_python(CLIENTS / self.client, *arguments, websockets=self.library)
 
 
-@shared
-@each_prompt
-@each_python
-async def test_robust_stream_chat_py(gateway: Gateway, websockets: str, prompt: str) -> None:
-    script = CLIENTS / "robust_stream_chat.py"
-    arguments = (gateway.ws_url, gateway.key, "demo", prompt)
-    check(await run_python(script, *arguments, websockets=websockets))
+NEEDED = {"ws": "node", "13": "websockets13"}
+DEMO_CASES = [
+    DemoCase(client, library, language)
+    for language in PROMPTS
+    for client, library in (
+        ("stream_chat.py", "newest"),
+        ("stream_chat.py", "13"),
+        ("robust_stream_chat.py", "newest"),
+        ("robust_stream_chat.py", "13"),
+        ("stream_chat.js", "ws"),
+    )
+]
 
 
-@shared
-@pytest.mark.needs("node")
-@each_prompt
-async def test_stream_chat_js(gateway: Gateway, prompt: str) -> None:
-    script = CLIENTS / "stream_chat.js"
-    check(await run_node(script, gateway.ws_url, gateway.key, "demo", prompt))
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def demo_runs(
+    gateway: Gateway, request: pytest.FixtureRequest
+) -> AsyncIterator[dict[str, asyncio.Task[Run]]]:
+    """Run the wanted clients side by side: the demo model answers at a human pace."""
+    wanted = [
+        item.callspec.params["case"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function)
+        and item.originalname == "test_a_client_as_it_is_with_the_demo_model"
+        and not missing_components(item)
+    ]
+    tasks = {case.name: asyncio.create_task(case.run(gateway)) for case in wanted}
+    yield tasks
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case,
+            id=case.name,
+            marks=pytest.mark.needs("shared", *filter(None, [NEEDED.get(case.library)])),
+        )
+        for case in DEMO_CASES
+    ],
+)
+async def test_a_client_as_it_is_with_the_demo_model(
+    demo_runs: dict[str, asyncio.Task[Run]], case: DemoCase
+) -> None:
+    check(await demo_runs[case.name])
 
 
 @shared
@@ -229,12 +276,9 @@ async def test_node_shortcuts(gateway: Gateway, provider: ScriptedProvider, shor
 
 
 @pytest.mark.parametrize("shortcut", ["until_done", "until_finish_reason", "as_generator"])
-async def test_a_shortcut_survives_an_error(
-    gateway: Gateway, provider: ScriptedProvider, shortcut: str
-) -> None:
-    # A wrong model, and then a good question on the same connection.
-    good = provider.play(replay(whole("openai", PIECES)))
-    wrong = await run_python(
-        OWN / "shortcuts.py", gateway.ws_url, gateway.key, "no-such-model", shortcut, good, good
-    )
-    assert wrong == Run(0, "\n\nanswers=2\n", "")
+async def test_a_shortcut_survives_an_error(gateway: Gateway, shortcut: str) -> None:
+    # The error is an empty answer that ends as answers do, twice on one connection.
+    prompts = ["안녕", "다시"]
+    arguments = (gateway.ws_url, gateway.key, "no-such-model", shortcut, *prompts)
+    result = await run_python(OWN / "shortcuts.py", *arguments)
+    assert result == Run(0, "\n\nanswers=2\n", "")

@@ -40,6 +40,15 @@ class TestInflated:
         body.feed(compressor.compress(event(text)) + compressor.flush(zlib.Z_SYNC_FLUSH))
         assert sink.texts == [text]
 
+    def test_any_beginning(self) -> None:
+        """Even where the input ends within a repetition that zlib has not yet given out."""
+        data = gzip.compress(b"\n" * (64 << 10) * 3)
+        for at in range(len(data)):
+            body = body_of(RecordingSink(), GZIP, body_bytes_max=1 << 20)
+            body.feed(data[:at])
+            whole = zlib.decompressobj(wbits=31).decompress(data[:at])
+            assert body._room == (1 << 20) - len(whole), at
+
     def test_byte_by_byte(self) -> None:
         sink = RecordingSink()
         body = body_of(sink, GZIP)
@@ -67,6 +76,13 @@ class TestStopped:
         sink.on_text = lambda _: body.stop()
         body.feed(event("하나") + event("둘"))
         assert sink.texts == ["하나"]
+
+    def test_inflating_stops(self) -> None:
+        sink = RecordingSink()
+        body = body_of(sink, GZIP, body_bytes_max=9 << 20)
+        sink.on_text = lambda _: body.stop()
+        body.feed(gzip.compress(event("하나") + b"\n" * (8 << 20)))
+        assert body._room > 8 << 20
 
     def test_nothing_had_begun(self) -> None:
         sink = RecordingSink()

@@ -212,6 +212,26 @@ class TestTimeouts:
         assert isinstance(sink.error, ProviderTimeout)
         assert connection.fate == "closed"
 
+    async def test_retry_stops_the_clock(self) -> None:
+        """The first-byte timeout begins anew, when the request is written anew."""
+
+        class DiallingLane(FakeLane):
+            def open(self, exchange: HttpCall, *, fresh: bool = False) -> None:
+                if not fresh:
+                    super().open(exchange)
+
+        lane = DiallingLane()
+        lane.connection.is_reused = True
+        call = HttpCall(HttpProviderSettings("fake", "http://x"), lane, asked(RecordingSink()), b"")
+        call.open()
+        assert call._timer is not None
+        call.lost(None)
+        assert call._timer is None
+        call.ready(lane.connection)
+        assert call._timer is not None
+        lane.withdraw = lambda _: None
+        call.cancel()
+
     async def test_no_timer_is_left(self) -> None:
         _, call, _ = under_way()
         timer = call._timer

@@ -23,7 +23,7 @@ from providers.http_fakes import (
     within,
 )
 from tokenferry.errors import ProviderCutOff, ProviderTimeout, ProviderUnreachable
-from tokenferry.providers import http_call
+from tokenferry.providers import http_call, http_pool
 from tokenferry.providers.http_dial import Destination
 from tokenferry.providers.http_pool import ConnectionPool, Lane
 
@@ -507,6 +507,33 @@ class TestClose:
         pool.close()
         pool.close()
         await within(pool.wait_closed())
+
+    async def test_withdrawn_when_the_dial_had_just_succeeded(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class FakeTransport:
+            is_aborted = False
+
+            def get_extra_info(self, _: str) -> socket.socket:
+                return sock
+
+            def abort(self) -> None:
+                self.is_aborted = True
+
+        async def succeed(_: Destination, protocol: asyncio.Protocol) -> None:
+            protocol.connection_made(transport)
+
+        pool = ConnectionPool()
+        transport = FakeTransport()
+        monkeypatch.setattr(http_pool, "dial", succeed)
+        with socket.socket() as sock:
+            sink, call = start(make_provider("http://localhost", pool))
+            await asyncio.sleep(0)  # the dial has ended now, but nobody was told
+            call.cancel()
+            pool.close()
+            await within(pool.wait_closed())
+        assert transport.is_aborted
+        assert sink.calls == []
 
     async def test_foreign_cancellation_of_a_dial(self, pool: ConnectionPool) -> None:
         async with Scripted(always) as server:

@@ -194,7 +194,8 @@ class TestAnswer:
         assert sink.calls == [("text", "하나"), ("end", None)]
 
     async def test_trailers(self, pool: ConnectionPool) -> None:
-        parts = (CHUNKED, chunk(event("하나")), b"0\r\ncontent-type: text/html\r\n\r\n")
+        trailers = b"content-type: text/html\r\n" * 300
+        parts = (CHUNKED, chunk(event("하나")), b"0\r\n" + trailers + b"\r\n")
         sink = await ask(pool, answers(*parts))
         assert sink.calls == [("text", "하나"), ("end", None)]
 

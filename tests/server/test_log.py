@@ -48,7 +48,7 @@ def entry(message: str, *args: object, **more: object) -> dict[str, object]:
 
 def _raised(message: str) -> ValueError:
     """Return an error that has a traceback."""
-    with pytest.raises(ValueError, match="") as caught:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
         raise ValueError(message)
     return caught.value
 

@@ -56,7 +56,6 @@ class HttpCall:
         "_is_complete",
         "_is_draining",
         "_is_over",
-        "_is_retry",
         "_keep_alive",
         "_lane",
         "_loop",
@@ -96,7 +95,6 @@ class HttpCall:
         self._is_complete = False
         self._is_draining = False
         self._is_over = False
-        self._is_retry = False
 
     def open(self) -> None:
         """Get a connection and send the request."""
@@ -158,8 +156,8 @@ class HttpCall:
         if self._is_stale(connection):
             # The server had closed the connection before it saw this request, as far as anyone
             # can tell: it was idle before, and not one byte came back. Nothing was visible to the
-            # client yet, so that one more try is safe enough; never a second one.
-            self._is_retry = True
+            # client yet, so that one more try is safe enough. There is never a second one, since
+            # a fresh connection is not stale.
             self._disarm()
             self._lane.open(self, fresh=True)
         elif self._ends_by_close and exc is None:
@@ -172,7 +170,6 @@ class HttpCall:
     def _is_stale(self, connection: Connection) -> bool:
         return (
             connection.is_reused
-            and not self._is_retry
             and self._body is None
             and not self._unframed_bytes
             and self._now() - self._written_s < STALE_WINDOW_S

@@ -172,8 +172,8 @@ class Lane:
         Args:
             exchange: Gets one of `ready` and `refused`; `refused` never before this returns.
                 After `withdraw` it must ignore a `refused` that was already on its way.
-            fresh: Open a new connection, ahead of the line: for a retry, whose own place has just
-                become free.
+            fresh: Open a new connection. For a retry from within `lost`: the place of the lost
+                connection is free then, and is not yet given to the line.
         """
         while self._idle and not fresh:
             connection, _ = self._idle.popitem()
@@ -183,7 +183,7 @@ class Lane:
             connection.close()
         if self._is_closed:
             self._refuse_soon(exchange, _SHUTTING_DOWN)
-        elif fresh or self._has_room():
+        elif self._has_room():
             self._dial(exchange)
         elif len(self._line) < self._line_max:
             self._line[exchange] = None

@@ -34,7 +34,7 @@ async def open_stream(request: web.Request, hub: Hub) -> web.StreamResponse:
         protocols=(SUBPROTOCOL,) if SUBPROTOCOL in offered else (),
         autoping=False,
         compress=False,
-        max_msg_size=settings.frame_bytes_max,
+        max_msg_size=settings.frame_bytes_max + 1,  # aiohttp's limit is the first size refused
         timeout=CLOSE_TIMEOUT_S,
     )
     if not socket.can_prepare(request):

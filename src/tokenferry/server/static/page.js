@@ -9,7 +9,7 @@ const [key, model, message, transcript, turns] = ["key", "model", "message", "tr
 
 const MODELS_DELAY_MS = 400; // after the last change of the key
 const REATTACH_PX = 32;
-// Some systems send the Enter that ended a composition once more.
+// Some systems let the Enter that ended a composition break the line as well.
 const ECHO_MS = 80;
 const ENTER_IS_NEWLINE = matchMedia("(hover: none) and (pointer: coarse)").matches;
 const HANGUL = /[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]/;
@@ -319,11 +319,10 @@ message.addEventListener("keydown", (event) => {
     return;
   }
   if (event.isComposing) {
-    sendOnEnd=true;
+    
     return;
   }
   event.preventDefault();
-  if (event.timeStamp < deafUntil) return;
   if (event.keyCode !== 229) send();
   // Safari reports the end of the composition before the key that caused it.
   else if (HANGUL_AT_END.test(composed)) sendSoon();
@@ -334,7 +333,7 @@ message.addEventListener("beforeinput", (event) => {
   if (breaks && event.timeStamp < deafUntil) event.preventDefault();
 });
 
-/** Sends when the field holds the whole composition, and ignores the echo of its Enter. */
+/** Sends when the field holds the whole composition, and keeps its Enter from breaking the line. */
 function sendSoon() {
   composed = "";
   deafUntil = performance.now() + ECHO_MS;
