@@ -67,14 +67,14 @@ def say(prompt: str) -> Any:
 
 @each_kind
 async def test_streaming(client: openai.AsyncOpenAI, provider: ScriptedProvider, kind: str) -> None:
-    async with provider.script(replay(dialects.whole(kind, PIECES))) as prompt:
-        stream = await client.chat.completions.create(
-            model=f"m-{kind}",
-            messages=say(prompt),
-            stream=True,
-            stream_options={"include_usage": True},
-        )
-        chunks = [chunk async for chunk in stream]
+    prompt = provider.play(replay(dialects.whole(kind, PIECES)))
+    stream = await client.chat.completions.create(
+        model=f"m-{kind}",
+        messages=say(prompt),
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = [chunk async for chunk in stream]
     text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
     assert text == "".join(PIECES)
     assert chunks[0].choices[0].delta.role == "assistant"
@@ -89,10 +89,10 @@ async def test_without_streaming(
     client: openai.AsyncOpenAI, provider: ScriptedProvider, kind: str
 ) -> None:
     script = answer("200 OK", dialects.unstreamed(kind, "안녕하세요"))
-    async with provider.script(script) as prompt:
-        raw = await client.chat.completions.with_raw_response.create(
-            model=f"m-{kind}", messages=say(prompt)
-        )
+    prompt = provider.play(script)
+    raw = await client.chat.completions.with_raw_response.create(
+        model=f"m-{kind}", messages=say(prompt)
+    )
     completion = raw.parse()
     assert completion.choices[0].message.content == "안녕하세요"
     assert completion.choices[0].finish_reason == "stop"
@@ -119,12 +119,10 @@ def openai_tool_blocks() -> list[bytes]:
 async def test_tools_through_the_stream_helper(
     client: openai.AsyncOpenAI, provider: ScriptedProvider
 ) -> None:
-    async with (
-        provider.script(replay(openai_tool_blocks())) as prompt,
-        client.chat.completions.stream(
-            model="m-openai", messages=say(prompt), tools=[WEATHER_TOOL]
-        ) as stream,
-    ):
+    prompt = provider.play(replay(openai_tool_blocks()))
+    async with client.chat.completions.stream(
+        model="m-openai", messages=say(prompt), tools=[WEATHER_TOOL]
+    ) as stream:
         events = [event async for event in stream]
         completion = await stream.get_final_completion()
     message = completion.choices[0].message
@@ -140,10 +138,10 @@ async def test_the_parse_helper(
     client: openai.AsyncOpenAI, provider: ScriptedProvider, kind: str
 ) -> None:
     script = answer("200 OK", dialects.unstreamed(kind, '{"city": "부산", "degrees": 9}'))
-    async with provider.script(script) as prompt:
-        completion = await client.chat.completions.parse(
-            model=f"m-{kind}", messages=say(prompt), response_format=Weather
-        )
+    prompt = provider.play(script)
+    completion = await client.chat.completions.parse(
+        model=f"m-{kind}", messages=say(prompt), response_format=Weather
+    )
     assert completion.choices[0].message.parsed == Weather(city="부산", degrees=9)
 
 
@@ -197,8 +195,8 @@ async def test_a_retry_waits_as_long_as_the_provider_asked(
         tries.append(time.monotonic())
         await (limited if len(tries) == 1 else good)(exchange)
 
-    async with provider.script(script) as prompt:
-        completion = await client.chat.completions.create(model="m-openai", messages=say(prompt))
+    prompt = provider.play(script)
+    completion = await client.chat.completions.create(model="m-openai", messages=say(prompt))
     assert completion.choices[0].message.content == "now"
     assert len(tries) == 2
     assert tries[1] - tries[0] >= 0.3
@@ -215,9 +213,9 @@ async def test_what_a_retry_cannot_mend_is_not_retried(
         calls += 1
         await script(exchange)
 
-    async with provider.script(counted) as prompt:
-        with pytest.raises(openai.InternalServerError) as failed:
-            await client.chat.completions.create(model="m-openai", messages=say(prompt))
+    prompt = provider.play(counted)
+    with pytest.raises(openai.InternalServerError) as failed:
+        await client.chat.completions.create(model="m-openai", messages=say(prompt))
     assert failed.value.code == "provider_auth_failed"
     assert calls == 1
 
@@ -227,15 +225,19 @@ async def test_a_cut_stream_raises(
     client: openai.AsyncOpenAI, provider: ScriptedProvider, kind: str
 ) -> None:
     blocks = [*dialects.opening(kind), dialects.token(kind, "half")]
-    async with provider.script(replay(blocks)) as prompt:
-        stream = await client.chat.completions.create(
-            model=f"m-{kind}", messages=say(prompt), stream=True
-        )
-        text = ""
-        with pytest.raises(openai.APIError) as failed:
-            async for chunk in stream:
-                text += chunk.choices[0].delta.content or ""
-    assert text == "half"
+    prompt = provider.play(replay(blocks))
+    stream = await client.chat.completions.create(
+        model=f"m-{kind}", messages=say(prompt), stream=True
+    )
+    texts: list[str] = []
+
+    async def read() -> None:
+        async for chunk in stream:
+            texts.append(chunk.choices[0].delta.content or "")
+
+    with pytest.raises(openai.APIError) as failed:
+        await read()
+    assert "".join(texts) == "half"
     assert failed.value.code == "provider_cut_off"
 
 
@@ -263,8 +265,8 @@ async def test_langchain(gateway: Gateway, provider: ScriptedProvider) -> None:
             stream_usage=True,
             http_async_client=http,
         )
-        async with provider.script(replay(dialects.whole("openai", PIECES))) as prompt:
-            chunks = [chunk async for chunk in model.astream(prompt)]
+        prompt = provider.play(replay(dialects.whole("openai", PIECES)))
+        chunks = [chunk async for chunk in model.astream(prompt)]
         whole = chunks[0]
         for chunk in chunks[1:]:
             whole = whole + chunk
@@ -272,6 +274,6 @@ async def test_langchain(gateway: Gateway, provider: ScriptedProvider) -> None:
         assert whole.content == "".join(PIECES)
         assert whole.usage_metadata is not None
         assert whole.usage_metadata["output_tokens"] == len(PIECES)
-        async with provider.script(replay(openai_tool_blocks())) as prompt:
-            called = await model.bind_tools([WEATHER_TOOL]).ainvoke(prompt, stream=True)
+        prompt = provider.play(replay(openai_tool_blocks()))
+        called = await model.bind_tools([WEATHER_TOOL]).ainvoke(prompt, stream=True)
         assert called.tool_calls[0]["args"] == {"city": "서울", "degrees": 21}

@@ -319,7 +319,7 @@ message.addEventListener("keydown", (event) => {
     return;
   }
   if (event.isComposing) {
-    
+    sendOnEnd = HANGUL_AT_END.test(composed);
     return;
   }
   event.preventDefault();
