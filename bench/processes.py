@@ -16,6 +16,8 @@ from pathlib import Path
 
 STOP_WAIT_S = 10.0
 POLL_S = 0.01
+QUIET_SAMPLE_S = 0.2
+BUSY_SHARE_MAX = 0.15
 CPUCLOCK_SCHED = 2  # the scheduler's own nanosecond account, what utime + stime are rounded from
 
 
@@ -83,6 +85,25 @@ def waited_s(pids: Iterable[int]) -> float:
             with contextlib.suppress(OSError):  # it ended
                 total_ns += int(account.read_text().split()[1])
     return total_ns / 1e9
+
+
+def machine_ticks() -> tuple[int, int]:
+    """Return the idle and the whole time of all cores so far, in ticks (proc(5), /proc/stat)."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    return ticks[3] + ticks[4], sum(ticks)
+
+
+def wait_for_quiet(within_s: float) -> float:
+    """Wait until the cores are nearly idle, or the time is up; return the seconds waited."""
+    started_s = time.monotonic()
+    idle, total = machine_ticks()
+    while (waited := time.monotonic() - started_s) < within_s:
+        time.sleep(QUIET_SAMPLE_S)
+        idle_before, total_before = idle, total
+        idle, total = machine_ticks()
+        if idle - idle_before > (1 - BUSY_SHARE_MAX) * (total - total_before):
+            break
+    return waited
 
 
 def rss_kib(pids: Iterable[int]) -> int:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import report
-from bench.measure import Case, Load, Losses, interleave, load_output
+from bench.measure import Case, Load, Losses, Patience, interleave, load_output
 from bench.meter import Summary
 from bench.nginx import start_nginx
 from bench.peers import LiteLLM
@@ -47,9 +47,10 @@ class Plan:
     request_rounds: int = 100
     starts: int = 5
     idle_steps: tuple[int, ...] = (1000, 5000)
+    patience_s: float = 300.0
 
 
-SHORT = Plan(1, 1, 1, "mock-50-20", 1, 5, 20, 3, (500,))
+SHORT = Plan(1, 1, 1, "mock-50-20", 1, 5, 20, 3, (500,), 0.0)
 WARM_UP_STREAMS = 50
 WARM_UP_ROUNDS = 2
 PEER_TIMEOUT_S = 300.0
@@ -63,6 +64,7 @@ class Bench:
     nginx: Target
     gateway: Gateway
     peer: LiteLLM | None
+    patience: Patience
     losses: Losses = field(default_factory=Losses)
     memory: list[Row] = field(default_factory=list)
     runs: list[Summary] = field(default_factory=list)
@@ -132,14 +134,14 @@ class Bench:
         return {"nginx": floor} | cases
 
     def case(self, label: str, target: Target, load: Load) -> Case:
-        return Case(label, target, load, self.losses, careful=self.plan.repetitions > 1)
+        return Case(label, target, load, self.losses, self.patience)
 
     def warm_up(self, case: Case) -> None:
         """Run the same load in small, so that caches, pools and code paths are warm."""
         load = case.load
         streams, rounds = min(load.streams, WARM_UP_STREAMS), min(load.rounds, WARM_UP_ROUNDS)
         brief = replace(load, streams=streams, rounds=rounds)
-        Case(f"warm-up, {case.label}", case.target, brief, self.losses).run()
+        Case(f"warm-up, {case.label}", case.target, brief, self.losses, Patience(0)).run()
 
     def floor(self, kind: str) -> tuple[str, Target, Load]:
         ((label, load),) = self.loads(kind, self.nginx).values()
@@ -201,7 +203,9 @@ class Bench:
 
     def memory_row(self, target: Target, idle_kib: int, manner: str) -> None:
         load = Load("stream", manner, "mock-50-40", MEMORY_STREAMS, 1, 120.0, ("--rss",))
-        summary = Case(f"{target.name}, {manner}, memory", target, load, self.losses).run()
+        summary = Case(
+            f"{target.name}, {manner}, memory", target, load, self.losses, Patience(0)
+        ).run()
         figure = f"Memory, {target.name}, idle → with {MEMORY_STREAMS} streams, {manner.upper()}"
         self.memory.append(
             Row(figure, absolute=f"{mb(idle_kib)} → {mb(summary.rss_peak_kib)}"),
@@ -237,7 +241,7 @@ def measured(plan: Plan, *, with_peers: bool) -> tuple[list[Row], Losses, dict[s
         provider = stack.enter_context(running(start_provider(work)))
         nginx = stack.enter_context(running(start_nginx(work, provider.port)))
         peer = LiteLLM(work, provider.port) if with_peers else None
-        bench = Bench(plan, nginx, Gateway(work, provider.port), peer)
+        bench = Bench(plan, nginx, Gateway(work, provider.port), peer, Patience(plan.patience_s))
         rows = bench.rows()
         return rows, bench.losses, {"LiteLLM": peer.version()} if peer else {}
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -96,18 +97,31 @@ TEXT_SUFFIXES = {
 NOT_OURS = ("tests/data/transcripts/",)
 
 
+NO_SOURCES = {
+    ".git", ".venv", "node_modules", "build", "dist", "__pycache__", ".mypy_cache", ".ruff_cache",
+    ".pytest_cache", ".import_linter_cache", ".hypothesis", "tokenferry-data",
+}  # fmt: skip
+
+
+def listed() -> list[str]:
+    """Return the names of all files that git knows or would add; without git, of all files."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    if shutil.which("git"):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+        if done.returncode == 0:
+            return [name for name in done.stdout.decode().split("\0") if name]
+    return [
+        str(path.relative_to(ROOT))
+        for path in ROOT.rglob("*")
+        if not NO_SOURCES.intersection(path.relative_to(ROOT).parts)
+    ]
+
+
 def texts() -> list[Path]:
     """Return every text file that is, or is about to be, in the repository."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    names = [name for name in listed.stdout.decode().split("\0") if name]
     return sorted(
         path
-        for name in names
+        for name in listed()
         if not name.startswith(NOT_OURS)
         and (path := ROOT / name).is_file()
         and path.suffix in TEXT_SUFFIXES

@@ -1,5 +1,6 @@
 """A browser for each test module, and a page for each test that may not do what it must not."""
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -8,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 # The system's own; nothing is downloaded. Without a sandbox, since tests may run as root.
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 OpenPage = Callable[..., Awaitable[Page]]
 

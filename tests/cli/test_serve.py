@@ -3,7 +3,6 @@
 import json
 import logging
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,6 @@ PROVIDER = ProviderSettings(
     models=tuple(f"model-{number}" for number in range(8)),
 )
 URL = "http://127.0.0.1:8000"
-
-
-@pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    for name in ("OPENAI", "ANTHROPIC", "GEMINI", "DEEPSEEK"):
-        monkeypatch.delenv(f"{name}_API_KEY", raising=False)
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = before
-    root.setLevel(level)
 
 
 class Server:

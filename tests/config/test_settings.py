@@ -1,13 +1,10 @@
 """What the settings themselves can tell."""
 
-from dataclasses import FrozenInstanceError, fields
-from pathlib import Path
+from dataclasses import FrozenInstanceError
 
 import pytest
 
-from tokenferry.config import AliasSettings, ProviderSettings, Secret, ServerSettings, Settings
-from tokenferry.config.rules import Surroundings
-from tokenferry.config.spec import spec_of
+from tokenferry.config import AliasSettings, ProviderSettings, Secret, Settings
 
 
 def provider(base_url: str = "https://api.example/v1", **more: object) -> ProviderSettings:
@@ -18,18 +15,6 @@ def provider(base_url: str = "https://api.example/v1", **more: object) -> Provid
         models=("m",),
         **more,  # type: ignore[arg-type]
     )
-
-
-@pytest.mark.parametrize(
-    "setting",
-    [setting for setting in fields(ServerSettings) if setting.default not in (None, ())],
-    ids=lambda setting: setting.name,
-)
-def test_every_default_is_allowed(setting: object) -> None:
-    spec = spec_of(setting)  # type: ignore[arg-type]
-    default = setting.default  # type: ignore[attr-defined]
-    value = str(default) if isinstance(default, Path) else default
-    assert spec.rule.read(value, Surroundings({}, Path())) == default
 
 
 @pytest.mark.parametrize(
@@ -63,10 +48,6 @@ def test_no_secret_in_the_representation() -> None:
     assert "hidden" not in repr(settings)
     assert settings.secrets() == ["sk-hidden", "hidden-too", "hidden-password"]
     assert Settings(providers=(provider(),)).secrets() == []
-
-
-def test_the_database_is_in_the_data_directory() -> None:
-    assert ServerSettings(data_dir=Path("/x")).database == Path("/x/tokenferry.db")
 
 
 def test_a_model_s_own_name_may_have_slashes() -> None:

@@ -15,6 +15,8 @@ from typing import Any
 HEAD_BYTES_MAX = 64 * 1024
 TIMEOUT_S = 30
 
+NO_CONTENT = 204
+
 
 class ConnectionFailed(Exception):
     """The connection could not be made, or ended before a response was complete."""
@@ -94,6 +96,8 @@ class Exchange:
         Raises:
             ConnectionFailed: If the connection ends before the body is complete.
         """
+        if self.status == NO_CONTENT:
+            return
         try:
             if self.headers.get("transfer-encoding", "").lower() == "chunked":
                 while size := int(await self._reader.readuntil(b"\r\n"), 16):

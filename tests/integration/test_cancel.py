@@ -7,6 +7,7 @@ dropped WebSocket whose stream is not to go on, and one whose time as an orphan 
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.dialects import KINDS, closing, opening, token, whole
 from harness.gateway import SERVER, Gateway, provider_entry
 from harness.http_client import connection, request_bytes
 from harness.providers import Exchange, Script, ScriptedProvider, replay, silent_port
-from harness.sse import PATH, open_stream
+from harness.sse import DONE, PATH, open_stream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -378,16 +379,34 @@ async def test_where_the_provider_bills_on_the_answer_is_drained(
 # -- an ordinary end is no disconnect -------------------------------------------------------------
 
 
+async def finished(gateway: Gateway, kind: str) -> dict[str, float]:
+    """Return how many requests to a provider ended, by how they did."""
+    lines = (await gateway.get("/metrics")).body.decode().split("\n")
+    name = re.compile(rf'tokenferry_requests_total{{(?=.*provider="{kind}").*finish="(\w+)".*}}')
+    rows = [(name.match(line), line.rpartition(" ")[2]) for line in lines]
+    return {match[1]: float(value) for match, value in rows if match}
+
+
 @each_kind
 async def test_a_client_that_closes_right_after_the_end_was_no_disconnect(
     gateway: Gateway, provider: ScriptedProvider, kind: str
 ) -> None:
-    prompt = provider.play(replay(whole(kind, TEXTS)))
-    async with aware(gateway) as socket:
-        socket.send_json({"type": "create", "ref": "r", "request": body(f"m-{kind}", prompt)})
-        frames = await aware_frames(socket, "r")
-        socket.reset()
-    assert frames[-1]["finish_reason"] == "stop"
-    (exchange,) = provider.exchanges(prompt)
-    async with asyncio.timeout(AT_ONCE_S):
-        await exchange.finished.wait()
+    before = await finished(gateway, kind)
+    for _ in range(10):
+        prompts = [provider.play(replay(whole(kind, TEXTS))) for _ in range(3)]
+        async with open_stream(gateway.port, gateway.key, body(f"m-{kind}", prompts[0])) as stream:
+            while await stream.next() != DONE:
+                pass
+            stream.reset()
+        async with websocket.connect(gateway.port, gateway.key) as socket:
+            socket.send_json(body(f"m-{kind}", prompts[1]))
+            await plain_frames(socket)
+            socket.reset()
+        async with aware(gateway) as socket:
+            request = {"type": "create", "ref": "r", "request": body(f"m-{kind}", prompts[2])}
+            socket.send_json({**request, "options": {"on_disconnect": "cancel"}})
+            await aware_frames(socket, "r")
+            socket.reset()
+    after = await finished(gateway, kind)
+    assert after["stop"] - before.get("stop", 0) == 30
+    assert {**after, "stop": 0} == {**before, "stop": 0}

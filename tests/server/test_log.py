@@ -129,7 +129,14 @@ def test_a_long_message_is_cut(log_format: str, characters: int, *, is_cut: bool
     assert (f"… ({LINE_CHARACTERS_MAX + 1} characters)" in line) is is_cut
 
 
-def test_a_secret_across_the_cut_is_hidden() -> None:
+def test_a_configured_secret_across_the_cut_is_hidden() -> None:
+    for log_format in ("json", "text"):
+        for back in range(len("configured-secret") + 60):
+            message = f"{' ' * (LINE_CHARACTERS_MAX - back)}configured-secret"
+            assert "conf" not in logged(log_format, message)
+
+
+def test_a_key_across_the_cut_is_hidden() -> None:
     for back in range(len(KEY) + 1):
         message = f"{' ' * (LINE_CHARACTERS_MAX - back)}{KEY}"
         for log_format in ("json", "text"):

@@ -1,0 +1,99 @@
+"""The command line itself: usage, help, exit codes."""
+
+import argparse
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tokenferry import __version__
+from tokenferry.cli import admin
+from tokenferry.cli.main import _parser
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_version(run) -> None:
+    result = run("--version")
+    assert (result.code, result.out) == (0, f"tokenferry {__version__}\n")
+
+
+@pytest.mark.parametrize("argv", [[], ["keys"], ["config"]])
+def test_no_command_prints_the_commands(run, argv: list[str]) -> None:
+    result = run(*argv)
+    assert (result.code, result.out) == (2, "")
+    assert "usage: tokenferry" in result.err
+    assert "commands:" in result.err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["nonsense"], ["keys", "create"], ["keys", "revoke"], ["serve", "--nope"], ["--nope"]],
+)
+def test_a_wrong_command_line(run, argv: list[str]) -> None:
+    result = run(*argv)
+    assert (result.code, result.out) == (2, "")
+    assert "usage: tokenferry" in result.err
+
+
+def test_help(run) -> None:
+    result = run("serve", "--help")
+    assert result.code == 0
+    for option in ("--config", "--host", "--port", "--data-dir", "--tls-cert", "--tls-key"):
+        assert option in result.out
+
+
+def test_every_command_has_its_function() -> None:
+    for module, function in _commands(_parser()):
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def _commands(parser: argparse.ArgumentParser) -> list[tuple[str, str]]:
+    found = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                found += _commands(command)
+    if "function" in parser._defaults:
+        found.append((parser._defaults["module"], parser._defaults["function"]))
+    return found
+
+
+def test_as_a_process_with_a_reader_that_leaves(tmp_path: Path) -> None:
+    """`tokenferry config reference | head -1` ends quietly."""
+    environ = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tokenferry", "config", "reference"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=environ,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 1
+
+
+def test_keys_do_not_wait_for_the_server_s_libraries() -> None:
+    code = "import sys, tokenferry.cli.admin; print('aiohttp' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert result.stdout == b"False\n"
+
+
+def test_an_interrupted_command(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(admin, "list_keys", interrupted)
+    assert run("keys", "list").code == 130
