@@ -28,6 +28,8 @@ dates = [1979-05-27 07:32:00, 2, # comment ]
   7] },
 ]
 empty = []
+quotes = [""""a"""",
+  "b"]
 nested.deep.key = true
 when = 1979-05-27 07:32:00
 last = {}
@@ -68,23 +70,24 @@ PLACES: list[tuple[Place, int]] = [
     (("server", "dates", 3, "a"), 14),
     (("server", "dates", 3, "b", 1), 15),
     (("server", "empty"), 17),
-    (("server", "nested"), 18),
-    (("server", "nested", "deep", "key"), 18),
-    (("server", "when"), 19),
-    (("server", "last"), 20),
-    (("providers",), 22),
-    (("providers", 0), 22),
-    (("providers", 0, "name"), 23),
-    (("providers", 0, "headers"), 24),
-    (("providers", 0, "headers", "x"), 25),
-    (("providers", 1), 27),
-    (("providers", 1, "name"), 28),
-    (("providers", 1, "models", 0), 30),
-    (("providers", 1, "models", 1), 32),
-    (("providers", 1, "regions", 0, "r"), 35),
-    (("providers", 1, "regions", 1, "r"), 37),
-    (("a", "b c"), 38),
-    (("a", "b c", "d"), 39),
+    (("server", "quotes", 1), 19),
+    (("server", "nested"), 20),
+    (("server", "nested", "deep", "key"), 20),
+    (("server", "when"), 21),
+    (("server", "last"), 22),
+    (("providers",), 24),
+    (("providers", 0), 24),
+    (("providers", 0, "name"), 25),
+    (("providers", 0, "headers"), 26),
+    (("providers", 0, "headers", "x"), 27),
+    (("providers", 1), 29),
+    (("providers", 1, "name"), 30),
+    (("providers", 1, "models", 0), 32),
+    (("providers", 1, "models", 1), 34),
+    (("providers", 1, "regions", 0, "r"), 37),
+    (("providers", 1, "regions", 1, "r"), 39),
+    (("a", "b c"), 40),
+    (("a", "b c", "d"), 41),
 ]
 
 
@@ -99,9 +102,9 @@ def test_places(place: Place, line: int) -> None:
     ("place", "line"),
     [
         (("server", "nope"), 4),
-        (("providers", 0, "models", 3), 22),
-        (("providers", 1, "models", 9), 29),
-        (("providers", 7), 22),
+        (("providers", 0, "models", 3), 24),
+        (("providers", 1, "models", 9), 31),
+        (("providers", 7), 24),
         (("nope",), 1),
         ((), 1),
     ],
@@ -120,6 +123,17 @@ def test_the_source_above_is_valid() -> None:
     found = Lines(SOURCE)
     missing = [place for place in _places(tomllib.loads(SOURCE)) if place not in found]
     assert missing == []
+
+
+@given(st.text(st.sampled_from("[]{}\"'\\,=.#\n ab1"), max_size=40))
+def test_what_is_no_toml_ends_as_well(source: str) -> None:
+    assert Lines(source).of(("a", 0, "b")) <= source.count("\n") + 1
+
+
+def test_what_follows_a_place_that_makes_no_sense_has_the_line_above() -> None:
+    lines = Lines("[a]\nb = 1\nc = @\n[d] = [,\nd = 1")
+    assert lines.of(("a", "b")) == 2
+    assert lines.of(("d", "d")) <= 4
 
 
 def _places(value: Any, place: Place = ()) -> Iterator[Place]:

@@ -79,7 +79,7 @@ async def test_a_request_before_authentication_is_refused_in_its_own_manner(
 async def test_a_ticket_is_bound_to_its_origin(gateway: Gateway) -> None:
     key = gateway.key
     response = await gateway.post("/v1/stream/tickets", b"{}", key, Origin=FRIEND)
-    ticket = response.json()["ticket"]
+    ticket = response.json["ticket"]
     offered = [websocket.SUBPROTOCOL, f"ticket.{ticket}"]
     async with websocket.connect(
         gateway.port,
@@ -92,7 +92,7 @@ async def test_a_ticket_is_bound_to_its_origin(gateway: Gateway) -> None:
     ) as socket:
         assert (await socket.closed()).code == 4001, "the failed try has used it up"
     response = await gateway.post("/v1/stream/tickets", b"{}", key, Origin=FRIEND)
-    offered = [websocket.SUBPROTOCOL, f"ticket.{response.json()['ticket']}"]
+    offered = [websocket.SUBPROTOCOL, f"ticket.{response.json['ticket']}"]
     async with websocket.connect(
         gateway.port, subprotocols=offered, headers={"Origin": FRIEND}
     ) as socket:

@@ -1,7 +1,8 @@
 """Where in a TOML source each key, table and array element stands.
 
 `tomllib` gives values without positions; this reads the same text a second time, only to find
-the lines. It expects text that `tomllib` has accepted, and checks nothing.
+the lines. It expects text that `tomllib` has accepted, and checks nothing. Where it loses its way
+all the same, it stops, and what follows has the line of the part above it.
 
 Source: TOML 1.0.0, https://toml.io/en/v1.0.0.
 Weakness: a place that is made by a dotted key has the line where it is first mentioned.
@@ -10,6 +11,7 @@ Weakness: a place that is made by a dotted key has the line where it is first me
 import re
 import tomllib
 from bisect import bisect_left
+from contextlib import suppress
 
 # ("providers", 1, "models", 0): the first model of the second provider.
 Place = tuple[str | int, ...]
@@ -50,6 +52,10 @@ class Lines:
         return self._found.get(place, 1)
 
 
+class _Lost(Exception):
+    """Something else stands here than TOML allows."""
+
+
 class _Scanner:
     def __init__(self, source: str) -> None:
         self._text = source
@@ -60,6 +66,11 @@ class _Scanner:
         self._tables: dict[Place, int] = {}
 
     def scan(self) -> dict[Place, int]:
+        with suppress(_Lost, IndexError, RecursionError, tomllib.TOMLDecodeError):
+            self._statements()
+        return self._found
+
+    def _statements(self) -> None:
         table: Place = ()
         self._skip(_BLANK)
         while self._at < len(self._text):
@@ -69,7 +80,6 @@ class _Scanner:
                 self._pair(table)
             self._skip(_REST_OF_LINE)
             self._skip(_BLANK)
-        return self._found
 
     def _header(self) -> Place:
         start = self._at
@@ -149,6 +159,6 @@ class _Scanner:
     def _skip(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self._text, self._at)
         if match is None:
-            return ""
+            raise _Lost
         self._at = match.end()
         return match.group()

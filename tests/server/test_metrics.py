@@ -1,0 +1,75 @@
+import logging
+from dataclasses import replace
+
+import pytest
+
+from tokenferry.domain.usage import Usage
+from tokenferry.engine.ports import Outcome
+from tokenferry.errors import InvalidKey
+from tokenferry.server.metrics import Metrics
+
+OUTCOME = Outcome(
+    stream_id="st_1",
+    owner="abc",
+    provider="openai",
+    model="gpt",
+    finish="stop",
+    error_code=None,
+    usage=Usage(10, 20, cached_tokens=4, reasoning_tokens=5),
+    attempts=1,
+    first_token_s=0.25,
+    duration_s=1.5,
+)
+
+
+def value(metrics: Metrics, name: str) -> float:
+    lines = metrics.exposition().decode().splitlines()
+    (line,) = [line for line in lines if line.startswith(name + " ")]
+    return float(line.rpartition(" ")[2])
+
+
+def test_a_stream_is_counted_from_its_start_to_its_end() -> None:
+    metrics = Metrics()
+    metrics.started()
+    metrics.sent(0.0003)
+    assert value(metrics, "tokenferry_open_streams") == 1
+    metrics.settled(OUTCOME)
+    assert value(metrics, "tokenferry_open_streams") == 0
+    labels = 'model="gpt",provider="openai"'
+    assert value(metrics, f'tokenferry_requests_total{{finish="stop",{labels}}}') == 1
+    for kind, count in (("prompt", 10), ("completion", 20), ("cached", 4), ("reasoning", 5)):
+        assert value(metrics, f'tokenferry_tokens_total{{kind="{kind}",{labels}}}') == count
+    assert value(metrics, f"tokenferry_time_to_first_token_seconds_sum{{{labels}}}") == 0.25
+    assert value(metrics, f"tokenferry_request_duration_seconds_sum{{{labels}}}") == 1.5
+    assert value(metrics, "tokenferry_gateway_overhead_seconds_sum") == 0.0003
+
+
+def test_errors_are_counted_by_code_wherever_they_arise() -> None:
+    metrics = Metrics()
+    metrics.refused(InvalidKey("no"))
+    metrics.started()
+    metrics.settled(replace(OUTCOME, finish="error", error_code="provider_timeout", usage=None))
+    assert value(metrics, 'tokenferry_errors_total{code="invalid_api_key"}') == 1
+    assert value(metrics, 'tokenferry_errors_total{code="provider_timeout"}') == 1
+    assert b"tokens_total{" not in metrics.exposition()
+
+
+def test_a_stream_that_never_had_a_token_has_no_time_to_it() -> None:
+    metrics = Metrics()
+    metrics.settled(replace(OUTCOME, first_token_s=None))
+    assert b"first_token_seconds_count{" not in metrics.exposition()
+
+
+def test_a_settled_stream_is_one_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "tokenferry.streams"):
+        Metrics().settled(OUTCOME)
+    (record,) = caplog.records
+    assert (record.__dict__["stream_id"], record.__dict__["completion_tokens"]) == ("st_1", 20)
+    assert record.__dict__["first_token_ms"] == 250
+
+
+def test_registries_are_apart() -> None:
+    one, other = Metrics(), Metrics()
+    one.connected(1)
+    assert value(one, "tokenferry_open_connections") == 1
+    assert value(other, "tokenferry_open_connections") == 0
