@@ -91,13 +91,14 @@ class Case:
 
     def run(self) -> Summary:
         """Run the load; while others get in the way, again, and the quietest run counts."""
-        for attempt in range(ATTEMPTS_MAX):
+        attempts = []
+        for _ in range(ATTEMPTS_MAX):
             self.patience.wait()
-            summary = run(self.label, self.target, self.load)
-            self.losses.add(self.label, summary)
-            best = min(summary, best, key=disturbance) if attempt else summary
-            if disturbance(best) < DISTURBED_SHARE or not self.patience.any:
+            attempts.append(run(self.label, self.target, self.load))
+            self.losses.add(self.label, attempts[-1])
+            if disturbance(attempts[-1]) < DISTURBED_SHARE or not self.patience.any:
                 break
+        best = min(attempts, key=disturbance)
         self.runs.append(best)
         return best
 

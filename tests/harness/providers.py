@@ -12,7 +12,7 @@ import random
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -351,7 +351,7 @@ async def scripted_provider() -> AsyncIterator[ScriptedProvider]:
 
 
 @contextlib.contextmanager
-def closed_port() -> AsyncIterator[int]:
+def closed_port() -> Iterator[int]:
     """Give a port that refuses connections: bound, so that nobody takes it, but not listening."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -359,7 +359,7 @@ def closed_port() -> AsyncIterator[int]:
 
 
 @contextlib.contextmanager
-def silent_port() -> AsyncIterator[int]:
+def silent_port() -> Iterator[int]:
     """Give a port where connecting never completes: its backlog is full, so the SYN is dropped.
 
     Weakness: how many connections a backlog of 0 lets in is the kernel's affair; Linux lets in

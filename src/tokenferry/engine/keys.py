@@ -95,6 +95,8 @@ class Authenticator:
         self._cached_version = store.data_version()
         self._polled_version = self._cached_version
         self._cache: dict[str, KeyRecord] = {}
+        # Tokens that were found good, by their hash: most callers come again and again.
+        self._good: dict[bytes, Key] = {}
 
     def authenticate(self, token: str) -> Key:
         """Return the key that the token is.
@@ -104,13 +106,20 @@ class Authenticator:
             InvalidKey: If the key is unknown, revoked, or its secret wrong.
             StoreUnusable: If the store fails.
         """
+        self._refresh()
+        token_hash = hash_secret(token)
+        if (known := self._good.get(token_hash)) is not None:
+            return known
         parsed = require_key(token)
         record = self._find(parsed.public_id)
         known_hash = record.secret_hash if record else _NO_HASH
         same = hmac.compare_digest(hash_secret(parsed.secret), known_hash)
         if record is None or not same or record.revoked_at_ms is not None:
             raise InvalidKey(_INVALID)
-        return Key(record.public_id, record.name)
+        if len(self._good) >= CACHED_KEYS_MAX:
+            self._good.clear()
+        self._good[token_hash] = key = Key(record.public_id, record.name)
+        return key
 
     def check(self, public_id: str) -> None:
         """Make sure that a key that once authenticated is still good.
@@ -119,6 +128,7 @@ class Authenticator:
             InvalidKey: If it has been revoked.
             StoreUnusable: If the store fails.
         """
+        self._refresh()
         record = self._find(public_id)
         if record is None or record.revoked_at_ms is not None:
             raise InvalidKey(_INVALID)
@@ -136,11 +146,15 @@ class Authenticator:
         self._polled_version = version
         return revoked
 
-    def _find(self, public_id: str) -> KeyRecord | None:
+    def _refresh(self) -> None:
+        """Forget everything if anything was written since."""
         version = self._store.data_version()
         if version != self._cached_version:
             self._cache.clear()
+            self._good.clear()
             self._cached_version = version
+
+    def _find(self, public_id: str) -> KeyRecord | None:
         record = self._cache.get(public_id)
         if record is None:
             record = self._store.find(public_id)

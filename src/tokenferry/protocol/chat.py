@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tokenferry.errors import InvalidJSON, InvalidRequest, MissingParameter
+from tokenferry.protocol.surrogates import loads, well_formed
 
 
 class ImageUrl(Struct):
@@ -251,6 +252,7 @@ _request_decoder = msgspec.json.Decoder(ChatRequest)
 # msgspec ends its messages with " - at `$.messages[0].role`".
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`$")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def parse_request(body: bytes) -> ChatRequest:
@@ -262,17 +264,22 @@ def parse_request(body: bytes) -> ChatRequest:
         InvalidRequest: If a field has a wrong type or value; `param` names it.
     """
     try:
+        if not body.isascii():
+            body.decode()  # also what stands in unknown fields, which msgspec skips
         fields = _fields_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidJSON(
-            f"The body must be a JSON object in UTF-8: {exc}. Send a chat-completion request."
+            f"The body must be a JSON object in UTF-8: {why_unreadable(body, exc)}. "
+            "Send a chat-completion request."
         ) from None
     try:
         request = _request_decoder.decode(body)
     except msgspec.ValidationError as exc:
         raise _explain(str(exc)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise InvalidJSON(f"The body must be JSON in UTF-8: {exc}.") from None
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise InvalidJSON(
+            f"The body must be a JSON object in UTF-8: {why_unreadable(body, exc)}."
+        ) from None
     if not request.messages:
         raise InvalidRequest("`messages` is empty; send at least one message.", param="messages")
     if not request.model:
@@ -289,6 +296,26 @@ def parse_request(body: bytes) -> ChatRequest:
 
 # OpenAI's own limit.
 CHOICES_MAX = 128
+
+
+def why_unreadable(data: bytes, exc: Exception) -> str:
+    """Say why JSON could not be decoded, in words that help where msgspec's own do not."""
+    if isinstance(exc, RecursionError):
+        return "it is nested too deeply"
+    if not data.strip():
+        return "it is empty"
+    if _SURROGATE.search(data):
+        try:
+            value = loads(data)
+            if value != well_formed(value):
+                return (
+                    "a text in it holds half of an emoji or of another character (a lone UTF-16 "
+                    "surrogate); cut texts between characters, or mend them, in JavaScript with "
+                    "`toWellFormed()`"
+                )
+        except (ValueError, RecursionError):
+            return str(exc)  # a fault of another kind comes first
+    return str(exc)
 
 
 def _explain(text: str) -> InvalidRequest | MissingParameter:

@@ -23,9 +23,9 @@ from tokenferry.protocol.frames import (
 )
 
 
-class _Logprobs(Struct, omit_defaults=True):
-    content: list[Any] | None = None
-    refusal: list[Any] | None = None
+class _Logprobs(Struct):
+    content: Any = None
+    refusal: Any = None
 
 
 class _StoredDelta(Struct):
@@ -81,7 +81,7 @@ class _Choice:
 
     def _add_logprobs(self, logprobs: _Logprobs) -> None:
         for name, items in (("content", logprobs.content), ("refusal", logprobs.refusal)):
-            if items:
+            if isinstance(items, list) and items:
                 self.logprobs.setdefault(name, []).extend(items)
 
     def _add_tool_call(self, delta: ToolCallDelta) -> None:
@@ -103,8 +103,7 @@ class _Choice:
         content = "".join(self.content)
         message: dict[str, Any] = {
             "role": "assistant",
-            # A message that only calls tools has no content in OpenAI's form.
-            "content": content if content or not self.tool_calls else None,
+            "content": content if content or not self._says_otherwise() else None,
             "refusal": "".join(self.refusal) or None,
             "annotations": [],
         }
@@ -114,18 +113,28 @@ class _Choice:
             message["tool_calls"] = [self.tool_calls[index] for index in sorted(self.tool_calls)]
         return message | self.extra
 
+    def _says_otherwise(self) -> bool:
+        """Say whether this is a message that has no content in OpenAI's form."""
+        return bool(
+            self.tool_calls
+            or self.refusal
+            or "function_call" in self.extra
+            or "audio" in self.extra
+        )
+
 
 def _add_audio(audio: dict[str, Any], delta: dict[str, Any]) -> None:
     for key, value in delta.items():
-        if key in ("data", "transcript") and isinstance(value, str):
-            audio[key] = audio.get(key, "") + value
+        if key in ("data", "transcript"):
+            audio[key] = audio.get(key, "") + (value if isinstance(value, str) else "")
         else:
             audio[key] = value
 
 
 def _add_function(call: dict[str, Any], delta: dict[str, Any]) -> None:
     for key in ("name", "arguments"):
-        call[key] = call.get(key, "") + (delta.get(key) or "")
+        value = delta.get(key)
+        call[key] = call.get(key, "") + (value if isinstance(value, str) else "")
 
 
 class Completion:
@@ -167,6 +176,8 @@ class Completion:
             parts += [*choice.reasoning, *choice.content, *choice.refusal]
             for call in choice.tool_calls.values():
                 parts += [call["function"]["name"], call["function"]["arguments"]]
+            if function := choice.extra.get("function_call"):
+                parts += [function["name"], function["arguments"]]
         return "".join(parts)
 
     def body(self) -> dict[str, Any]:

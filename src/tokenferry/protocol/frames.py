@@ -210,7 +210,7 @@ class FrameRenderer:
     def _render_delta(self, seq: int, record: bytes) -> bytes:
         index, delta, logprobs = journal.unpack_delta(record)
         if record[0] == journal.BARE_DELTA:
-            delta = b'{"content":"",' + delta[1:]
+            delta = b'{"content":""}' if delta == b"{}" else b'{"content":"",' + delta[1:]
         return (
             b'%b%b%d,"delta":%b,"logprobs":%b,"finish_reason":null}],%b"seq":%d,"done":false}'
             % (

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tokenferry.errors import InvalidFrame, MissingKey, TokenferryError, UnsupportedVersion
+from tokenferry.protocol.chat import why_unreadable
 from tokenferry.protocol.messages import (
     REF_CHARACTERS_MAX,
     VERSION,
@@ -24,6 +25,7 @@ from tokenferry.protocol.messages import (
     ClientMessage,
     Create,
     Hello,
+    Resume,
     client_decoder,
 )
 
@@ -56,10 +58,13 @@ class Refusal:
 
 class _Peek(Struct):
     type: Raw | UnsetType = UNSET
-    ref: str | int | None = None
+    ref: Raw = Raw(b"null")  # in a plain request it is an unknown field, and may be anything
 
 
 _peek_decoder = msgspec.json.Decoder(_Peek)
+_ref_decoder = msgspec.json.Decoder(str | int | None)
+_ON_DISCONNECT = ("continue", "cancel")
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Session:
@@ -103,35 +108,34 @@ class Session:
         plain = not self.aware
         try:
             peek = _peek_decoder.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-            error = InvalidFrame(f"A frame must be one JSON object: {exc}.")
+        except _UNREADABLE as exc:
+            error = InvalidFrame(f"A frame must be one JSON object: {why_unreadable(data, exc)}.")
             return Refusal(error, plain=plain)
         if peek.type is UNSET:
             if not self._subprotocol:
                 return PlainRequest(data)
             error = InvalidFrame("With the subprotocol, every frame needs a `type`.", param="type")
-            return Refusal(error, plain=False, ref=peek.ref)
+            return Refusal(error, plain=False, ref=_read_ref(peek.ref))
         try:
             message = client_decoder.decode(data)
-        except msgspec.MsgspecError as exc:
+        except _UNREADABLE as exc:
             error = InvalidFrame(f"The frame is no message of this protocol: {exc}.")
-            return Refusal(error, plain=False, ref=peek.ref)
+            return Refusal(error, plain=False, ref=_read_ref(peek.ref))
         return self._check(message)
 
     def _check(self, message: ClientMessage) -> ClientMessage | Refusal:
         if isinstance(message, Hello) and message.version != VERSION:
             unsupported = UnsupportedVersion(
-                f"This server speaks version {VERSION}, not {message.version}.", param="version"
+                f"This server speaks version {VERSION}, and no other.", param="version"
             )
             return Refusal(unsupported, plain=False, close_code=unsupported.close_code)
-        if isinstance(message, Create):
-            if isinstance(message.ref, str) and len(message.ref) > REF_CHARACTERS_MAX:
-                too_long = f"`ref` may have {REF_CHARACTERS_MAX} characters."
-                return Refusal(InvalidFrame(too_long, param="ref"), plain=False)
-            if message.options.on_disconnect not in ("continue", "cancel"):
-                what = "`options.on_disconnect` must be `continue` or `cancel`."
-                error = InvalidFrame(what, param="options.on_disconnect")
-                return Refusal(error, plain=False, ref=message.ref)
+        if isinstance(message, Create | Resume) and not _fits(message.ref):
+            too_long = f"`ref` may have {REF_CHARACTERS_MAX} characters."
+            return Refusal(InvalidFrame(too_long, param="ref"), plain=False)
+        if isinstance(message, Create) and message.options.on_disconnect not in _ON_DISCONNECT:
+            what = "`options.on_disconnect` must be `continue` or `cancel`."
+            error = InvalidFrame(what, param="options.on_disconnect")
+            return Refusal(error, plain=False, ref=message.ref)
         return message
 
     def _out_of_place(self, message: ClientMessage | PlainRequest) -> Refusal:
@@ -151,3 +155,17 @@ class Session:
             code = InvalidFrame.close_code
             return Refusal(refusal.error, refusal.plain, refusal.ref, code)
         return refusal
+
+
+def _fits(ref: str | int | None) -> bool:
+    """Say whether a client's id is short enough to be given back; digits count as characters."""
+    return len(str(ref)) <= REF_CHARACTERS_MAX
+
+
+def _read_ref(raw: Raw) -> str | int | None:
+    """Return the client's id in a frame that is refused, if it is one."""
+    try:
+        ref = _ref_decoder.decode(raw)
+    except _UNREADABLE:
+        return None
+    return ref if _fits(ref) else None

@@ -11,15 +11,18 @@ from tokenferry.engine.ports import Sink
 from tokenferry.errors import ProviderError
 from tokenferry.protocol.chat import ChatRequest
 
+# Whoever asks for more has made a mistake; clients' timers do not go much further either.
+RETRY_AFTER_MS_MAX = 24 * 60 * 60 * 1000
+
 
 def retry_after_ms(headers: Mapping[str, str]) -> int | None:
-    """Return the wait that `retry-after-ms` or `retry-after` asks for.
+    """Return the wait that `retry-after-ms` or `retry-after` asks for, a day at most.
 
     The date form of `retry-after` is not read: a wire format has no clock.
     """
     for name, scale in (("retry-after-ms", 1), ("retry-after", 1000)):
         try:
-            return max(0, round(float(headers[name]) * scale))
+            return min(max(0, round(float(headers[name]) * scale)), RETRY_AFTER_MS_MAX)
         except (KeyError, ValueError, OverflowError):
             continue
     return None

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import secrets
@@ -11,7 +12,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from aiohttp import web
 
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 
 OnReady = Callable[[str, str | None], None]
 
+NS_PER_MS = 1_000_000
 LISTEN_BACKLOG = 4096
 KEEPALIVE_TIMEOUT_S = 75.0
 # After the drain there is nothing left to wait for but sockets that do not close.
@@ -98,33 +100,33 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
     keys = SqliteKeys(settings.server.database)
     pool = ConnectionPool()
     try:
-        first_key = ensure_first_key(keys, time.time_ns() // 1_000_000, secrets.token_bytes)
         hub = _hub(settings, keys, pool, loop)
         app = web.Application(client_max_size=settings.server.body_bytes_max)
         HttpApi(hub, settings.catalog(), int(time.time())).add_to(app)
         add_pages(app)
         stop = _stop_event(loop)
-        async with asyncio.TaskGroup() as tasks:
-            background = [
-                tasks.create_task(hub.sweep_forever()),
-                tasks.create_task(hub.watch_revocations()),
-            ]
-            await _listen(settings, app, lambda url: on_ready(url, first_key), hub, stop)
-            for task in background:
-                task.cancel()
+        async with _listening(settings, app) as url:
+            # Not sooner: a key that is created and cannot be shown is lost.
+            first_key = ensure_first_key(keys, time.time_ns() // NS_PER_MS, secrets.token_bytes)
+            async with asyncio.TaskGroup() as tasks:
+                background = [
+                    tasks.create_task(hub.sweep_forever()),
+                    tasks.create_task(hub.watch_revocations()),
+                ]
+                on_ready(url, first_key)
+                await stop.wait()
+                await drain(hub, settings.server.drain_timeout_s)
+                for task in background:
+                    task.cancel()
+        await hub.close()
     finally:
         pool.close()
         keys.close()
 
 
-async def _listen(
-    settings: Settings,
-    app: web.Application,
-    on_ready: Callable[[str], None],
-    hub: Hub,
-    stop: asyncio.Event,
-) -> None:
-    """Serve until `stop`, then drain."""
+@contextlib.asynccontextmanager
+async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[str]:
+    """Accept connections; the value is the address."""
     server = settings.server
     runner = web.AppRunner(
         app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S
@@ -141,17 +143,15 @@ async def _listen(
     )
     try:
         port = listener.sockets[0].getsockname()[1]
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        # What is there now stays: no collection need walk it again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        host = f"[{server.host}]" if ":" in server.host else server.host
-        on_ready(f"{'https' if tls else 'http'}://{host}:{port}")
-        await stop.wait()
-        await drain(hub, server.drain_timeout_s)
+        yield f"{'https' if tls else 'http'}://{host}:{port}"
     finally:
         listener.close()
         await runner.cleanup()
-        await hub.close()
 
 
 def _hub(

@@ -1,0 +1,90 @@
+"""Tool calls in OpenAI's chat completions: which call a fragment belongs to, and its repair.
+
+Source: OpenAI API reference, "Streaming", November 2026, and what servers make of it: vLLM (all
+calls with index 0), Ollama and others (no index), Google's endpoint (no ids), DeepInfra
+(`arguments: null`). Weakness: fragments of one call that repeat its name, with neither index nor
+id, are taken for calls of their own.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from tokenferry.protocol.surrogates import well_formed
+from tokenferry.providers.chat_completions_chunks import ChunkToolCall
+
+
+def repair(call: ChunkToolCall) -> None:
+    """Give a fragment the types that clients expect, and no half of a surrogate pair.
+
+    The arguments are left to a joiner: their other half may come with the next fragment.
+    """
+    call.id, call.type = _clean(call.id), _clean(call.type)
+    if call.id and call.type is None:
+        call.type = "function"
+    if call.extra_content is not None:
+        call.extra_content = well_formed(call.extra_content)
+    if call.function is not None:
+        call.function.name = _clean(call.function.name)
+        call.function.arguments = _arguments(call.function.arguments)
+
+
+def _clean(text: str | None) -> str | None:
+    return text if text is None or text.isascii() else well_formed(text)
+
+
+def _arguments(value: Any) -> str | UnsetType:
+    """Return arguments as text, which some servers send as null or as an object."""
+    if value is UNSET or value is None:
+        return UNSET
+    return value if isinstance(value, str) else msgspec.json.encode(well_formed(value)).decode()
+
+
+class ToolCallIndex:
+    """Gives every tool call of a choice its own index.
+
+    Some servers leave the index out, others give every call index 0; a new id then begins a new
+    call, and so does a name where there is no id.
+    """
+
+    __slots__ = ("_ids", "_named", "_positions")
+
+    def __init__(self) -> None:
+        self._ids: list[str | None] = []
+        self._positions: dict[int, int] = {}
+        # Which calls were named in this event: two entries with names are two calls.
+        self._named: set[int] = set()
+
+    def begin_event(self) -> None:
+        """Take note that the next call is the first of an event."""
+        self._named.clear()
+
+    def of(self, call: ChunkToolCall) -> int:
+        """Return the index of the call that a fragment belongs to."""
+        position = self._find(call)
+        if position is None:
+            position = len(self._ids)
+            self._ids.append(None)
+        if call.id:
+            self._ids[position] = call.id
+        if call.index is not None:
+            self._positions[call.index] = position
+        if call.function is not None and call.function.name:
+            self._named.add(position)
+        return position
+
+    def _find(self, call: ChunkToolCall) -> int | None:
+        """Return the call that a fragment goes on with; None if it begins one."""
+        if call.index is None:
+            position = len(self._ids) - 1 if self._ids else None
+        else:
+            position = self._positions.get(call.index)
+        if call.id:
+            if call.id in self._ids and (call.index is None or position is not None):
+                return self._ids.index(call.id)
+            return position if position is not None and self._ids[position] is None else None
+        names = call.function is not None and call.function.name
+        if names and (position in self._named or call.index is None):
+            return None
+        return position

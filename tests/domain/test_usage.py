@@ -1,0 +1,71 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenferry.domain.usage import Usage, estimate, estimate_tokens
+
+texts = st.text(max_size=200)
+limits = st.none() | st.integers(1, 200)
+
+
+def test_the_total_is_input_and_output() -> None:
+    usage = Usage(7, 5, cached_tokens=3, cache_write_tokens=2, reasoning_tokens=4)
+    assert usage.total_tokens == 12
+    assert not usage.estimated
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("", 0),
+        ("a", 1),
+        ("abcd", 1),
+        ("abcde", 2),
+        ("abcdefgh", 2),
+        ("한", 1),
+        ("안녕하세요", 5),
+        ("안녕 abc", 3),
+        ("안녕 abcd", 4),
+        ("😀", 1),
+        ("\x7f\x80", 2),  # the last of ASCII, and the first beyond
+    ],
+)
+def test_estimated_tokens(text: str, tokens: int) -> None:
+    assert estimate_tokens(text) == tokens
+
+
+@given(texts)
+def test_an_estimate_is_between_a_quarter_and_one_a_character(text: str) -> None:
+    tokens = estimate_tokens(text)
+    assert len(text) <= 4 * tokens
+    assert tokens <= len(text)
+
+
+@given(texts, texts)
+def test_more_text_is_never_fewer_tokens(text: str, more: str) -> None:
+    assert estimate_tokens(text) <= estimate_tokens(text + more)
+
+
+def test_half_of_an_emoji_is_counted_and_no_error() -> None:
+    assert estimate_tokens("\ud83d") == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "completion"), [(None, 3), (4, 3), (3, 3), (2, 2), (1, 1)]
+)  # fmt: skip
+def test_an_estimate_never_passes_the_output_limit(limit: int | None, completion: int) -> None:
+    usage = estimate("안녕하세요", "세마디", output_tokens_max=limit)
+    assert usage == Usage(5, completion, estimated=True)
+
+
+@given(texts, texts, limits)
+def test_estimates_are_flagged_and_bounded(prompt: str, output: str, limit: int | None) -> None:
+    usage = estimate(prompt, output, output_tokens_max=limit)
+    assert usage.estimated
+    assert usage.prompt_tokens == estimate_tokens(prompt)
+    assert 0 <= usage.completion_tokens <= min(len(output), limit or len(output))
+    assert usage.cached_tokens == usage.reasoning_tokens == 0
+
+
+def test_nothing_delivered_is_nothing_charged_for() -> None:
+    assert estimate("질문", "", output_tokens_max=1).completion_tokens == 0
