@@ -37,7 +37,7 @@ def test_only_finish_and_error_end_a_stream(letter: bytes) -> None:
         (b'd0 15 {"content":"a"}', (0, b'{"content":"a"}', b"")),
         (b'd12 15 {"content":"a"}{"content":[]}', (12, b'{"content":"a"}', b'{"content":[]}')),
         (b"b1 2 {}", (1, b"{}", b"")),
-        (b"b0 13 {\"refusal\":1} 2 3", (0, b'{"refusal":1}', b" 2 3")),
+        (b'b0 13 {"refusal":1} 2 3', (0, b'{"refusal":1}', b" 2 3")),
     ],
 )  # fmt: skip
 def test_delta_vectors(record: bytes, unpacked: tuple[int, bytes, bytes]) -> None:
@@ -47,7 +47,7 @@ def test_delta_vectors(record: bytes, unpacked: tuple[int, bytes, bytes]) -> Non
     assert journal.pack_delta(index, delta, logprobs, has_content=has_content) == record
 
 
-@given(st.integers(0, 10**6), payloads, payloads, st.booleans())
+@given(index=st.integers(0, 10**6), delta=payloads, logprobs=payloads, has_content=st.booleans())
 def test_a_delta_comes_back_whatever_is_in_it(
     index: int, delta: bytes, logprobs: bytes, *, has_content: bool
 ) -> None:

@@ -201,3 +201,10 @@ def test_the_first_key_is_created_once() -> None:
     store.revoke(public_id(token), 9)
     assert ensure_first_key(store, 10, token_source) is None
     assert len(store.all()) == 1
+
+
+@pytest.mark.parametrize("token", ["열쇠", "\udcff\udcfe", "tf_\udc80", ""])
+def test_a_token_of_any_bytes_is_malformed_and_no_crash(token: str) -> None:
+    store = MemoryKeys()
+    with pytest.raises(MalformedKey):
+        Authenticator(store).authenticate(token)

@@ -107,7 +107,8 @@ class Authenticator:
             StoreUnusable: If the store fails.
         """
         self._refresh()
-        token_hash = hash_secret(token)
+        # A header may hold bytes that no hash takes as text; no key has any but ASCII.
+        token_hash = hash_secret(token) if token.isascii() else b""
         if (known := self._good.get(token_hash)) is not None:
             return known
         parsed = require_key(token)
