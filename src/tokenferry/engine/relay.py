@@ -49,20 +49,33 @@ class Relay:
         self._journal.append([Append(s.id, s.epoch, s.head + 1, s.pending) for s in streams])
         outlets: list[Outlet] = []
         for stream in streams:
-            stream.commit()
+            before = stream.head
+            records = stream.commit()
             for subscription in stream.subscriptions:
                 outlet = subscription.outlet
-                if not subscription.queued:
-                    outlet.enqueue(subscription)
-                    if not outlet.queued:
-                        outlet.queued = True
-                        outlets.append(outlet)
+                try:
+                    if subscription.after == before and not outlet.paused:
+                        # At the head: what was committed is what this reader would read.
+                        subscription.take(records, outlet.out)
+                        if stream.done:
+                            outlet.enqueue(subscription)
+                    else:
+                        outlet.enqueue(subscription)
+                except Exception:
+                    _cut(outlet)
+                if not outlet.queued:
+                    outlet.queued = True
+                    outlets.append(outlet)
             if stream.done:
                 self._journal.close(stream.id)
         for outlet in outlets:
             try:
                 outlet.pump()
             except Exception:
-                # One client's trouble must not stop the others' tokens.
-                log.exception("writing to a client failed; its connection is cut")
-                outlet.cut()
+                _cut(outlet)
+
+
+def _cut(outlet: Outlet) -> None:
+    """Let go of a client that cannot be written to; its trouble must not stop the others."""
+    log.exception("writing to a client failed; its connection is cut")
+    outlet.cut()

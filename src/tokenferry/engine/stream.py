@@ -67,20 +67,20 @@ class Stream:
         self._ring: list[bytes] = []
         self._floor = 0
 
-    def commit(self) -> None:
-        """Make the pending records readable; the relay calls this after the journal's commit."""
+    def commit(self) -> list[bytes]:
+        """Make the pending records readable and return them; after the journal's commit."""
         records = self.pending
         self.pending = []
         self.dirty = False
-        if self.head_record is None and records and records[0][0] == journal.HEAD:
+        if self.head_record is None and records[0][0] == journal.HEAD:
             self.head_record = records[0]
         self.head += len(records)
         self._ring += records
         if len(self._ring) > 2 * RING_RECORDS:
             del self._ring[:-RING_RECORDS]
             self._floor = self.head - RING_RECORDS
-        if journal.is_terminal(records[-1]):
-            self.done = True
+        self.done = self.sealed
+        return records
 
     def read(self, after: int, limit: int) -> Sequence[bytes]:
         """Return up to `limit` records with seq > `after`."""
@@ -163,6 +163,15 @@ class Subscription:
         if self in self.stream.subscriptions:
             self.stream.subscriptions.remove(self)
 
+    def take(self, records: Sequence[bytes], out: list[bytes]) -> None:
+        """Append the wire bytes of the records after this position to `out`."""
+        seq = self.after
+        render = self._renderer.render
+        for record in records:
+            seq += 1
+            out.append(render(seq, record))
+        self.after = seq
+
     def take_turn(self, out: list[bytes], *, merging: bool) -> bool:
         """Append the wire bytes of the next records to `out`; return whether more are waiting."""
         stream = self.stream
@@ -173,14 +182,10 @@ class Subscription:
             return False
         if merging and self._renderer.merges and len(records) > 1:
             self._merge(records, out)
-            seq += len(records)
+            self.after += len(records)
         else:
-            render = self._renderer.render
-            for record in records:
-                seq += 1
-                out.append(render(seq, record))
-        self.after = seq
-        return seq < stream.head
+            self.take(records, out)
+        return self.after < stream.head
 
     def _merge(self, records: Sequence[bytes], out: list[bytes]) -> None:
         """Render a client's backlog with runs of text joined: fewer and larger frames."""
@@ -205,14 +210,20 @@ class Outlet:
 
     It holds no queue of data. A client that does not read is a cursor that stands still.
     Subclasses say how to write and what to do when a stream has been delivered.
+
+    Attributes:
+        out: Wire bytes of this tick, for the one write at its end.
+        paused: Whether the transport is full.
+        queued: Whether the relay will pump it in this tick.
     """
 
-    __slots__ = ("_behind", "_line", "paused", "queued")
+    __slots__ = ("_behind", "_line", "out", "paused", "queued")
 
     def __init__(self) -> None:
         self._line: list[Subscription] = []
         # Between a pause and the end of the backlog, text is merged.
         self._behind = False
+        self.out: list[bytes] = []
         self.paused = False
         self.queued = False
 
@@ -250,6 +261,14 @@ class Outlet:
     def pump(self) -> None:
         """Write what there is, in turns, until the transport is full or nothing is left."""
         self.queued = False
+        out = self.out
+        if out:
+            self.out = []
+            self.write(out[0] if len(out) == 1 else b"".join(out))
+        if self._line:
+            self._pump_line()
+
+    def _pump_line(self) -> None:
         while self._line and not self.paused:
             line = self._line
             self._line = []

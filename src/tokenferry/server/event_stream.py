@@ -213,6 +213,7 @@ class WholeOutlet(Outlet):
     def pump(self) -> None:
         """Wake the handler at the end."""
         self.queued = False
+        self.out.clear()
         subscription = self.subscription
         if subscription is not None and subscription.stream.done and not self.ended.done():
             self.ended.set_result(None)
