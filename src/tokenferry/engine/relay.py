@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from tokenferry.engine.ports import Append, Journal
-from tokenferry.engine.stream import Outlet, Stream
+from tokenferry.engine.stream import Outlet, Stream, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +54,9 @@ class Relay:
             for subscription in stream.subscriptions:
                 outlet = subscription.outlet
                 try:
-                    if subscription.after == before and not outlet.paused:
-                        # At the head: what was committed is what this reader would read.
-                        subscription.take(records, outlet.out)
-                        if stream.done:
-                            outlet.enqueue(subscription)
-                    else:
-                        outlet.enqueue(subscription)
-                except Exception:
-                    _cut(outlet)
+                    _hand_over(subscription, before, records)
+                except Exception as exc:  # noqa: BLE001 -- it must not stop the others' tokens
+                    _cut(outlet, exc)
                 if not outlet.queued:
                     outlet.queued = True
                     outlets.append(outlet)
@@ -71,11 +65,22 @@ class Relay:
         for outlet in outlets:
             try:
                 outlet.pump()
-            except Exception:
-                _cut(outlet)
+            except Exception as exc:  # noqa: BLE001 -- as above
+                _cut(outlet, exc)
 
 
-def _cut(outlet: Outlet) -> None:
-    """Let go of a client that cannot be written to; its trouble must not stop the others."""
-    log.exception("writing to a client failed; its connection is cut")
+def _hand_over(subscription: Subscription, before: int, records: list[bytes]) -> None:
+    """Let a reader have what was committed after `before`, at once or when it is its turn."""
+    outlet = subscription.outlet
+    if subscription.after != before or outlet.paused:
+        outlet.enqueue(subscription)
+        return
+    # At the head: what was committed is what this reader would read.
+    subscription.take(records, outlet.out)
+    if subscription.stream.done:
+        outlet.enqueue(subscription)
+
+
+def _cut(outlet: Outlet, exc: Exception) -> None:
+    log.error("writing to a client failed; its connection is cut", exc_info=exc)
     outlet.cut()
