@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import re
 import time
 from dataclasses import asdict
@@ -26,7 +27,7 @@ from bench.clients import (
     SSEStream,
 )
 from bench.meter import Summary, Tally
-from bench.processes import cpu_s, raise_fd_limit, rss_kib, waited_s
+from bench.processes import cpu_s, family, machine_s, raise_fd_limit, rss_kib
 
 SETTLE_S = 0.05  # what the gateway does after the last byte belongs to the stream as well
 RSS_EVERY_S = 0.05
@@ -89,18 +90,25 @@ async def run_lanes(args, tally: Tally) -> None:
 
 
 class Account:
-    """The CPU time of the measured processes from now on."""
+    """The CPU time of the measured processes from now on, and that of all others.
+
+    Ours is the family of whoever started the client: the driver, and what it has started.
+    """
 
     def __init__(self, pids: list[int]):
         self.pids = pids
-        self.cpu_s, self.waited_s = cpu_s(pids), waited_s(pids)
+        self.ours = family(os.getppid())
+        self.cpu_s, self.others_s = cpu_s(pids), self.others()
         self.started_s = time.monotonic()
+
+    def others(self) -> float:
+        return machine_s()[1] - cpu_s(self.ours)
 
     async def close(self, tally: Tally) -> Summary:
         wall_s = time.monotonic() - self.started_s
         await asyncio.sleep(SETTLE_S)
-        used_s, queued_s = cpu_s(self.pids), waited_s(self.pids)
-        return tally.summary(wall_s, used_s - self.cpu_s, queued_s - self.waited_s)
+        others_s = max(0.0, self.others() - self.others_s)
+        return tally.summary(wall_s, cpu_s(self.pids) - self.cpu_s, others_s)
 
 
 async def watch_rss(args, tally: Tally) -> None:

@@ -13,17 +13,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.meter import Summary
-from bench.processes import cores, pinned, wait_for_quiet
+from bench.processes import cores, pinned, place, wait_for_quiet
 from bench.targets import ROOT, Target
 
 LOAD_WAIT_S = 600.0
 ATTEMPTS_MAX = 3
-DISTURBED_SHARE = 0.05  # of a run's time in which others held the core
+DISTURBED_SHARE = 0.05
+CORES_USED = 2
 
 
 @dataclass(frozen=True)
 class Load:
-    """One kind of load; `options` are those of bench.load."""
+    """One kind of load.
+
+    Attributes:
+        spread: Whether all processes may use all cores; otherwise what is measured has its own.
+        options: Further options of bench.load.
+    """
 
     mode: str
     kind: str
@@ -31,6 +37,7 @@ class Load:
     streams: int
     rounds: int
     timeout_s: float = 60.0
+    spread: bool = False
     options: tuple[str, ...] = ()
 
     def argv(self, target: Target) -> list[str]:
@@ -120,15 +127,25 @@ def unit_cpu_us(summary: Summary) -> float:
 
 
 def disturbance(summary: Summary) -> float:
-    """Return the share of the run's time that the target waited for its core."""
-    return summary.waited_s / summary.wall_s
+    """Return the share of the cores' time that went to programs outside the benchmark."""
+    return summary.others_s / (summary.wall_s * CORES_USED)
 
 
-def load_output(argv: list[str]) -> dict:
-    """Run the load client on its own core and return what it printed."""
-    with pinned(cores()[1]):
+def load_output(target: Target, load: Load) -> dict:
+    """Run the load client, everybody on the right cores, and return what it printed."""
+    measured, measuring = cores()
+    if load.spread:
+        measured = measuring = measured | measuring
+    place(target.pids, measured)
+    place(target.provider_pids, measuring)
+    with pinned(measuring):
         made = subprocess.run(
-            argv, cwd=ROOT, capture_output=True, text=True, timeout=LOAD_WAIT_S, check=False
+            load.argv(target),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=LOAD_WAIT_S,
+            check=False,
         )
     if made.returncode:
         raise RuntimeError(f"the load client failed:\n{made.stderr[-3000:]}")
@@ -136,11 +153,11 @@ def load_output(argv: list[str]) -> dict:
 
 
 def run(label: str, target: Target, load: Load) -> Summary:
-    summary = Summary(**load_output(load.argv(target)))
+    summary = Summary(**load_output(target, load))
     print(
         f"  {label}: {unit_cpu_us(summary):.1f} us, {summary.received} of {summary.expected}"
         f" in {summary.wall_s:.1f} s, {summary.errors} errors,"
-        f" core held by others {disturbance(summary):.0%}",
+        f" others took {disturbance(summary):.0%}",
         file=sys.stderr,
         flush=True,
     )

@@ -24,7 +24,7 @@ class Summary:
     complaints: list[str]
     wall_s: float
     cpu_s: float
-    waited_s: float
+    others_s: float
     latency_p50_ms: float
     latency_p99_ms: float
     first_p50_ms: float
@@ -50,7 +50,7 @@ class Tally:
         if len(self.complaints) < COMPLAINTS_MAX:
             self.complaints.append(complaint[:COMPLAINT_CHARS_MAX])
 
-    def summary(self, wall_s: float, used_s: float, waited_s: float) -> Summary:
+    def summary(self, wall_s: float, used_s: float, others_s: float) -> Summary:
         return Summary(
             expected=self.expected,
             received=self.received,
@@ -59,7 +59,7 @@ class Tally:
             complaints=self.complaints,
             wall_s=wall_s,
             cpu_s=used_s,
-            waited_s=waited_s,
+            others_s=others_s,
             latency_p50_ms=quantile_ms(self.latencies_ns, 0.5),
             latency_p99_ms=quantile_ms(self.latencies_ns, 0.99),
             first_p50_ms=quantile_ms(self.firsts_ns, 0.5),

@@ -47,14 +47,12 @@ def nginx_binary() -> str:
     return found
 
 
-def start_nginx(work: Path, provider_port: int) -> Target:
+def start_nginx(work: Path, provider: Target) -> Target:
     port = free_port()
     config = work / "nginx.conf"
-    config.write_text(CONFIG.format(work=work, port=port, provider_port=provider_port))
+    config.write_text(CONFIG.format(work=work, port=port, provider_port=provider.port))
     argv = [nginx_binary(), "-c", str(config), "-e", str(work / "nginx-error.log")]
     process = Process(argv, work / "nginx.log", cores()[0])
     # The port opens before the worker is there, and it is the worker that is measured.
     process.wait_until(lambda: listens(port) and len(process.pids()) > 1, START_WAIT_S)
-    target = Target("nginx", port, process)
-    target.pids = process.pids()
-    return target
+    return Target("nginx", port, process, pids=process.pids(), provider_pids=provider.pids)

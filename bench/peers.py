@@ -28,13 +28,14 @@ class LiteLLM:
     key = "sk-bench"
     command = ROOT / ".venv-peers" / "bin" / "litellm"
 
-    def __init__(self, work: Path, provider_port: int):
+    def __init__(self, work: Path, provider: Target):
         if not self.command.exists():
             raise Missing("LiteLLM is missing; `make bench-peers` installs it into .venv-peers")
         self.work = work
+        self.provider = provider
         self.config = work / "litellm.yaml"
         entries = "".join(
-            MODEL.format(model=model, provider_port=provider_port) for model in MODELS
+            MODEL.format(model=model, provider_port=provider.port) for model in MODELS
         )
         self.config.write_text(
             f"model_list:{entries}\ngeneral_settings:\n  master_key: {self.key}\n"
@@ -47,7 +48,7 @@ class LiteLLM:
         argv = [str(self.command), "--config", str(self.config), "--host", "127.0.0.1"]
         argv += ["--port", str(port), "--num_workers", "1"]
         process = Process(argv, self.work / "litellm.log", cores()[0], self.env)
-        target = Target(self.name, port, process, self.key)
+        target = Target(self.name, port, process, self.key, provider_pids=self.provider.pids)
         return ready(target, "/health/liveliness", START_WAIT_S)
 
     def version(self) -> str:

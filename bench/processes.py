@@ -40,6 +40,14 @@ def cores() -> tuple[set[int], set[int]]:
     return {usable[0]}, {usable[-1]}
 
 
+def place(pids: Iterable[int], on: set[int]) -> None:
+    """Move running processes, with all their threads, to these cores."""
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # it ended
+                os.sched_setaffinity(int(thread.name), on)
+
+
 @contextlib.contextmanager
 def pinned(to: set[int]) -> Iterator[None]:
     """Start children on these cores: affinity is inherited."""
@@ -73,35 +81,26 @@ def cpu_s(pids: Iterable[int]) -> float:
     return total
 
 
-def waited_s(pids: Iterable[int]) -> float:
-    """Return the seconds that these processes' threads were ready to run and others ran instead.
+def machine_s() -> tuple[float, float]:
+    """Return the seconds that all cores spent idle and in programs (proc(5), /proc/stat).
 
-    Source: the second field of schedstat, Documentation/scheduler/sched-stats.rst; 0 where the
-    kernel keeps no such account.
+    What a hypervisor gave to others counts as programs; interrupts count as neither.
     """
-    total_ns = 0
-    for pid in pids:
-        for account in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            with contextlib.suppress(OSError):  # it ended
-                total_ns += int(account.read_text().split()[1])
-    return total_ns / 1e9
-
-
-def machine_ticks() -> tuple[int, int]:
-    """Return the idle and the whole time of all cores so far, in ticks (proc(5), /proc/stat)."""
-    ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-    return ticks[3] + ticks[4], sum(ticks)
+    words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    user, nice, system, idle, waiting, _irq, _softirq, stolen = map(int, words[:8])
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (idle + waiting) / ticks, (user + nice + system + stolen) / ticks
 
 
 def wait_for_quiet(within_s: float) -> float:
     """Wait until the cores are nearly idle, or the time is up; return the seconds waited."""
     started_s = time.monotonic()
-    idle, total = machine_ticks()
+    idle, busy = machine_s()
     while (waited := time.monotonic() - started_s) < within_s:
         time.sleep(QUIET_SAMPLE_S)
-        idle_before, total_before = idle, total
-        idle, total = machine_ticks()
-        if idle - idle_before > (1 - BUSY_SHARE_MAX) * (total - total_before):
+        idle_before, busy_before = idle, busy
+        idle, busy = machine_s()
+        if busy - busy_before < BUSY_SHARE_MAX * (idle - idle_before):
             break
     return waited
 

@@ -107,7 +107,7 @@ def limit_row(figure: str, value: float, unit: str, limit: float) -> Row:
 def noise_row(runs: list[Summary]) -> Row:
     shares = sorted(map(disturbance, runs))
     return Row(
-        "Noise: time in which other programs held the core, median and worst run",
+        "Noise: share of the cores' time that other programs took, median and worst run",
         absolute=f"{statistics.median(shares):.1%}, {shares[-1]:.1%}",
     )
 

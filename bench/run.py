@@ -100,9 +100,10 @@ class Bench:
             rounds = plan.request_rounds // 10 if slow else plan.request_rounds
             load = Load("requests", "sse", "mock-1-0", CONCURRENT, rounds, PEER_TIMEOUT_S)
             return {"sse": (f"{target.name}, not streamed", load)}
-        model, rounds = plan.steady, plan.steady_rounds
+        model, rounds, spread = plan.steady, plan.steady_rounds, False
         if kind == "flood":
             model, rounds, streams = "mock-2000-0", plan.flood_rounds, FLOOD_STREAMS
+            spread = True
         if slow:
             rounds, limit_s = 1, PEER_TIMEOUT_S
         manners = {"sse": f"{target.name} SSE"}
@@ -111,7 +112,7 @@ class Bench:
             if kind == "steady":
                 manners["lanes"] = f"{target.name} WebSocket, 50 lanes a connection"
         return {
-            manner: (label, Load("stream", manner, model, streams, rounds, limit_s))
+            manner: (label, Load("stream", manner, model, streams, rounds, limit_s, spread))
             for manner, label in manners.items()
         }
 
@@ -220,7 +221,7 @@ class Bench:
         fds_max = raise_fd_limit() - FDS_SPARE
         counts = [str(count) for count in self.plan.idle_steps if count <= fds_max]
         load = Load("idle", "ws", "none", 0, 0, 60.0, ("--steps", "20", *counts))
-        outcome = load_output(load.argv(target))
+        outcome = load_output(target, load)
         self.losses.errors += outcome["errors"]
         self.losses.complaints += outcome["complaints"]
         first, *steps = outcome["steps"]
@@ -239,9 +240,9 @@ def measured(plan: Plan, *, with_peers: bool) -> tuple[list[Row], Losses, dict[s
     with contextlib.ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokenferry-bench-")))
         provider = stack.enter_context(running(start_provider(work)))
-        nginx = stack.enter_context(running(start_nginx(work, provider.port)))
-        peer = LiteLLM(work, provider.port) if with_peers else None
-        bench = Bench(plan, nginx, Gateway(work, provider.port), peer, Patience(plan.patience_s))
+        nginx = stack.enter_context(running(start_nginx(work, provider)))
+        peer = LiteLLM(work, provider) if with_peers else None
+        bench = Bench(plan, nginx, Gateway(work, provider), peer, Patience(plan.patience_s))
         rows = bench.rows()
         return rows, bench.losses, {"LiteLLM": peer.version()} if peer else {}
 

@@ -47,6 +47,7 @@ class Target:
     key: str = "none"
     start_s: float = 0.0
     pids: list[int] = field(default_factory=list)
+    provider_pids: list[int] = field(default_factory=list)
 
 
 def clean_environment() -> dict[str, str]:
@@ -68,7 +69,7 @@ def start_provider(work: Path) -> Target:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     process = Process(argv, work / "provider.log", cores()[1], env)
     process.wait_until(lambda: listens(port), START_WAIT_S)
-    return Target("mock provider", port, process)
+    return Target("mock provider", port, process, pids=process.pids())
 
 
 class Gateway:
@@ -76,12 +77,13 @@ class Gateway:
 
     name = "Tokenferry"
 
-    def __init__(self, work: Path, provider_port: int):
+    def __init__(self, work: Path, provider: Target):
         self.work = work
+        self.provider = provider
         self.env = clean_environment()
         self.config = work / "tokenferry.toml"
         self.config.write_text(
-            GATEWAY_CONFIG.format(provider_port=provider_port, models=json.dumps(MODELS))
+            GATEWAY_CONFIG.format(provider_port=provider.port, models=json.dumps(MODELS))
         )
         self.command = [sys.executable, "-m", "tokenferry"]
         argv = [*self.command, "keys", "create", "bench", "--data-dir", str(work / "data")]
@@ -95,7 +97,8 @@ class Gateway:
         argv = [*self.command, "serve", "--config", str(self.config), "--port", str(port)]
         argv += ["--data-dir", str(self.work / "data")]
         process = Process(argv, self.work / "tokenferry.log", cores()[0], self.env)
-        return ready(Target(self.name, port, process, self.key), "/healthz", START_WAIT_S)
+        target = Target(self.name, port, process, self.key, provider_pids=self.provider.pids)
+        return ready(target, "/healthz", START_WAIT_S)
 
 
 def ready(target: Target, health_path: str, within_s: float) -> Target:
@@ -131,7 +134,7 @@ def exchange(target: Target, method: str, path: str, body: str | None) -> tuple[
         connection.request(method, path, body, headers)
         response = connection.getresponse()
         return response.status, response.read()
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return 0, b""
     finally:
         connection.close()

@@ -20,7 +20,26 @@ FUNCTION_LINES_MAX = 60
 NAMES_BANNED = {"base", "common", "core", "helpers", "manager", "misc", "util", "utils"}
 
 # Modules without a test module of their name, and where their tests are instead.
-TESTED_ELSEWHERE: dict[str, str] = {}
+TESTED_ELSEWHERE = {
+    # What `python -m tokenferry` runs, as every integration test does.
+    "__main__.py": "tests/integration/test_readme.py",
+    # Protocols and plain tuples: what can be wrong with them shows in who uses them.
+    "engine/ports.py": "tests/engine/test_generation.py",
+    "providers/demo/simulator.py": "tests/providers/test_demo_pace.py",
+    # The sentences of the demo.
+    "providers/demo/texts.py": "tests/providers/test_demo_script.py",
+    # What is left of the server when its decisions are elsewhere: sockets and wiring, which only
+    # a running gateway and real connections show to be right.
+    "server/app.py": "tests/integration/test_readme.py",
+    "server/client_socket.py": "tests/integration/test_push.py",
+    "server/drain.py": "tests/integration/test_drain.py",
+    "server/event_stream.py": "tests/integration/test_cancel.py",
+    "server/http_api.py": "tests/integration/test_bad_input.py",
+    "server/hub.py": "tests/integration/test_keys_live.py",
+    "server/transport.py": "tests/integration/test_slow_reader.py",
+    "server/upgrade.py": "tests/integration/test_browser_rules.py",
+    "server/websocket.py": "tests/integration/test_push.py",
+}
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -143,6 +143,7 @@ class FrameRenderer:
 
     __slots__ = (
         "_aware",
+        "_bare_start",
         "_choice",
         "_content",
         "_end",
@@ -164,7 +165,7 @@ class FrameRenderer:
             f"chatcmpl-{stream_id}"
         )
         self._choice = b'"choices":[{"index":'
-        self._content = self._start
+        self._bare_start = self._content = self._start
         self._text_frame_bytes = 0
         self._end = b',"logprobs":null,"finish_reason":null}],%b,"seq":' % identity
 
@@ -172,7 +173,7 @@ class FrameRenderer:
         """Take the head record without sending it."""
         head = head_decoder.decode(record[1:])
         self._reasoning_fields = head.reasoning_fields
-        self._start += _head_fields(head)
+        self._start = self._bare_start + _head_fields(head)
         self._content = self._start + self._choice + b'0,"delta":{"content":'
         # Less one for the record's kind, and one more for the brace.
         self._text_frame_bytes = len(self._content) + len(self._end)
@@ -256,6 +257,7 @@ class EventRenderer:
     """
 
     __slots__ = (
+        "_bare_start",
         "_choice",
         "_content",
         "_end",
@@ -272,7 +274,7 @@ class EventRenderer:
         name = encode(f"chatcmpl-{stream_id}")
         self._start = b'data: {"id":%b,"object":"chat.completion.chunk",' % name
         self._choice = b'"choices":[{"index":'
-        self._content = self._start
+        self._bare_start = self._content = self._start
         # OpenAI: with include_usage, every chunk but the last says `usage: null`.
         usage = b',"usage":null' if include_usage else b""
         self._end = b"%b}\n\n" % usage
@@ -281,7 +283,7 @@ class EventRenderer:
         """Take the head record without sending it."""
         head = head_decoder.decode(record[1:])
         self._reasoning_fields = head.reasoning_fields
-        self._start += _head_fields(head)
+        self._start = self._bare_start + _head_fields(head)
         self._content = self._start + self._choice + b'0,"delta":{"content":'
 
     def render(self, seq: int, record: bytes) -> bytes:  # noqa: ARG002 -- events have no seq yet

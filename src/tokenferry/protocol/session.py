@@ -11,7 +11,7 @@ subprotocol, it is a chat-completion request in the plain manner.
 Source: spec/PROTOCOL.md, "Two manners".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -87,6 +87,8 @@ class Session:
         """Read one text frame."""
         message = self._read(data)
         if isinstance(message, Refusal):
+            if not self.authenticated and message.close_code is None:
+                return replace(message, close_code=MissingKey.close_code)
             return self._count_bad(message)
         if not isinstance(message, PlainRequest):
             self.aware = True
@@ -152,8 +154,7 @@ class Session:
     def _count_bad(self, refusal: Refusal) -> Refusal:
         self._bad_frames += 1
         if refusal.close_code is None and self._bad_frames >= BAD_FRAMES_MAX:
-            code = InvalidFrame.close_code
-            return Refusal(refusal.error, refusal.plain, refusal.ref, code)
+            return replace(refusal, close_code=InvalidFrame.close_code)
         return refusal
 
 

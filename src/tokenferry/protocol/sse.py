@@ -22,10 +22,12 @@ class Parser:
 
     Args:
         event_bytes_max: Bytes that the lines of one event may take up, line ends included.
+
+    Attributes:
+        at_boundary: Whether the parser stands between two events, with nothing carried over.
     """
 
     __slots__ = (
-        "_at_boundary",
         "_at_start",
         "_data",
         "_event_bytes",
@@ -33,14 +35,14 @@ class Parser:
         "_rest",
         "_rest_bytes",
         "_skip_lf",
+        "at_boundary",
     )
 
     def __init__(self, *, event_bytes_max: int = 1 << 20) -> None:
         self._event_bytes_max = event_bytes_max
         self._at_start = True
         self._skip_lf = False
-        # Between two events, with nothing carried over: the precondition of the fast path.
-        self._at_boundary = True
+        self.at_boundary = False  # the first bytes may be a byte order mark
         self._event_bytes = 0
         self._data: list[bytes] = []
         # An unfinished line, in pieces: joined once, however many chunks it takes to arrive.
@@ -55,7 +57,7 @@ class Parser:
         """
         # Fast path, nearly every chunk of a real stream: whole events of one data line each.
         if (
-            self._at_boundary
+            self.at_boundary
             and chunk.startswith(b"data: ")
             and chunk.endswith(b"\n\n")
             and b"\r" not in chunk
@@ -84,7 +86,7 @@ class Parser:
             self._skip_lf = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         events = self._take(chunk)
-        self._at_boundary = not (
+        self.at_boundary = not (
             self._at_start or self._skip_lf or self._event_bytes or self._rest_bytes
         )
         return events
@@ -94,7 +96,7 @@ class Parser:
         head = b"".join((*self._rest, chunk))
         if len(head) < len(BOM) and BOM.startswith(head):
             self._rest = [head]
-            self._at_boundary = False
+            self.at_boundary = False
             return None
         self._rest.clear()
         self._at_start = False

@@ -101,26 +101,31 @@ class ChatCompletionsDecoder:
         # Only once a broken surrogate pair was seen does text go through a joiner.
         self._joins = False
         self._joiners: dict[tuple[int, str | int], SurrogateJoiner] = {}
-        # The template: what stands before and after the text in a chunk that was read in full.
+        # The template: what stands before and after the text in an event that was read in full.
         self._prefix = b""
         self._suffix = b""
         self._to_sink: Callable[[str], None] = sink.text
         self._templates_left = TEMPLATES_MAX
 
+    def shortcut(self, event: bytes) -> bool:
+        """Take an event, framing and all, if it is like one before; otherwise return False.
+
+        Most events of a stream differ in one string only. Where all before and after it is as in
+        one that was read in full, and the string is valid, so is the event.
+        """
+        prefix, suffix = self._prefix, self._suffix
+        if not prefix or not event.startswith(prefix) or not event.endswith(suffix):
+            return False
+        try:
+            text = _string_decoder.decode(event[len(prefix) - 1 : 1 - len(suffix)])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return False  # two events, or no string, or a broken one
+        if text:
+            self._to_sink(text)
+        return True
+
     def event(self, data: bytes) -> None:
         """Take one chunk, or `[DONE]`."""
-        # Most chunks of a stream differ in one string only. Where all before and after it is as in
-        # a chunk that was read in full, and the string is valid, so is the chunk.
-        prefix, suffix = self._prefix, self._suffix
-        if prefix and data.startswith(prefix) and data.endswith(suffix):
-            try:
-                text = _string_decoder.decode(data[len(prefix) - 1 : 1 - len(suffix)])
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                pass  # two strings, or none, or a broken one: read it in full below
-            else:
-                if text:
-                    self._to_sink(text)
-                return
         if self._is_over:
             return
         if data.startswith(_DONE):
@@ -187,7 +192,7 @@ class ChatCompletionsDecoder:
             key,
             text + ".",
         ):
-            self._prefix, self._suffix = prefix, suffix
+            self._prefix, self._suffix = b"data: " + prefix, suffix + b"\n\n"
             self._to_sink = self._sink.text if key == "content" else self._sink.reasoning
 
     def _take(self, chunk: Chunk) -> None:

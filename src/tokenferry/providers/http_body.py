@@ -16,7 +16,7 @@ from tokenferry.engine.ports import Sink
 from tokenferry.errors import ProviderError, ProviderInvalidResponse
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.protocol.sse import Parser
-from tokenferry.providers.wire import Decoder, WireFormat
+from tokenferry.providers.wire import Decoder, Shortcut, WireFormat
 
 # Providers' errors are a few hundred bytes; an HTML page of a load balancer is a few thousand.
 ERROR_BYTES_MAX = 64 * 1024
@@ -142,16 +142,20 @@ def ignore(_: bytes) -> None:
 class EventsBody:
     """Server-sent events: every event goes to the decoder at once."""
 
-    __slots__ = ("_decoder", "_event", "_parse")
+    __slots__ = ("_decoder", "_event", "_parser", "_shortcut")
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
         self._event: Callable[[bytes], None] = decoder.event
-        self._parse = Parser().feed
+        self._shortcut = decoder.shortcut if isinstance(decoder, Shortcut) else None
+        self._parser = Parser()
 
     def feed(self, chunk: bytes) -> None:
         """Take a part. This is the token path."""
-        for data in self._parse(chunk):
+        parser, shortcut = self._parser, self._shortcut
+        if shortcut is not None and parser.at_boundary and shortcut(chunk):
+            return
+        for data in parser.feed(chunk):
             self._event(data)
 
     def end(self) -> ProviderError | None:
@@ -162,6 +166,7 @@ class EventsBody:
     def stop(self) -> None:
         """Pass no further event on."""
         self._event = ignore
+        self._shortcut = None
 
     def explain(self, error: ProviderError) -> ProviderError:
         """Return the error itself."""

@@ -5,7 +5,7 @@ implements `WireFormat`. The demo model implements the engine's `Provider` port 
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from tokenferry.engine.ports import Sink
 from tokenferry.errors import ProviderError
@@ -62,6 +62,17 @@ class Decoder(Protocol):
 
     def eof(self) -> None:
         """Take the end of the body: complete, or cut off."""
+
+
+@runtime_checkable
+class Shortcut(Protocol):
+    """A decoder that knows most events at a glance."""
+
+    def shortcut(self, event: bytes) -> bool:
+        """Take one whole event, with its `data: ` and its blank line, or return False.
+
+        After False nothing has happened; the event must be parsed and given to `event`.
+        """
 
 
 class WireFormat(Protocol):
