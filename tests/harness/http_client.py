@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 HEAD_BYTES_MAX = 64 * 1024
+WIDE_BYTES = 1024 * 1024
 TIMEOUT_S = 30
 
 NO_CONTENT = 204
@@ -114,6 +115,14 @@ class Exchange:
     async def body(self) -> bytes:
         """Wait for the whole body."""
         return b"".join([piece async for piece in self.pieces()])
+
+    def widen(self) -> None:
+        """Give a connection that was opened with a small window an ordinary one.
+
+        Over a window of less than a segment, TCP may send a few kilobytes every 200 ms.
+        """
+        own = self._writer.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WIDE_BYTES)
 
     def reset(self) -> None:
         """End the connection at once, with a TCP reset."""

@@ -71,6 +71,10 @@ class Stream:
             events.append(data)
         return events
 
+    def widen(self) -> None:
+        """Begin to read at an ordinary speed; see `receive_bytes`."""
+        self._exchange.widen()
+
     def reset(self) -> None:
         """Leave at once."""
         self._exchange.reset()

@@ -163,6 +163,10 @@ class Socket:
             except Closed as closed:
                 return closed
 
+    def widen(self) -> None:
+        """Begin to read at an ordinary speed; see `receive_bytes`."""
+        self._exchange.widen()
+
     def reset(self) -> None:
         """Leave at once, with a TCP reset."""
         self._exchange.reset()

@@ -76,6 +76,7 @@ async def test_the_provider_is_not_slowed_and_nothing_is_lost(
             socket.send_json({"type": "create", "ref": "r", "request": request})
         # Nothing is read until the provider is through.
         await finished(provider, prompt)
+        socket.widen()
         if manner == "plain":
             frames = await plain_frames(socket)
         else:
@@ -92,6 +93,7 @@ async def test_a_slow_reader_of_events(gateway: Gateway, provider: ScriptedProvi
         gateway.port, gateway.key, body("m-openai", prompt), receive_bytes=WINDOW_BYTES
     ) as stream:
         await finished(provider, prompt)
+        stream.widen()
         chunks = []
         while (data := await stream.next()) != DONE:
             assert data is not None
@@ -135,6 +137,7 @@ async def test_a_slow_stream_s_neighbours_on_the_same_connection_go_on(
         for ref, prompt in enumerate(prompts):
             socket.send_json({"type": "create", "ref": ref, "request": body("m-openai", prompt)})
         await asyncio.gather(*(finished(provider, prompt) for prompt in prompts))
+        socket.widen()
         texts: dict[str, list[dict[str, Any]]] = {}
         ended: list[str] = []
         first_end_seen: set[str] = set()

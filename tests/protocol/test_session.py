@@ -285,8 +285,9 @@ types = st.sampled_from(
 keys = st.sampled_from(
     ["token", "version", "caps", "request", "ref", "options", "stream_id", "epoch", "after", "t"]
 )
+finite = st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | finite | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys | st.text(), inner),
     max_leaves=5,
 )
@@ -331,5 +332,5 @@ def test_nothing_makes_it_raise(frames: list[bytes], *, aware: bool, authenticat
 @given(st.dictionaries(st.text(max_size=8), json_values))
 def test_any_object_without_a_type_is_a_plain_request(fields: dict[str, Any]) -> None:
     fields.pop("type", None)
-    body = json.dumps(fields, allow_nan=True).replace("NaN", "0").replace("Infinity", "1").encode()
+    body = json.dumps(fields).encode()
     assert session().receive(body) == PlainRequest(body)

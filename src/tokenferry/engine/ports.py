@@ -6,7 +6,7 @@ event loop's thread, and nothing on that path awaits.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from msgspec import Raw
 
@@ -82,20 +82,20 @@ class Prepared(Protocol):
         """
 
 
-class Append(NamedTuple):
-    """Records for one stream, to be committed together.
+class Append(Protocol):
+    """Records for one stream, to be committed together; the engine's streams are this.
 
     Attributes:
-        stream_id: The stream.
+        id: The stream.
         epoch: The owner's epoch; an older one is fenced off.
-        expected_seq: The seq that the first record must get; the log is contiguous.
-        records: Encoded records, see `domain.journal`.
+        head: Seq of the last committed record: the records follow it, the log is contiguous.
+        pending: Encoded records, see `domain.journal`; at least one.
     """
 
-    stream_id: str
+    id: str
     epoch: int
-    expected_seq: int
-    records: Sequence[bytes]
+    head: int
+    pending: list[bytes]
 
 
 class Journal(Protocol):
@@ -106,7 +106,7 @@ class Journal(Protocol):
 
         Raises:
             Fenced: If another owner has taken over one of the streams.
-            Gap: If `expected_seq` is not the next one of its stream.
+            Gap: If `head` is not the head of its stream.
         """
 
     def read(self, stream_id: str, after: int, limit: int) -> Sequence[bytes]:

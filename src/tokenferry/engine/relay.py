@@ -7,7 +7,7 @@ them, and one write for each client connection.
 import logging
 from collections.abc import Callable
 
-from tokenferry.engine.ports import Append, Journal
+from tokenferry.engine.ports import Journal
 from tokenferry.engine.stream import Outlet, Stream, Subscription
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Relay:
             return
         self._dirty = []
         # Commit before send: a seq that a client has seen is never used again.
-        self._journal.append([Append(s.id, s.epoch, s.head + 1, s.pending) for s in streams])
+        self._journal.append(streams)
         outlets: list[Outlet] = []
         for stream in streams:
             before = stream.head

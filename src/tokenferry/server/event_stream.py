@@ -8,6 +8,7 @@ Source: OpenAI API reference, "Create chat completion"; WHATWG HTML, 9.2 (commen
 """
 
 import asyncio
+import contextlib
 import time
 
 from aiohttp import HttpVersion11, web
@@ -77,7 +78,8 @@ async def _answer_events(
     await response.prepare(request)
     await response.write(outlet.take_over(chunked=chunked))
     await outlet.ended.wait()
-    await response.write_eof()
+    with contextlib.suppress(ConnectionError):  # many clients close as soon as they read [DONE]
+        await response.write_eof()
     return response
 
 

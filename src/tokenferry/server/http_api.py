@@ -30,6 +30,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CORS_HEADERS_ALLOWED = "authorization, content-type, openai-organization, openai-project"
 CORS_MAX_AGE_S = 600
+# nginx's number for it, in logs; it never reaches anybody.
+CLIENT_CLOSED_REQUEST = 499
 EXPOSED_HEADERS = "x-request-id, x-stream-id, retry-after, retry-after-ms"
 
 
@@ -88,8 +90,8 @@ class HttpApi:
             return error_response(error)
         except web.HTTPException as exc:
             return error_response(self._explain(exc, request))
-        except (ConnectionError, TimeoutError):
-            raise  # the client is gone
+        except ConnectionError:
+            return web.Response(status=CLIENT_CLOSED_REQUEST)  # nobody is there to read it
         except Exception:
             log.exception("unhandled error", extra={"request_id": request_id})
             return error_response(

@@ -39,22 +39,25 @@ class MemoryJournal:
 
         Raises:
             Fenced: If another owner has taken over one of the streams.
-            Gap: If `expected_seq` is not the next one of its stream.
+            Gap: If `head` is not the head of its stream.
         """
         logs = self._logs
-        for stream_id, epoch, expected_seq, _ in batch:
-            log = logs.get(stream_id)
-            if log is not None and epoch < log.epoch:
-                raise Fenced(f"{stream_id}: epoch {epoch} is older than {log.epoch}")
-            head = 0 if log is None else len(log.records)
-            if expected_seq != head + 1:
-                raise Gap(f"{stream_id}: seq {expected_seq} after {head}")
-        for stream_id, epoch, _, records in batch:
-            log = logs.get(stream_id)
+        for append in batch:
+            log = logs.get(append.id)
             if log is None:
-                log = logs[stream_id] = _Log()
-            log.epoch = epoch
-            log.records += records
+                head = 0
+            elif append.epoch < log.epoch:
+                raise Fenced(f"{append.id}: epoch {append.epoch} is older than {log.epoch}")
+            else:
+                head = len(log.records)
+            if append.head != head:
+                raise Gap(f"{append.id}: records for {append.head}, the log is at {head}")
+        for append in batch:
+            log = logs.get(append.id)
+            if log is None:
+                log = logs[append.id] = _Log()
+            log.epoch = append.epoch
+            log.records += append.pending
 
     def read(self, stream_id: str, after: int, limit: int) -> Sequence[bytes]:
         """Return up to `limit` records with seq > `after`; none for an unknown stream."""
