@@ -29,6 +29,9 @@ SHORT_BYTES = 5000
 CUTS = 1000
 # Further streams of each recording, each cut at one place.
 SINGLE_CUTS = 12
+# With more replays at once than this, a single one would take so long between its finish reason and
+# its usage that the gateway would rightly stop waiting (after 2 s).
+SIDE_BY_SIDE = 8
 each_transcript = pytest.mark.parametrize("transcript", ALL, ids=lambda each: each.name)
 
 
@@ -46,6 +49,7 @@ class Replays:
     def __init__(self, gateway: Gateway, provider: ScriptedProvider) -> None:
         self._gateway = gateway
         self._provider = provider
+        self._room = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def run(
         self, transcript: Transcript, manner: str, *, framing: str = "chunked", at: Any = ()
@@ -62,7 +66,12 @@ class Replays:
         """Replay in every manner, cut at every byte or at many places."""
         size = len(response_bytes(sse(transcript.kind, transcript.events)))
         at = places_to_cut(size, every_byte_below=SHORT_BYTES, count=CUTS, seed=size)
-        await asyncio.gather(*(self.run(transcript, manner, at=at) for manner in MANNERS))
+
+        async def run(manner: str) -> None:
+            async with self._room:
+                await self.run(transcript, manner, at=at)
+
+        await asyncio.gather(*map(run, MANNERS))
 
     async def cut_once_each(self, transcript: Transcript) -> None:
         """Replay a number of streams, each cut at one place."""

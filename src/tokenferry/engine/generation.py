@@ -148,10 +148,11 @@ class Generation:
             return
         if not self._opened:
             self._open()
-        record = b"t" + encode(text)
-        stream.pending.append(record)
-        if not stream.dirty:
+        pending = stream.pending
+        if not pending:
             self._relay.mark(stream)
+        record = b"t" + encode(text)
+        pending.append(record)
         self._room_bytes -= len(record)
         if self._room_bytes < 0:
             self._overflow()
@@ -239,9 +240,9 @@ class Generation:
 
     def _append(self, record: bytes) -> None:
         stream = self.stream
-        stream.pending.append(record)
-        if not stream.dirty:
+        if not stream.pending:
             self._relay.mark(stream)
+        stream.pending.append(record)
         self._room_bytes -= len(record)
         if self._room_bytes < 0:
             self._overflow()
@@ -325,8 +326,9 @@ class Generation:
             self._hold.cancel()
         self._outcome = (finish, None if error is None else error.code)
         stream.error = error
+        if not stream.pending:
+            self._relay.mark(stream)
         stream.pending.append(journal.pack(kind, encode(terminal)))
-        self._relay.mark(stream)
 
     def _stop_call(self) -> None:
         call = self._call

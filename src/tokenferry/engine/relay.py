@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from tokenferry.engine.ports import Journal
-from tokenferry.engine.stream import Outlet, Stream, Subscription
+from tokenferry.engine.stream import TURN_RECORDS, Outlet, Stream
 
 log = logging.getLogger(__name__)
 
@@ -21,26 +21,21 @@ class Relay:
         call_soon: The event loop's way to run something at the end of this tick.
     """
 
-    __slots__ = ("_call_soon", "_dirty", "_journal", "_scheduled")
+    __slots__ = ("_call_soon", "_dirty", "_journal")
 
     def __init__(self, journal: Journal, call_soon: Callable[[Callable[[], None]], object]) -> None:
         self._journal = journal
         self._call_soon = call_soon
         self._dirty: list[Stream] = []
-        self._scheduled = False
 
     def mark(self, stream: Stream) -> None:
-        """Take note that a stream has pending records."""
-        if not stream.dirty:
-            stream.dirty = True
-            self._dirty.append(stream)
-            if not self._scheduled:
-                self._scheduled = True
-                self._call_soon(self.flush)
+        """Take note that a stream is about to have its first pending record of this tick."""
+        if not self._dirty:
+            self._call_soon(self.flush)
+        self._dirty.append(stream)
 
-    def flush(self) -> None:
-        """Commit everything pending and wake its readers."""
-        self._scheduled = False
+    def flush(self) -> None:  # noqa: C901, PLR0912 -- the token path, in one piece
+        """Commit everything pending and let its readers have it."""
         streams = self._dirty
         if not streams:
             return
@@ -54,7 +49,17 @@ class Relay:
             for subscription in stream.subscriptions:
                 outlet = subscription.outlet
                 try:
-                    _hand_over(subscription, before, records)
+                    if (
+                        subscription.after != before
+                        or outlet.paused
+                        or len(records) > TURN_RECORDS
+                    ):
+                        outlet.enqueue(subscription)
+                    else:
+                        # At the head: what was committed is what this reader would read.
+                        subscription.take(records, outlet.out)
+                        if stream.done:
+                            outlet.enqueue(subscription)
                 except Exception as exc:  # noqa: BLE001 -- it must not stop the others' tokens
                     _cut(outlet, exc)
                 if not outlet.queued:
@@ -67,18 +72,6 @@ class Relay:
                 outlet.pump()
             except Exception as exc:  # noqa: BLE001 -- as above
                 _cut(outlet, exc)
-
-
-def _hand_over(subscription: Subscription, before: int, records: list[bytes]) -> None:
-    """Let a reader have what was committed after `before`, at once or when it is its turn."""
-    outlet = subscription.outlet
-    if subscription.after != before or outlet.paused:
-        outlet.enqueue(subscription)
-        return
-    # At the head: what was committed is what this reader would read.
-    subscription.take(records, outlet.out)
-    if subscription.stream.done:
-        outlet.enqueue(subscription)
 
 
 def _cut(outlet: Outlet, exc: Exception) -> None:

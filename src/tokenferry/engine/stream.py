@@ -28,7 +28,6 @@ class Stream:
         head: Seq of the last committed record; 0 before the first.
         head_record: The head record, once it is committed.
         pending: Records that are not committed yet.
-        dirty: Whether the relay knows that something is pending.
         done: Whether the terminal record is committed.
         error: What the stream ended in, if it is an error.
         sealed: Whether the terminal record is at least pending; nothing may follow it.
@@ -38,7 +37,6 @@ class Stream:
         "_floor",
         "_journal",
         "_ring",
-        "dirty",
         "done",
         "epoch",
         "error",
@@ -58,7 +56,6 @@ class Stream:
         self.head = 0
         self.head_record: bytes | None = None
         self.pending: list[bytes] = []
-        self.dirty = False
         self.done = False
         self.sealed = False
         self.error: TokenferryError | None = None
@@ -71,7 +68,6 @@ class Stream:
         """Make the pending records readable and return them; after the journal's commit."""
         records = self.pending
         self.pending = []
-        self.dirty = False
         if self.head_record is None and records[0][0] == journal.HEAD:
             self.head_record = records[0]
         self.head += len(records)

@@ -183,7 +183,7 @@ class ChatCompletionsDecoder:
         self._templates_left -= 1
         key, text = found
         match = _STRINGS[key].search(data)
-        if match is None:
+        if match is None or b"\n" in data:  # an event of several lines has another framing
             return
         prefix, text_json, suffix = data[: match.start(1)], match[1], data[match.end(1) :]
         # The same key may stand in other places too. This is the one if a change here is what a
@@ -231,28 +231,43 @@ class ChatCompletionsDecoder:
         if self._joins:
             content = self._join(index, "content", content)
             reasoning = self._join(index, "reasoning", reasoning)
-        plain = logprobs is UNSET or logprobs == NULL
-        if index == 0 and plain and message.has_text_only():
+        kept = None
+        if logprobs is not UNSET and logprobs != NULL:
+            kept = passed_on(logprobs, b"{")
+        if not message.has_text_only():
+            delta = self._delta(index, message, content or None, reasoning or None)
+        elif index or kept is not None:
+            delta = Delta(content or None, reasoning or None)
+        else:
             # The order matters where one event ends the reasoning and begins the answer.
             if reasoning:
                 self._sink.reasoning(reasoning)
             if content:
                 self._sink.text(content)
             return
+        if delta != _EMPTY or kept is not None:
+            self._sink.delta(index, delta, kept)
+
+    def _delta(
+        self, index: int, message: Message, content: str | None, reasoning: str | None
+    ) -> Delta:
         delta = Delta(
-            content=content or None,
-            reasoning=reasoning or None,
-            refusal=self._join(index, "refusal", message.refusal) or None,
-            tool_calls=self._tool_calls(index, message.tool_calls),
-            function_call=passed_on(message.function_call, b"{"),
-            annotations=passed_on(message.annotations, b"["),
-            audio=passed_on(message.audio, b"{"),
-            reasoning_details=passed_on(message.reasoning_details, b"["),
-            images=passed_on(message.images, b"["),
+            content,
+            reasoning,
+            self._join(index, "refusal", message.refusal) or None,
+            self._tool_calls(index, message.tool_calls),
         )
-        kept_logprobs = None if plain else passed_on(logprobs, b"{")
-        if delta != _EMPTY or kept_logprobs is not None:
-            self._sink.delta(index, delta, kept_logprobs)
+        if message.function_call is not UNSET:
+            delta.function_call = passed_on(message.function_call, b"{")
+        if message.annotations is not UNSET:
+            delta.annotations = passed_on(message.annotations, b"[")
+        if message.audio is not UNSET:
+            delta.audio = passed_on(message.audio, b"{")
+        if message.reasoning_details is not UNSET:
+            delta.reasoning_details = passed_on(message.reasoning_details, b"[")
+        if message.images is not UNSET:
+            delta.images = passed_on(message.images, b"[")
+        return delta
 
     def _tool_calls(
         self, choice: int, calls: list[ChunkToolCall] | None
@@ -323,8 +338,11 @@ class ChatCompletionsDecoder:
 
 
 def _only_string(chunk: Chunk) -> tuple[str, str] | None:
-    """Return key and text of a chunk that adds text to choice 0 and says nothing else."""
-    if chunk.usage is not None or chunk.x_groq is not None or chunk.is_error():
+    """Return key and text of a chunk that adds text to choice 0 and says nothing else.
+
+    That it reports no error is known: nothing is learned after one.
+    """
+    if chunk.usage is not None or chunk.x_groq is not None:
         return None
     choices = chunk.choices
     if not choices or len(choices) > 1 or choices[0].delta is None:

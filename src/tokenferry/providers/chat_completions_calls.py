@@ -20,25 +20,32 @@ def repair(call: ChunkToolCall) -> None:
 
     The arguments are left to a joiner: their other half may come with the next fragment.
     """
-    call.id, call.type = _clean(call.id), _clean(call.type)
-    if call.id and call.type is None:
-        call.type = "function"
+    if call.id is not None:
+        call.id = _clean(call.id)
+        if call.id and call.type is None:
+            call.type = "function"
+    if call.type is not None:
+        call.type = _clean(call.type)
     if call.extra_content is not None:
         call.extra_content = well_formed(call.extra_content)
-    if call.function is not None:
-        call.function.name = _clean(call.function.name)
-        call.function.arguments = _arguments(call.function.arguments)
+    function = call.function
+    if function is not None:
+        if function.name is not None:
+            function.name = _clean(function.name)
+        if not isinstance(function.arguments, str):
+            function.arguments = _arguments(function.arguments)
 
 
-def _clean(text: str | None) -> str | None:
-    return text if text is None or text.isascii() else well_formed(text)
+def _clean(text: str) -> str:
+    cleaned: str = text if text.isascii() else well_formed(text)
+    return cleaned
 
 
 def _arguments(value: Any) -> str | UnsetType:
-    """Return arguments as text, which some servers send as null or as an object."""
+    """Return as text what some servers send as null or as an object."""
     if value is UNSET or value is None:
         return UNSET
-    return value if isinstance(value, str) else msgspec.json.encode(well_formed(value)).decode()
+    return msgspec.json.encode(well_formed(value)).decode()
 
 
 class ToolCallIndex:

@@ -20,7 +20,13 @@ ERROR_CHARACTERS_MAX = 200
 NULL: Final = Raw(b"null")
 
 _ERROR_STATUS = re.compile(r"[45][0-9][0-9]")
+_PASSED_ON = ("function_call", "annotations", "audio", "reasoning_details", "images")
 _EMPTY = (b"null", b"{}", b"[]", b'""', b"false")
+
+
+def _is_empty(raw: Raw) -> bool:
+    """Say whether a field is as good as absent."""
+    return bytes(raw) in _EMPTY
 
 
 class TokenDetails(Struct):
@@ -84,11 +90,11 @@ class Message(Struct):
         return (
             not self.tool_calls
             and not self.refusal
-            and self.annotations is UNSET
-            and self.function_call is UNSET
-            and self.audio is UNSET
-            and self.reasoning_details is UNSET
-            and self.images is UNSET
+            and (self.annotations is UNSET or _is_empty(self.annotations))
+            and (self.function_call is UNSET or _is_empty(self.function_call))
+            and (self.audio is UNSET or _is_empty(self.audio))
+            and (self.reasoning_details is UNSET or _is_empty(self.reasoning_details))
+            and (self.images is UNSET or _is_empty(self.images))
         )
 
 
@@ -122,9 +128,7 @@ class Chunk(Struct):
 
     def is_error(self) -> bool:
         """Say whether it reports an error."""
-        return self.object == "error" or (
-            self.error is not UNSET and bytes(self.error) not in _EMPTY
-        )
+        return self.object == "error" or not (self.error is UNSET or _is_empty(self.error))
 
 
 class FirstChunk(Chunk):
@@ -171,7 +175,7 @@ def read_error(body: bytes) -> ErrorObject:
 
 def reported(chunk: Chunk, error: Raw | UnsetType) -> ProviderRejected:
     """Return the error that stands in an answer: `error`, or the chunk itself."""
-    if error is not UNSET and bytes(error) not in _EMPTY:
+    if error is not UNSET and not _is_empty(error):
         read = read_error(b'{"error":%b}' % bytes(error))
     else:
         read = ErrorObject(message=chunk.message, code=chunk.code)
@@ -202,8 +206,8 @@ def decode_leniently(data: bytes) -> FirstChunk:
             for choice in choices if isinstance(choices, list) else ():
                 _with_raw(choice, "logprobs", "error")
                 if isinstance(choice, dict):
-                    _with_raw(choice.get("delta"), *_RAW_FIELDS)
-                    _with_raw(choice.get("message"), *_RAW_FIELDS)
+                    _with_raw(choice.get("delta"), *_PASSED_ON)
+                    _with_raw(choice.get("message"), *_PASSED_ON)
         return msgspec.convert(value, FirstChunk, strict=False)
     except (ValueError, RecursionError) as exc:  # msgspec's errors are ValueErrors
         text = data[: 4 * ERROR_CHARACTERS_MAX].decode(errors="replace")[:ERROR_CHARACTERS_MAX]
@@ -212,15 +216,13 @@ def decode_leniently(data: bytes) -> FirstChunk:
         ) from None
 
 
-def passed_on(raw: Raw | UnsetType, opening: bytes) -> Raw | None:
+def passed_on(raw: Raw, opening: bytes) -> Raw | None:
     """Return what is passed on as it came, for journal and clients: valid UTF-8, on one line.
 
     Args:
         raw: Any JSON value; its grammar was checked when it was read.
         opening: The first byte that clients expect; anything else, or an empty value, is dropped.
     """
-    if raw is UNSET:
-        return None
     data = bytes(raw)
     if not data.startswith(opening) or data in _EMPTY:
         return None
@@ -241,9 +243,6 @@ def split_parts(parts: list[Part]) -> tuple[str, str]:
         else:
             thoughts += "".join([inner.text or "" for inner in part.thinking or ()])
     return text, thoughts
-
-
-_RAW_FIELDS = ("function_call", "annotations", "audio", "reasoning_details", "images")
 
 
 def _with_raw(holder: Any, *names: str) -> Any:

@@ -49,8 +49,10 @@ class ClientSocket(Outlet):
         "_protocol",
         "_session",
         "_socket",
+        "_transport",
         "_wants_heartbeat",
         "_written_s",
+        "_wrote",
     )
 
     def __init__(
@@ -61,6 +63,9 @@ class ClientSocket(Outlet):
         self._socket = socket
         self._protocol = protocol
         self._session = session
+        # None from the moment on at which nothing may be written any more.
+        self._transport = protocol.transport
+        self._wrote = False
         self._closing = False
         self._drained: asyncio.Event | None = None
         self._wants_heartbeat = False
@@ -69,18 +74,14 @@ class ClientSocket(Outlet):
 
     def send(self, frame: bytes) -> None:
         """Write one frame that belongs to no stream's log."""
-        transport = self._protocol.transport
-        if transport is not None and not self._closing and not self._socket.closed:
-            transport.write(frame)
+        if self._transport is not None:
+            self._transport.write(frame)
 
     def write(self, data: bytes) -> None:
         """Write frames of streams."""
-        transport = self._protocol.transport
-        if transport is None or self._closing or self._socket.closed:
-            return
-        self._written_s = self._hub.now_s
-        transport.write(data)
-        self.paused = self._protocol.writing_paused
+        if self._transport is not None:
+            self._wrote = True
+            self._transport.write(data)
 
     def gone(self, subscription: Subscription) -> None:
         """Close: what this client has not read yet is no longer kept."""
@@ -90,6 +91,10 @@ class ClientSocket(Outlet):
         """Cut the connection off."""
         if self._protocol.transport is not None:
             self._protocol.transport.abort()
+
+    def full(self) -> None:
+        """Write no more for now."""
+        self.paused = True
 
     def writable(self) -> None:
         """Go on writing."""
@@ -127,15 +132,23 @@ class ClientSocket(Outlet):
             self._pinged = True
             self._pinged_s = now_s
             transport.write(PING_FRAME)
+        if self._wrote:
+            self._wrote = False
+            self._written_s = now_s
         if self._wants_heartbeat and now_s - self._written_s >= settings.heartbeat_s:
             self._written_s = now_s
             self.send(messages.heartbeat(time.time_ns() // 1_000_000))
+
+    def stop_writing(self) -> None:
+        """Write nothing more: the closing handshake has begun, or the connection is gone."""
+        self._closing = True
+        self._transport = None
 
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake; nothing is written after it."""
         if self._closing:
             return
-        self._closing = True
+        self.stop_writing()
         text = reason.encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore").encode()
         self._hub.spawn(_close(self._socket, code, text))
 

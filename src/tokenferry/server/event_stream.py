@@ -116,6 +116,7 @@ class EventOutlet(Outlet):
         "_hub",
         "_protocol",
         "_written_s",
+        "_wrote",
         "begun",
         "ended",
         "key",
@@ -133,6 +134,7 @@ class EventOutlet(Outlet):
         self._hub = hub
         self._protocol = protocol
         self._written_s = time.monotonic()
+        self._wrote = False
         # What came before the headers were sent; None from then on.
         self._early: list[bytes] | None = []
         self._chunked = False
@@ -150,11 +152,9 @@ class EventOutlet(Outlet):
             self.begun.set()
             return
         transport = self._protocol.transport
-        if transport is None:
-            return
-        self._written_s = self._hub.now_s
-        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-        self.paused = self._protocol.writing_paused
+        if transport is not None:
+            self._wrote = True
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def delivered(self, subscription: Subscription) -> None:  # noqa: ARG002 -- there is but one
         """End the answer."""
@@ -169,6 +169,10 @@ class EventOutlet(Outlet):
         if self._protocol.transport is not None:
             self._protocol.transport.abort()
 
+    def full(self) -> None:
+        """Write no more for now."""
+        self.paused = True
+
     def writable(self) -> None:
         """Go on writing."""
         self.resume()
@@ -182,7 +186,10 @@ class EventOutlet(Outlet):
 
     def sweep(self, now_s: float) -> None:
         """Send a comment after a silence."""
-        if now_s - self._written_s >= self._hub.shared.settings.heartbeat_s:
+        if self._wrote:
+            self._wrote = False
+            self._written_s = now_s
+        elif now_s - self._written_s >= self._hub.shared.settings.heartbeat_s:
             self._written_s = now_s
             self.silent = self.silent or not self.begun.is_set()
             self.write(KEEP_ALIVE)
@@ -223,6 +230,9 @@ class WholeOutlet(Outlet):
     def cut(self) -> None:
         """Give up on the answer."""
         self.lost()
+
+    def full(self) -> None:
+        """Do nothing: nothing is written from here."""
 
     def writable(self) -> None:
         """Do nothing: nothing is written from here."""

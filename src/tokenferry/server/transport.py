@@ -16,6 +16,9 @@ from aiohttp import web
 class TransportUser(Protocol):
     """Whoever writes to a connection directly."""
 
+    def full(self) -> None:
+        """Hear that the transport takes no more for now."""
+
     def writable(self) -> None:
         """Hear that the transport has room again."""
 
@@ -40,6 +43,12 @@ class ClientProtocol(web.RequestHandler):
         """Take the client's bytes, and note that it lives."""
         self.last_data_s = time.monotonic()
         super().data_received(data)
+
+    def pause_writing(self) -> None:
+        """Pass the event on after aiohttp had it."""
+        super().pause_writing()
+        if self.user is not None:
+            self.user.full()
 
     def resume_writing(self) -> None:
         """Pass the event on after aiohttp had it."""

@@ -6,7 +6,7 @@ a request with an Origin is accepted first and then closed with a code and a rea
 
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from tokenferry.domain.api_key import bearer_token
 from tokenferry.engine.keys import Key
@@ -30,7 +30,7 @@ async def open_stream(request: web.Request, hub: Hub) -> web.StreamResponse:
         for name in line.split(",")
     ]
     settings = hub.shared.settings
-    socket = web.WebSocketResponse(
+    socket = GatewaySocket(
         protocols=(SUBPROTOCOL,) if SUBPROTOCOL in offered else (),
         autoping=False,
         compress=False,
@@ -62,13 +62,13 @@ async def open_stream(request: web.Request, hub: Hub) -> web.StreamResponse:
 
 
 async def _serve(
-    request: web.Request, hub: Hub, socket: web.WebSocketResponse, key: Key | None, *, aware: bool
+    request: web.Request, hub: Hub, socket: "GatewaySocket", key: Key | None, *, aware: bool
 ) -> None:
     protocol = request.protocol
     if not isinstance(protocol, ClientProtocol):
         raise TypeError("the server was not started with its own protocol factory")
     session = Session(aware=aware, authenticated=key is not None)
-    connection = Connection(hub, socket, protocol, session, key)
+    socket.connection = connection = Connection(hub, socket, protocol, session, key)
     hub.connections.add(connection)
     hub.shared.metrics.connected(1)
     try:
@@ -117,6 +117,23 @@ def check_origin(origin: str | None, request: web.Request, allowed: tuple[str, .
             f"Pages from {origin[:200]} may not use this gateway; "
             "add the origin to `origins` in the [server] table."
         )
+
+
+class GatewaySocket(web.WebSocketResponse):
+    """aiohttp's WebSocket, which says when it begins to close.
+
+    Frames of tokens do not go through it; after a close frame none may follow (RFC 6455, 5.5.1).
+    """
+
+    connection: Connection | None = None
+
+    async def close(
+        self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
+    ) -> bool:
+        """Stop the connection's own writing, then do the closing handshake."""
+        if self.connection is not None:
+            self.connection.stop_writing()
+        return await super().close(code=code, message=message, drain=drain)
 
 
 class MissingUpgrade(MissingKey):

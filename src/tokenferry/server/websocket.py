@@ -90,7 +90,7 @@ class Connection(ClientSocket):
 
     def detach_all(self) -> None:
         """Leave every stream: the connection is gone."""
-        self._closing = True
+        self.stop_writing()
         lanes, self._lanes = self._lanes, {}
         for subscription in lanes.values():
             self._hub.shared.dispatcher.leave(subscription, lost=True)
