@@ -1,9 +1,10 @@
 """An echo over the transport of `/v1/stream`, for Autobahn's fuzzing client.
 
-`python tests/autobahn/echo_server.py PORT`. Connections are the gateway's own class, the WebSocket
-has its options (test_transport.py compares them), text goes out as the gateway's own frames,
-written straight to the transport, and pings are answered as it answers them. Two things differ: the
-message limit, since Autobahn sends 16 MiB, and binary frames, which the gateway refuses.
+`python tests/autobahn/echo_server.py PORT`. Connections and sockets are of the gateway's own
+classes with its options (test_transport.py compares them), text goes out as the gateway's own
+frames, written straight to the transport, and pings are answered as it answers them. Two things
+differ: the message limit, since Autobahn sends 16 MiB, and binary frames, which the gateway
+refuses.
 """
 
 import asyncio
@@ -14,14 +15,14 @@ from aiohttp import WSMsgType, web
 
 from tokenferry.protocol.frames import text_frame
 from tokenferry.server.transport import ClientProtocol, protocol_factory
+from tokenferry.server.upgrade import CLOSE_TIMEOUT_S, GatewaySocket
 
 # The largest message of Autobahn's section 9, and its frame's header.
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024 + 14
-CLOSE_TIMEOUT_S = 5.0
 
 
 async def echo(request: web.Request) -> web.WebSocketResponse:
-    socket = web.WebSocketResponse(
+    socket = GatewaySocket(
         protocols=(),
         autoping=False,
         compress=False,
