@@ -17,7 +17,7 @@ from bench.processes import cores, pinned, place, wait_for_quiet
 from bench.targets import ROOT, Target
 
 LOAD_WAIT_S = 600.0
-ATTEMPTS_MAX = 3
+ATTEMPTS_MAX = 2
 DISTURBED_SHARE = 0.05
 CORES_USED = 2
 

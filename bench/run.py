@@ -47,7 +47,7 @@ class Plan:
     request_rounds: int = 100
     starts: int = 5
     idle_steps: tuple[int, ...] = (1000, 5000)
-    patience_s: float = 300.0
+    patience_s: float = 180.0
 
 
 SHORT = Plan(1, 1, 1, "mock-50-20", 1, 5, 20, 3, (500,), 0.0)
@@ -97,7 +97,7 @@ class Bench:
         plan, streams, limit_s = self.plan, STREAMS, 60.0
         slow = self.peer is not None and target.name == self.peer.name
         if kind == "requests":
-            rounds = plan.request_rounds // 10 if slow else plan.request_rounds
+            rounds = max(1, plan.request_rounds // 10) if slow else plan.request_rounds
             load = Load("requests", "sse", "mock-1-0", CONCURRENT, rounds, PEER_TIMEOUT_S)
             return {"sse": (f"{target.name}, not streamed", load)}
         model, rounds, spread = plan.steady, plan.steady_rounds, False
@@ -203,7 +203,7 @@ class Bench:
                 self.memory_row(target, rss_kib(target.pids), "sse")
 
     def memory_row(self, target: Target, idle_kib: int, manner: str) -> None:
-        load = Load("stream", manner, "mock-50-40", MEMORY_STREAMS, 1, 120.0, ("--rss",))
+        load = Load("stream", manner, "mock-50-40", MEMORY_STREAMS, 1, 120.0, options=("--rss",))
         summary = Case(
             f"{target.name}, {manner}, memory", target, load, self.losses, Patience(0)
         ).run()
@@ -220,7 +220,7 @@ class Bench:
         )
         fds_max = raise_fd_limit() - FDS_SPARE
         counts = [str(count) for count in self.plan.idle_steps if count <= fds_max]
-        load = Load("idle", "ws", "none", 0, 0, 60.0, ("--steps", "20", *counts))
+        load = Load("idle", "ws", "none", 0, 0, options=("--steps", "20", *counts))
         outcome = load_output(target, load)
         self.losses.errors += outcome["errors"]
         self.losses.complaints += outcome["complaints"]
@@ -253,16 +253,24 @@ def leave(*_signal: object) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.run", description=__doc__.partition("\n")[0])
-    manner = parser.add_mutually_exclusive_group()
-    manner.add_argument("--short", action="store_true", help="one brief repetition; writes nothing")
-    manner.add_argument("--peers", action="store_true", help="measure LiteLLM as well")
+    parser.add_argument("--short", action="store_true", help="one brief repetition, for CI")
+    parser.add_argument("--peers", action="store_true", help="measure LiteLLM as well")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        metavar="SECONDS",
+        help="how long to wait, all in all, for other programs to leave the cores alone",
+    )
     args = parser.parse_args()
+    plan = SHORT if args.short else Plan()
+    if args.patience is not None:
+        plan = replace(plan, patience_s=args.patience)
     signal.signal(signal.SIGTERM, leave)
     raise_fd_limit()
     gateway_cores, load_cores = cores()
     print(f"gateways on core {gateway_cores}, load and provider on {load_cores}", file=sys.stderr)
     try:
-        rows, losses, extra = measured(SHORT if args.short else Plan(), with_peers=args.peers)
+        rows, losses, extra = measured(plan, with_peers=args.peers)
     except Missing as missing:
         print(f"bench: {missing}", file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ from tokenferry.domain.routing import Catalog
 from tokenferry.engine.dispatcher import Dispatcher, Engine, Limits, Options
 from tokenferry.engine.ports import Outcome, Sink
 from tokenferry.engine.stream import Outlet, Stream, Subscription
-from tokenferry.errors import RequestError
+from tokenferry.errors import RequestError  # noqa: TC001 -- no import of its own for one name
 from tokenferry.protocol.chat import ChatRequest, parse_request
 from tokenferry.protocol.frames import FrameRenderer
 from tokenferry.stores.memory import MemoryJournal

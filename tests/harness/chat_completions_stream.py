@@ -87,7 +87,8 @@ class Recorder:
             for fragment in fragments:
                 assert isinstance(fragment, dict)
                 call = calls.setdefault(fragment["index"], {"id": "", "name": "", "arguments": ""})
-                call["id"] += fragment.get("id") or ""
+                call["id"] = call["id"] or fragment.get("id") or ""
+                assert fragment.get("id") in (call["id"], "", None), "one id a call"
                 for key, value in fragment.get("function", {}).items():
                     call[key] += value
         assert sorted(calls) == list(range(len(calls)))

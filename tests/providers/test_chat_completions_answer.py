@@ -156,8 +156,8 @@ def test_logprobs() -> None:
         ("delta", 0, {"content": "안"}, logprobs),
         ("delta", 0, {}, logprobs),
         ("text", "녕"),
-        ("delta", 0, {"content": "!"}),
-        ("delta", 0, {"content": "?"}),
+        ("text", "!"),
+        ("text", "?"),
     ]
 
 

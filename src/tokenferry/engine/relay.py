@@ -49,11 +49,7 @@ class Relay:
             for subscription in stream.subscriptions:
                 outlet = subscription.outlet
                 try:
-                    if (
-                        subscription.after != before
-                        or outlet.paused
-                        or len(records) > TURN_RECORDS
-                    ):
+                    if subscription.after != before or outlet.paused or len(records) > TURN_RECORDS:
                         outlet.enqueue(subscription)
                     else:
                         # At the head: what was committed is what this reader would read.

@@ -69,29 +69,30 @@ class ToolCallIndex:
 
     def of(self, call: ChunkToolCall) -> int:
         """Return the index of the call that a fragment belongs to."""
-        position = self._find(call)
+        index = call.index if isinstance(call.index, int) else None
+        position = self._find(call, index)
         if position is None:
             position = len(self._ids)
             self._ids.append(None)
         if call.id:
             self._ids[position] = call.id
-        if call.index is not None:
-            self._positions[call.index] = position
+        if index is not None:
+            self._positions[index] = position
         if call.function is not None and call.function.name:
             self._named.add(position)
         return position
 
-    def _find(self, call: ChunkToolCall) -> int | None:
+    def _find(self, call: ChunkToolCall, index: int | None) -> int | None:
         """Return the call that a fragment goes on with; None if it begins one."""
-        if call.index is None:
-            position = len(self._ids) - 1 if self._ids else None
+        if index is not None:
+            position = self._positions.get(index)
         else:
-            position = self._positions.get(call.index)
+            position = len(self._ids) - 1 if self._ids else None
         if call.id:
-            if call.id in self._ids and (call.index is None or position is not None):
+            if call.id in self._ids and (index is None or position is not None):
                 return self._ids.index(call.id)
             return position if position is not None and self._ids[position] is None else None
         names = call.function is not None and call.function.name
-        if names and (position in self._named or call.index is None):
+        if names and (index is None or position in self._named):
             return None
         return position
