@@ -67,6 +67,7 @@ async def _serve(
     protocol = request.protocol
     if not isinstance(protocol, ClientProtocol):
         raise TypeError("the server was not started with its own protocol factory")
+    protocol.forget_http()
     session = Session(aware=aware, authenticated=key is not None)
     socket.connection = connection = Connection(hub, socket, protocol, session, key)
     hub.connections.add(connection)
