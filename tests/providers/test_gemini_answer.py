@@ -323,7 +323,7 @@ class TestCalls:
         sink = decode(chunk(candidate({"functionCall": {"name": "f"}}, finishReason="MAX_TOKENS")))
         assert sink.of("finish") == [("finish", 0, "length")]
 
-    @pytest.mark.parametrize("depth", [2000, 100_000])
+    @pytest.mark.parametrize("depth", [100_000])
     def test_arguments_nested_without_end(self, depth: int):
         args = b'{"a":' + b"[" * depth + b"]" * depth + b"}"
         part = b'{"functionCall":{"name":"f","args":' + args + b"}}"
