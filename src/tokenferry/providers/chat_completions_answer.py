@@ -74,6 +74,7 @@ class ChatCompletionsDecoder:
 
     __slots__ = (
         "_calls",
+        "_candidate",
         "_decode",
         "_failure",
         "_finished",
@@ -101,9 +102,10 @@ class ChatCompletionsDecoder:
         # Only once a broken surrogate pair was seen does text go through a joiner.
         self._joins = False
         self._joiners: dict[tuple[int, str | int], SurrogateJoiner] = {}
-        # The template: what stands before and after the text in an event that was read in full.
+        # The template: what stands before and after the text in events that were read in full.
         self._prefix = b""
         self._suffix = b""
+        self._candidate = (b"", b"", "")
         self._to_sink: Callable[[str], None] = sink.text
         self._templates_left = TEMPLATES_MAX
 
@@ -176,7 +178,11 @@ class ChatCompletionsDecoder:
             return decode_leniently(data)
 
     def _learn(self, data: bytes, chunk: Chunk) -> None:
-        """Keep a chunk as the template if one string is all that it says."""
+        """Make a template of what stands around the one string that a chunk says.
+
+        The same key may stand in other places too. Where the rest is as in the chunk before, and
+        the text is another one, this is the place that the text comes from.
+        """
         found = _only_string(chunk)
         if found is None:
             return
@@ -185,13 +191,9 @@ class ChatCompletionsDecoder:
         match = _STRINGS[key].search(data)
         if match is None or b"\n" in data:  # an event of several lines has another framing
             return
-        prefix, text_json, suffix = data[: match.start(1)], match[1], data[match.end(1) :]
-        # The same key may stand in other places too. This is the one if a change here is what a
-        # reading in full then finds.
-        if _only_string(self._decode(b"%b%b.%b" % (prefix, text_json, suffix))) == (
-            key,
-            text + ".",
-        ):
+        prefix, suffix = data[: match.start(1)], data[match.end(1) :]
+        before, self._candidate = self._candidate, (prefix, suffix, text)
+        if before[:2] == (prefix, suffix) and before[2] != text:
             self._prefix, self._suffix = b"data: " + prefix, suffix + b"\n\n"
             self._to_sink = self._sink.text if key == "content" else self._sink.reasoning
 

@@ -61,6 +61,7 @@ async def complete(
         protocol.user = None
         hub.connections.discard(outlet)
         hub.shared.dispatcher.leave(subscription, lost=True)
+        outlet.subscription = None  # a cycle, which would keep the whole stream for the collector
 
 
 async def _answer_events(
@@ -98,6 +99,7 @@ async def _answer_whole(hub: Hub, protocol: ClientProtocol, stream: Stream) -> w
     finally:
         protocol.user = None
         hub.shared.dispatcher.leave(subscription, lost=True)
+        outlet.subscription = None  # a cycle, as above
 
 
 class EventOutlet(Outlet):

@@ -69,6 +69,7 @@ async def _serve(
         raise TypeError("the server was not started with its own protocol factory")
     protocol.forget_http()
     session = Session(aware=aware, authenticated=key is not None)
+    socket.protocol = protocol
     socket.connection = connection = Connection(hub, socket, protocol, session, key)
     hub.connections.add(connection)
     hub.shared.metrics.connected(1)
@@ -76,6 +77,7 @@ async def _serve(
         await connection.serve()
     finally:
         protocol.user = None
+        socket.connection = None  # a cycle, which would wait for the collector
         hub.connections.discard(connection)
         hub.shared.metrics.connected(-1)
         connection.detach_all()
@@ -127,6 +129,7 @@ class GatewaySocket(web.WebSocketResponse):
     """
 
     connection: Connection | None = None
+    protocol: ClientProtocol | None = None
 
     async def close(
         self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
@@ -134,6 +137,10 @@ class GatewaySocket(web.WebSocketResponse):
         """Stop the connection's own writing, then do the closing handshake."""
         if self.connection is not None:
             self.connection.stop_writing()
+        if self.protocol is not None and self.protocol.transport is None:
+            # Nobody is there to shake hands with. aiohttp would fail to write, and keep the
+            # exception with all its frames.
+            return False
         return await super().close(code=code, message=message, drain=drain)
 
 
