@@ -66,6 +66,11 @@ class TokenferryError(Exception):
         self.param = param
         self.retry_after_ms = retry_after_ms
 
+    @property
+    def kind(self) -> str:
+        """A word for metrics and logs: of a bounded number, and never in a provider's own words."""
+        return self.code
+
 
 class RequestError(TokenferryError):
     """The client's request is at fault; it was not sent to a provider."""
@@ -285,8 +290,14 @@ class ProviderRejected(ProviderError):
         self.http_status = status
         self.code = code or self.code
         self.type = type or self.type
+        self._kind = f"provider_http_{status}"
         # As the official SDKs decide: conflicts, waits and server faults are worth another try.
         self.retryable = status in (408, 409, 429) or status >= 500  # noqa: PLR2004
+
+    @property
+    def kind(self) -> str:
+        """The status: a provider's codes are as many as it likes."""
+        return self._kind
 
 
 class ProviderAuthFailed(ProviderError):

@@ -70,10 +70,12 @@ def test_unknown_fields_go_through(fields: dict[str, Any], stream: bool) -> None
 
 def test_encoding_leaves_the_request_as_it_was() -> None:
     original = request(stream=True, stream_options={"include_usage": False})
+    before = {name: bytes(raw) for name, raw in original.fields.items()}
     first = FORMAT.encode(original, "a").body
     assert json.loads(FORMAT.encode(original, "b").body)["model"] == "b"
     assert FORMAT.encode(original, "a").body == first
     assert not original.include_usage
+    assert {name: bytes(raw) for name, raw in original.fields.items()} == before
 
 
 @pytest.mark.parametrize(

@@ -175,42 +175,51 @@ def fed(*events: Any) -> tuple[int, list[str]]:
     return feed.shortcuts, recorder.fragments("content")
 
 
-def test_events_that_are_alike_take_it() -> None:
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" ,\t", " : ")])
+def test_events_that_are_alike_take_it(separators: tuple[str, str]) -> None:
     values = ["안", "녕", "", '"}}]}', "\\", "\n", "😀"]
-    shortcuts, found = fed(*map(text, values))
-    assert shortcuts == len(values) - 1
+    events = [json.dumps(text(value), separators=separators).encode() for value in values]
+    shortcuts, found = fed(*events)
+    assert shortcuts == len(values) - 2
     assert found == [value for value in values if value]
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
 def test_reasoning_takes_it_too(key: str) -> None:
     feed = Feed()
-    recorder = feed(*[chunk({key: value, "content": None}) for value in "가나다"], text("라"))
+    recorder = feed(*[chunk({key: value, "content": None}) for value in "가나다마"], text("라"))
     assert recorder.calls[1:] == [
         ("reasoning", "가"),
         ("reasoning", "나"),
         ("reasoning", "다"),
+        ("reasoning", "마"),
         ("text", "라"),
     ]
     assert feed.shortcuts == 2
 
 
-def test_the_first_event_of_a_new_form_is_read_in_full() -> None:
+def test_two_events_make_a_form_if_their_texts_differ() -> None:
+    assert fed(*map(text, "aaa"))[0] == 0
+    assert fed(*map(text, "aaabcc")) == (2, list("aaabcc"))
+
+
+def test_the_first_two_events_of_a_new_form_are_read_in_full() -> None:
     a, b = (lambda value: text(value, model="a")), (lambda value: text(value, model="b"))
-    shortcuts, found = fed(a("1"), a("2"), b("3"), b("4"), a("5"), a("6"))
-    assert (shortcuts, found) == (3, list("123456"))
+    shortcuts, found = fed(a("1"), a("2"), b("3"), a("4"), b("5"), b("6"), b("7"), a("8"))
+    assert (shortcuts, found) == (3, list("12345678"))
 
 
 def test_padding_ends_the_search_for_a_form() -> None:
     feed = Feed()
-    padded = [text(str(n), obfuscation="x" * n) for n in range(1, TEMPLATES_MAX + 1)]
+    feed(text("a"), text("b"))
+    padded = [text(str(n), obfuscation="x" * n) for n in range(3, TEMPLATES_MAX + 1)]
     feed(*padded)
     assert (feed.shortcuts, feed.decoder._templates_left) == (0, 0)
-    feed(text("a"), text("b"))
+    new = [text(value, model="new") for value in "cde"]
+    assert feed(*new).joined("content").endswith("cde")
     assert feed.shortcuts == 0
-    last = text("c", obfuscation="x" * TEMPLATES_MAX)
-    assert feed(last, last).joined("content")[-4:] == "abcc"
-    assert feed.shortcuts == 2  # the last form that was found still serves
+    assert feed(text("f")).joined("content").endswith("cdef")
+    assert feed.shortcuts == 1  # the form that was found still serves
 
 
 def decoy(place: str) -> Callable[[str], bytes]:
@@ -234,7 +243,7 @@ DECOYS = [
 @pytest.mark.parametrize("place", DECOYS)
 def test_a_key_in_another_place_does_not_mislead(place: str) -> None:
     write = decoy(place)
-    for values in (["same", "a", "b"], ["a", "same", "b"], ["same", "same", "c"]):
+    for values in (["same", "a", "b", "c"], ["a", "same", "b", "c"], ["same", "same", "c", "d"]):
         events = [write(value) for value in values]
         calls = Feed(templates=False)(*events).calls
         assert Feed()(*events).calls == calls
@@ -257,26 +266,25 @@ def test_a_key_in_another_place_does_not_mislead(place: str) -> None:
     ],
 )
 def test_what_says_more_than_a_text_is_no_form(event: Any) -> None:
+    events = [raw(event).replace(b'"b"', b'"%d"' % number) for number in range(4)]
     feed = Feed()
-    feed(event)
-    assert feed.decoder._prefix == b""
-    assert feed(event, event).calls == Feed(templates=False)(event, event, event).calls
+    assert feed(*events).calls == Feed(templates=False)(*events).calls
     assert feed.shortcuts == 0
 
 
 def test_two_events_in_one_piece_are_left_to_the_parser() -> None:
     feed = Feed()
-    feed(text("a"))
+    feed(text("a"), text("c"))
     one = b"data: %b\n\n" % raw(text("b"))
     assert not feed.decoder.shortcut(one + one)
     assert feed.decoder.shortcut(one)
-    assert feed.recorder.fragments("content") == ["a", "b"]
+    assert feed.recorder.fragments("content") == ["a", "c", "b"]
 
 
 @pytest.mark.parametrize("cut", range(1, 9))
 def test_a_piece_of_an_event_is_left_to_the_parser(cut: int) -> None:
     feed = Feed()
-    feed(text("a"))
+    feed(text("a"), text("c"))
     event = b"data: %b\n\n" % raw(text("b"))
     assert not feed.decoder.shortcut(event[:-cut])
     assert not feed.decoder.shortcut(event[cut:])
@@ -287,21 +295,21 @@ def test_a_piece_of_an_event_is_left_to_the_parser(cut: int) -> None:
 
 def test_an_event_of_several_lines_is_no_form() -> None:
     feed = Feed()
-    feed(json.dumps(text("a"), indent=1).encode())
+    feed(*[json.dumps(text(value), indent=1).encode() for value in "abc"])
     assert feed.decoder._prefix == b""
 
 
 def test_after_a_half_of_an_emoji_nothing_takes_it() -> None:
     feed = Feed()
-    recorder = feed(*[text(value) for value in ("a", "b", HIGH, f"{LOW}c", "d")], STOP, DONE)
+    recorder = feed(*[text(value) for value in ("a", "b", "c", HIGH, f"{LOW}d", "e")], STOP, DONE)
     assert feed.shortcuts == 1
-    assert recorder.joined("content") == "ab😀cd"
+    assert recorder.joined("content") == "abc😀de"
 
 
 @pytest.mark.parametrize("end", [[STOP, DONE], [{"error": "x"}], [DONE]])
 def test_after_the_end_nothing_takes_it(end: list[Any]) -> None:
     feed = Feed()
-    feed(text("a"), text("b"), *end)
+    feed(text("a"), text("b"), text("d"), *end)
     before = list(feed.recorder.calls)
     feed(text("c"))
     assert (feed.shortcuts, feed.recorder.calls) == (1, before)
@@ -310,6 +318,6 @@ def test_after_the_end_nothing_takes_it(end: list[Any]) -> None:
 def test_a_long_text_full_of_quotes_is_found_in_good_time() -> None:
     long = '"' * 200_000
     feed = Feed()
-    recorder: Recorder = feed(text(long), text(long))
+    recorder: Recorder = feed(text(long), text(long[1:]), text(long))
     assert feed.shortcuts == 1
-    assert recorder.joined("content") == long * 2
+    assert len(recorder.joined("content")) == 3 * len(long) - 1

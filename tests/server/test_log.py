@@ -287,3 +287,17 @@ def test_the_default_is_standard_error(capsys: pytest.CaptureFixture[str]) -> No
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.endswith("x: m\n")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_clean_fields_are_written_as_they_are(log_format: str) -> None:
+    fields = {"model": "모델-1", "prompt_tokens": 3, "error_code": None}
+    line = logged(log_format, "stream settled", extra={log.CLEAN: fields})
+    assert line.count("\n") <= 1
+    assert "stream settled" in line
+    if log_format == "json":
+        read = json.loads(line)
+        assert {name: read[name] for name in fields} == fields
+        assert read["level"] == "error"
+    else:
+        assert "model=모델-1 prompt_tokens=3 error_code=None" in line

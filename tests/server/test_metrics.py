@@ -6,6 +6,7 @@ import pytest
 from tokenferry.domain.usage import Usage
 from tokenferry.engine.ports import Outcome
 from tokenferry.errors import InvalidKey
+from tokenferry.server.log import CLEAN
 from tokenferry.server.metrics import Metrics
 
 OUTCOME = Outcome(
@@ -64,8 +65,11 @@ def test_a_settled_stream_is_one_log_line(caplog: pytest.LogCaptureFixture) -> N
     with caplog.at_level(logging.INFO, "tokenferry.streams"):
         Metrics().settled(OUTCOME)
     (record,) = caplog.records
-    assert (record.__dict__["stream_id"], record.__dict__["completion_tokens"]) == ("st_1", 20)
-    assert record.__dict__["first_token_ms"] == 250
+    fields = record.__dict__[CLEAN]
+    assert (fields["stream_id"], fields["completion_tokens"]) == ("st_1", 20)
+    assert fields["first_token_ms"] == 250
+    plain = [value for value in fields.values() if value is not None]
+    assert all(isinstance(value, str | int | bool) for value in plain)
 
 
 def test_registries_are_apart() -> None:

@@ -324,7 +324,7 @@ class Generation:
         stream.sealed = True
         if self._hold is not None:
             self._hold.cancel()
-        self._outcome = (finish, None if error is None else error.code)
+        self._outcome = (finish, None if error is None else error.kind)
         stream.error = error
         if not stream.pending:
             self._relay.mark(stream)

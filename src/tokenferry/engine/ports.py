@@ -151,7 +151,7 @@ class Outcome:
         provider: Name of the provider that served it, of several tried the last.
         model: The provider's name for the model.
         finish: Finish reason; "cancelled" or "error" where no provider gave one.
-        error_code: The error's code, when it ended in one.
+        error_code: The error's kind, when it ended in one.
         usage: What was consumed; None when nothing was.
         attempts: Providers that were called.
         first_token_s: Seconds from arrival to the first token; None when there was none.

@@ -46,26 +46,40 @@ class Relay:
         for stream in streams:
             before = stream.head
             records = stream.commit()
+            done = stream.done
             for subscription in stream.subscriptions:
                 outlet = subscription.outlet
                 try:
-                    if subscription.after != before or outlet.paused or len(records) > TURN_RECORDS:
+                    if (
+                        subscription.after != before
+                        or outlet.paused
+                        or done
+                        or len(records) > TURN_RECORDS
+                    ):
                         outlet.enqueue(subscription)
                     else:
                         # At the head: what was committed is what this reader would read.
-                        subscription.take(records, outlet.out)
-                        if stream.done:
-                            outlet.enqueue(subscription)
+                        out, render, seq = outlet.out, subscription.render, before
+                        for record in records:
+                            seq += 1
+                            out.append(render(seq, record))
+                        subscription.after = seq
                 except Exception as exc:  # noqa: BLE001 -- it must not stop the others' tokens
                     _cut(outlet, exc)
                 if not outlet.queued:
                     outlet.queued = True
                     outlets.append(outlet)
-            if stream.done:
+            if done:
                 self._journal.close(stream.id)
         for outlet in outlets:
             try:
-                outlet.pump()
+                if outlet.line:
+                    outlet.pump()
+                else:
+                    outlet.queued = False
+                    out = outlet.out
+                    outlet.out = []
+                    outlet.write(out[0] if len(out) == 1 else b"".join(out))
             except Exception as exc:  # noqa: BLE001 -- as above
                 _cut(outlet, exc)
 

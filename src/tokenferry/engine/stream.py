@@ -128,10 +128,11 @@ class Subscription:
         outlet: Where it goes.
         after: Seq of the last record that was handed to the outlet.
         queued: Whether the outlet has it in line.
+        render: Turns a seq and its record into wire bytes.
         replays: Whether the client is to hear when it has reached the head for the first time.
     """
 
-    __slots__ = ("_renderer", "after", "outlet", "queued", "replays", "stream")
+    __slots__ = ("_renderer", "after", "outlet", "queued", "render", "replays", "stream")
 
     def __init__(
         self,
@@ -148,6 +149,7 @@ class Subscription:
         self.queued = False
         self.replays = resumes
         self._renderer = renderer
+        self.render = renderer.render
         if after and stream.head_record is not None:
             renderer.open(stream.head_record)
         stream.subscriptions.append(self)
@@ -159,15 +161,6 @@ class Subscription:
         if self in self.stream.subscriptions:
             self.stream.subscriptions.remove(self)
 
-    def take(self, records: Sequence[bytes], out: list[bytes]) -> None:
-        """Append the wire bytes of the records after this position to `out`."""
-        seq = self.after
-        render = self._renderer.render
-        for record in records:
-            seq += 1
-            out.append(render(seq, record))
-        self.after = seq
-
     def take_turn(self, out: list[bytes], *, merging: bool) -> bool:
         """Append the wire bytes of the next records to `out`; return whether more are waiting."""
         stream = self.stream
@@ -178,10 +171,14 @@ class Subscription:
             return False
         if merging and self._renderer.merges and len(records) > 1:
             self._merge(records, out)
-            self.after += len(records)
+            seq += len(records)
         else:
-            self.take(records, out)
-        return self.after < stream.head
+            render = self.render
+            for record in records:
+                seq += 1
+                out.append(render(seq, record))
+        self.after = seq
+        return seq < stream.head
 
     def _merge(self, records: Sequence[bytes], out: list[bytes]) -> None:
         """Render a client's backlog with runs of text joined: fewer and larger frames."""
@@ -208,15 +205,16 @@ class Outlet:
     Subclasses say how to write and what to do when a stream has been delivered.
 
     Attributes:
+        line: Subscriptions that wait for their turn.
         out: Wire bytes of this tick, for the one write at its end.
         paused: Whether the transport is full.
         queued: Whether the relay will pump it in this tick.
     """
 
-    __slots__ = ("_behind", "_line", "out", "paused", "queued")
+    __slots__ = ("_behind", "line", "out", "paused", "queued")
 
     def __init__(self) -> None:
-        self._line: list[Subscription] = []
+        self.line: list[Subscription] = []
         # Between a pause and the end of the backlog, text is merged.
         self._behind = False
         self.out: list[bytes] = []
@@ -247,7 +245,7 @@ class Outlet:
         """Put a subscription with something to read in line."""
         if not subscription.queued:
             subscription.queued = True
-            self._line.append(subscription)
+            self.line.append(subscription)
 
     def resume(self) -> None:
         """Go on after the transport has room again."""
@@ -261,13 +259,13 @@ class Outlet:
         if out:
             self.out = []
             self.write(out[0] if len(out) == 1 else b"".join(out))
-        if self._line:
+        if self.line:
             self._pump_line()
 
     def _pump_line(self) -> None:
-        while self._line and not self.paused:
-            line = self._line
-            self._line = []
+        while self.line and not self.paused:
+            line = self.line
+            self.line = []
             out: list[bytes] = []
             delivered: list[Subscription] = []
             for subscription in line:
@@ -281,7 +279,7 @@ class Outlet:
                 self.write(out[0] if len(out) == 1 else b"".join(out))
             for subscription in delivered:
                 self._reached_head(subscription)
-        self._behind = bool(self._line)
+        self._behind = bool(self.line)
 
     def _reached_head(self, subscription: Subscription) -> None:
         if subscription.replays:

@@ -218,13 +218,13 @@ class WholeOutlet(Outlet):
         self.subscription: Subscription | None = None
         self._hub = hub
 
-    def enqueue(self, subscription: Subscription) -> None:
-        """Keep nothing in line: only the end matters."""
+    def write(self, data: bytes) -> None:
+        """Send nothing: the answer is sent by the handler, whole."""
 
     def pump(self) -> None:
         """Wake the handler at the end."""
         self.queued = False
-        self.out.clear()
+        self.line.clear()
         subscription = self.subscription
         if subscription is not None and subscription.stream.done and not self.ended.done():
             self.ended.set_result(None)

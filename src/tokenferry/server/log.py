@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import TextIO
 
+import msgspec
+
 HIDDEN = "***"
 # A line carries ids and numbers; what is longer is somebody's body or a runaway traceback.
 LINE_CHARACTERS_MAX = 16 * 1024
@@ -46,7 +48,15 @@ _FORMS = (
     (re.compile(r"(://[^\s/:@\"']*:)[^\s/@\"']+@"), rf"\1{HIDDEN}@"),
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# `extra={CLEAN: {…}}` carries fields that are ids, numbers and configured names only. Such a record
+# is written as it is: looking for secrets costs more than the request that it tells of.
+CLEAN = "clean_fields"
+_OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    CLEAN,
+}
 _OWN_FIELDS = frozenset({"time", "level", "logger", "message", "exception"})
 
 
@@ -88,6 +98,10 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; `extra` that has the name of a field of ours gets an underscore."""
+        if (clean := getattr(record, CLEAN, None)) is not None:
+            head = {"time": _time(record), "level": record.levelname.lower()}
+            head |= {"logger": record.name, "message": record.msg}
+            return msgspec.json.encode(head | clean).decode()
         entry: dict[str, object] = {
             "time": _time(record),
             "level": record.levelname.lower(),
@@ -119,6 +133,10 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; line breaks in it are escaped, so that nobody can forge an entry."""
+        if (clean := getattr(record, CLEAN, None)) is not None:
+            fields = "".join(f" {name}={value}" for name, value in clean.items())
+            level = record.levelname.lower()
+            return f"{_time(record)} {level:7} {record.name}: {record.msg}{fields}"
         line = f"{_time(record)} {record.levelname.lower():7} {record.name}: {record.getMessage()}"
         for name, value in _extra(record):
             line += f" {name}={value}"

@@ -19,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tokenferry.engine.ports import Outcome
 from tokenferry.errors import TokenferryError
+from tokenferry.server.log import CLEAN
 
 log = logging.getLogger("tokenferry.streams")
 
@@ -118,7 +119,7 @@ class Metrics:
 
     def refused(self, error: TokenferryError) -> None:
         """Count a request that never became a stream."""
-        self._errors.labels(error.code).inc()
+        self._errors.labels(error.kind).inc()
 
     def connected(self, change: int) -> None:
         """Count a WebSocket connection that opens (1) or closes (-1)."""
@@ -133,18 +134,20 @@ class Metrics:
         log.info(
             "stream settled",
             extra={
-                "stream_id": outcome.stream_id,
-                "key": outcome.owner,
-                "provider": outcome.provider,
-                "model": outcome.model,
-                "finish": outcome.finish,
-                "error_code": outcome.error_code,
-                "attempts": outcome.attempts,
-                "prompt_tokens": None if usage is None else usage.prompt_tokens,
-                "completion_tokens": None if usage is None else usage.completion_tokens,
-                "estimated": None if usage is None else usage.estimated,
-                "first_token_ms": _milliseconds(outcome.first_token_s),
-                "duration_ms": _milliseconds(outcome.duration_s),
+                CLEAN: {
+                    "stream_id": outcome.stream_id,
+                    "key": outcome.owner,
+                    "provider": outcome.provider,
+                    "model": outcome.model,
+                    "finish": outcome.finish,
+                    "error_code": outcome.error_code,
+                    "attempts": outcome.attempts,
+                    "prompt_tokens": None if usage is None else usage.prompt_tokens,
+                    "completion_tokens": None if usage is None else usage.completion_tokens,
+                    "estimated": None if usage is None else usage.estimated,
+                    "first_token_ms": _milliseconds(outcome.first_token_s),
+                    "duration_ms": _milliseconds(outcome.duration_s),
+                }
             },
         )
 
