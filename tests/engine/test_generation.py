@@ -171,6 +171,30 @@ def test_a_rejection_that_no_other_candidate_would_mend_is_final() -> None:
     assert stream.error.http_status == 400
 
 
+def test_what_is_left_of_a_failed_candidate_does_not_speak_for_the_next() -> None:
+    first, second = ScriptedProvider("a"), ScriptedProvider("b")
+    bench = Bench([first, second])
+    outlet, _ = bench.follow(bench.create())
+    left = first.sink
+    left.head("m-of-a", None, None)
+    left.fail(ProviderRejected("an error event", status=503))
+    assert first.calls[0].cancelled == 1
+    left.text("late")
+    left.usage(Usage(99, 99))
+    left.finish(0, "length")
+    left.end()
+    left.fail(ProviderCutOff("the connection closed after the event"))
+    second.sink.text("from b")
+    second.sink.finish(0, "stop")
+    second.sink.usage(USAGE)
+    second.sink.end()
+    bench.timers.tick()
+    assert outlet.text() == "from b"
+    assert outlet.frames()[-1]["choices"][0]["finish_reason"] == "stop"
+    assert {frame["model"] for frame in outlet.frames()} == {"m"}
+    assert bench.meter.outcomes[0].usage == USAGE
+
+
 def test_after_a_failover_nothing_of_the_first_candidate_is_left() -> None:
     first, second = ScriptedProvider("a"), ScriptedProvider("b")
     bench = Bench([first, second])

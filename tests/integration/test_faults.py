@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from harness.answers import MANNERS, WHOLE, Answer, ask, body
-from harness.dialects import KINDS, error_body, whole
+from harness.dialects import KINDS, error_body, error_event, whole
 from harness.faults import (
     IN_A_STREAM,
     SHOWN,
@@ -269,6 +269,25 @@ async def test_another_candidate_serves_before_the_first_token(
     assert got.error is None
     assert got.text == "대신 답합니다"
     assert len(provider.exchanges(prompt)) == 2
+
+
+async def test_what_is_left_of_a_failed_candidate_does_not_harm_the_next(
+    gateway: Gateway, provider: ScriptedProvider
+) -> None:
+    first_is_gone = asyncio.Event()
+
+    async def run(exchange: Exchange) -> None:
+        if exchange.request.path.endswith("/chat/completions"):
+            exchange.head()
+            exchange.chunk(error_event("openai", "busy"))
+            await exchange.until_gone()
+            first_is_gone.set()
+        else:
+            await first_is_gone.wait()
+            await replay(whole("anthropic", ["대신 ", "답합니다"]))(exchange)
+
+    got = await ask(gateway, "sse", body("backup", provider.play(run)))
+    assert (got.error, got.text) == (None, "대신 답합니다")
 
 
 @each_manner

@@ -93,6 +93,7 @@ class Generation:
         "_relay",
         "_room_bytes",
         "_settled",
+        "_sink",
         "_timers",
         "_usage",
         "stream",
@@ -124,13 +125,14 @@ class Generation:
         self._usage: Usage | None = None
         self._estimate: Usage | None = None
         self._settled = False
+        self._sink: _AttemptSink | None = None
         # (finish, error code) once the terminal record is decided.
         self._outcome: tuple[str, str | None] | None = None
 
     def start(self) -> None:
         """Send the request to the first candidate."""
         self._meter.started()
-        self._call = self._plan.attempts[0].prepared.start(self)
+        self._send()
         self._meter.sent(self._timers.time() - self._plan.arrived_s)
 
     # -- Sink: what the provider says -------------------------------------------------------
@@ -260,14 +262,27 @@ class Generation:
         """Start the next candidate; False when there is none or another could do no better."""
         if not error.retryable or self._attempt + 1 >= len(self._plan.attempts):
             return False
+        if self._sink is not None:
+            self._sink.close()
+        if self._call is not None:
+            self._call.cancel()
         self._attempt += 1
         self._finish_reasons.clear()
         self._usage = None
+        self._head_info = ("", None, None)
         if self._hold is not None:
             self._hold.cancel()
             self._hold = None
-        self._call = self._plan.attempts[self._attempt].prepared.start(self)
+        self._send()
         return True
+
+    def _send(self) -> None:
+        """Send the request to the current candidate."""
+        attempts = self._plan.attempts
+        # Where there are several, each has a sink of its own: what is left of one that failed must
+        # not speak for the next.
+        self._sink = _AttemptSink(self) if len(attempts) > 1 else None
+        self._call = attempts[self._attempt].prepared.start(self._sink or self)
 
     def _stop_waiting(self) -> None:
         """Complete the stream without the usage that should have followed its finish reason."""
@@ -360,3 +375,28 @@ class Generation:
             )
         )
         self._on_settled(self)
+
+
+class _AttemptSink:
+    """The generation as one candidate sees it, until the candidate has failed."""
+
+    __slots__ = ("delta", "end", "fail", "finish", "head", "reasoning", "text", "usage")
+
+    def __init__(self, generation: Generation) -> None:
+        self.head = generation.head
+        self.text = generation.text
+        self.reasoning = generation.reasoning
+        self.delta = generation.delta
+        self.finish = generation.finish
+        self.usage = generation.usage
+        self.end = generation.end
+        self.fail = generation.fail
+
+    def close(self) -> None:
+        """Ignore whatever still comes."""
+        for name in self.__slots__:
+            setattr(self, name, _ignore)
+
+
+def _ignore(*_: object) -> None:
+    """Take the place of a sink whose candidate has failed."""
