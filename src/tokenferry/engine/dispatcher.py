@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from tokenferry.domain.rate_limit import Allowed, Limit, check
 from tokenferry.domain.routing import Catalog
-from tokenferry.engine.generation import Attempt, Generation, Plan
+from tokenferry.engine.attempt import Attempt, Plan
+from tokenferry.engine.generation import Generation
 from tokenferry.engine.ports import Journal, Meter, Provider, TimerHandle, Timers
 from tokenferry.engine.relay import Relay
 from tokenferry.engine.stream import Stream, Subscription

@@ -8,54 +8,24 @@ Weakness: with `on_cancel = "drain"` the outcome waits for the provider's own en
 adapter bounds.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Raw
 
 from tokenferry.domain import journal
 from tokenferry.domain.usage import Usage, estimate
-from tokenferry.engine.ports import Call, Meter, Outcome, Prepared, TimerHandle, Timers
+from tokenferry.engine.attempt import AttemptSink, Plan
+from tokenferry.engine.ports import Call, Meter, Outcome, TimerHandle, Timers
 from tokenferry.engine.relay import Relay
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import Overloaded, ProviderCutOff, TokenferryError
-from tokenferry.protocol.chat import ChatRequest, Delta
+from tokenferry.protocol.chat import Delta
 from tokenferry.protocol.completion import Completion
 from tokenferry.protocol.frames import Head, Terminal, encode, wire_error, wire_usage
 
 # How long a finish reason waits for the usage that should follow it.
 USAGE_WAIT_S = 2.0
-
-
-class Attempt(NamedTuple):
-    """One candidate for a request, translated and ready to be sent."""
-
-    provider: str
-    model: str
-    prepared: Prepared
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a generation is to do.
-
-    Attributes:
-        request: The client's request.
-        attempts: Candidates in order; the next is tried when one fails before its first token.
-        reasoning_fields: Delta keys that reasoning text is sent under.
-        stream_bytes_max: Bytes of records at which the stream is stopped.
-        created_s: Wall-clock seconds, for `created`.
-        arrived_s: Monotonic seconds at which the request came in.
-    """
-
-    request: ChatRequest
-    attempts: Sequence[Attempt]
-    reasoning_fields: list[str]
-    stream_bytes_max: int
-    created_s: int
-    arrived_s: float
 
 
 class StreamTooLarge(Overloaded):
@@ -125,7 +95,7 @@ class Generation:
         self._usage: Usage | None = None
         self._estimate: Usage | None = None
         self._settled = False
-        self._sink: _AttemptSink | None = None
+        self._sink: AttemptSink | None = None
         # (finish, error code) once the terminal record is decided.
         self._outcome: tuple[str, str | None] | None = None
 
@@ -281,7 +251,7 @@ class Generation:
         attempts = self._plan.attempts
         # Where there are several, each has a sink of its own: what is left of one that failed must
         # not speak for the next.
-        self._sink = _AttemptSink(self) if len(attempts) > 1 else None
+        self._sink = AttemptSink(self) if len(attempts) > 1 else None
         self._call = attempts[self._attempt].prepared.start(self._sink or self)
 
     def _stop_waiting(self) -> None:
@@ -375,28 +345,3 @@ class Generation:
             )
         )
         self._on_settled(self)
-
-
-class _AttemptSink:
-    """The generation as one candidate sees it, until the candidate has failed."""
-
-    __slots__ = ("delta", "end", "fail", "finish", "head", "reasoning", "text", "usage")
-
-    def __init__(self, generation: Generation) -> None:
-        self.head = generation.head
-        self.text = generation.text
-        self.reasoning = generation.reasoning
-        self.delta = generation.delta
-        self.finish = generation.finish
-        self.usage = generation.usage
-        self.end = generation.end
-        self.fail = generation.fail
-
-    def close(self) -> None:
-        """Ignore whatever still comes."""
-        for name in self.__slots__:
-            setattr(self, name, _ignore)
-
-
-def _ignore(*_: object) -> None:
-    """Take the place of a sink whose candidate has failed."""

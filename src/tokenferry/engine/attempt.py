@@ -1,0 +1,70 @@
+"""What a generation is to do, and the sink that one candidate speaks to.
+
+A candidate that has failed may still have something to say: its connection closes, or is drained.
+None of it may reach the stream that the next candidate writes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tokenferry.engine.ports import Prepared, Sink
+from tokenferry.protocol.chat import ChatRequest
+
+
+class Attempt(NamedTuple):
+    """One candidate for a request, translated and ready to be sent."""
+
+    provider: str
+    model: str
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a generation is to do.
+
+    Attributes:
+        request: The client's request.
+        attempts: Candidates in order; the next is tried when one fails before its first token.
+        reasoning_fields: Delta keys that reasoning text is sent under.
+        stream_bytes_max: Bytes of records at which the stream is stopped.
+        created_s: Wall-clock seconds, for `created`.
+        arrived_s: Monotonic seconds at which the request came in.
+    """
+
+    request: ChatRequest
+    attempts: Sequence[Attempt]
+    reasoning_fields: list[str]
+    stream_bytes_max: int
+    created_s: int
+    arrived_s: float
+
+
+class AttemptSink:
+    """The generation as one candidate sees it, until the candidate has failed.
+
+    Args:
+        generation: Where everything goes until `close`.
+    """
+
+    __slots__ = ("delta", "end", "fail", "finish", "head", "reasoning", "text", "usage")
+
+    def __init__(self, generation: Sink) -> None:
+        self.head = generation.head
+        self.text = generation.text
+        self.reasoning = generation.reasoning
+        self.delta = generation.delta
+        self.finish = generation.finish
+        self.usage = generation.usage
+        self.end = generation.end
+        self.fail = generation.fail
+
+    def close(self) -> None:
+        """Ignore whatever still comes."""
+        for name in self.__slots__:
+            setattr(self, name, _ignore)
+
+
+def _ignore(*_: object) -> None:
+    """Take the place of a sink whose candidate has failed."""
