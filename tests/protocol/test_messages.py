@@ -112,6 +112,7 @@ def test_a_ping_without_t() -> None:
         '{"type":"create","request":{},"options":[]}',
         '{"type":"resume","stream_id":"s","epoch":1}',
         '{"type":"resume","stream_id":"s","epoch":"1","after":0}',
+        '{"type":"resume","stream_id":"s","epoch":1,"after":-1}',
         '{"type":"cancel"}',
         '{"type":"ack","stream_id":"s","seq":null}',
         '{"type":"credit"}',

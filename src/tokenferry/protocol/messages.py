@@ -3,10 +3,10 @@
 Source: spec/PROTOCOL.md, "Messages".
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from tokenferry.errors import TokenferryError
 from tokenferry.protocol.frames import encode, text_frame, wire_error
@@ -56,7 +56,7 @@ class Resume(Struct, tag="resume"):
 
     stream_id: str
     epoch: int
-    after: int
+    after: Annotated[int, Meta(ge=0)]
     ref: str | int | None = None
 
 
