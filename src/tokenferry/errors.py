@@ -11,6 +11,7 @@ TokenferryError
 │   ├── StreamNotFound
 │   ├── StreamExpired          it was there, but its chunks are no longer kept
 │   ├── PositionAhead
+│   ├── IdempotencyKeyReused   with another request than the first time
 │   ├── InvalidFrame           a WebSocket frame that is no message of the protocol
 │   └── UnsupportedVersion
 ├── AuthenticationError        who is asking?
@@ -23,11 +24,14 @@ TokenferryError
 ├── LimitError                 well formed and allowed, but too much of it
 │   ├── RateLimited
 │   ├── TooManyStreams
+│   ├── TooManyFollowers
 │   └── TooManyConnections
 ├── GatewayError               our own fault or state
 │   ├── InternalError
 │   ├── Draining
-│   └── Overloaded
+│   ├── Overloaded
+│   ├── StorageUnavailable     nothing can be committed, so that nothing may be begun
+│   └── UpstreamLost           the process died that was reading the provider's answer
 └── ProviderError              the provider's fault
     ├── ProviderRejected       an HTTP error or an error event, with the provider's own words
     ├── ProviderAuthFailed     the operator's credential was refused
@@ -50,6 +54,9 @@ class TokenferryError(Exception):
         message: One sentence that says what is wrong and what to do. Shown to the client.
         param: The request field at fault, as a path such as `messages[0].role`.
         retry_after_ms: How long the client should wait, when that is known.
+
+    Attributes:
+        details: Further facts, sent beside the error.
     """
 
     code: str = "internal_error"
@@ -65,6 +72,7 @@ class TokenferryError(Exception):
         self.message = message
         self.param = param
         self.retry_after_ms = retry_after_ms
+        self.details: dict[str, object] = {}
 
     @property
     def kind(self) -> str:
@@ -137,6 +145,13 @@ class PositionAhead(RequestError):
     """A client asks to go on from a position that the stream has not reached."""
 
     code = "position_ahead"
+
+
+class IdempotencyKeyReused(RequestError):
+    """An idempotency key came again with another request."""
+
+    code = "idempotency_key_reused"
+    http_status = 422
 
 
 class InvalidFrame(RequestError):
@@ -218,6 +233,12 @@ class TooManyStreams(LimitError):
     code = "too_many_streams"
 
 
+class TooManyFollowers(LimitError):
+    """The stream already has as many followers as it may."""
+
+    code = "too_many_followers"
+
+
 class TooManyConnections(LimitError):
     """The key already has as many connections as it may."""
 
@@ -250,6 +271,23 @@ class Overloaded(GatewayError):
     code = "server_overloaded"
     http_status = 503
     close_code = 4100
+    retryable = True
+
+
+class StorageUnavailable(GatewayError):
+    """The disk takes nothing: what cannot be committed may not be begun."""
+
+    code = "storage_unavailable"
+    http_status = 503
+    close_code = 4100
+    retryable = True
+
+
+class UpstreamLost(GatewayError):
+    """The server process died while it was reading the provider's answer."""
+
+    code = "upstream_lost"
+    http_status = 502
     retryable = True
 
 

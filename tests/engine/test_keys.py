@@ -1,5 +1,8 @@
 """The authenticator: who may come in, and how soon a revocation holds."""
 
+from collections.abc import Callable
+from itertools import count
+
 import pytest
 
 from tokenferry.domain.api_key import RANDOM_BYTES, format_key, hash_secret, parse_key
@@ -36,6 +39,11 @@ class CountingKeys(MemoryKeys):
         return super().revoked_after(version)
 
 
+def each_call_later() -> Callable[[], float]:
+    """Return a clock by which so much time passes between two calls that nothing is fresh."""
+    return count().__next__
+
+
 @pytest.fixture
 def store() -> CountingKeys:
     return CountingKeys()
@@ -53,7 +61,7 @@ def public_id(token: str) -> str:
 
 def test_a_key_that_was_created_comes_in(store: CountingKeys) -> None:
     token = make(store)
-    assert Authenticator(store).authenticate(token) == Key(public_id(token), "김철수")
+    assert Authenticator(store, each_call_later()).authenticate(token) == Key(public_id(token), "김철수")
 
 
 def test_only_the_hash_of_the_secret_is_stored(store: CountingKeys) -> None:
@@ -67,7 +75,7 @@ def test_only_the_hash_of_the_secret_is_stored(store: CountingKeys) -> None:
 
 
 def test_a_wrong_form_is_not_looked_up(store: CountingKeys) -> None:
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, each_call_later())
     for token in ("", "sk-abc", make(store)[:-1], "undefined"):
         with pytest.raises(MalformedKey):
             authenticator.authenticate(token)
@@ -75,7 +83,7 @@ def test_a_wrong_form_is_not_looked_up(store: CountingKeys) -> None:
 
 
 def test_unknown_revoked_and_wrong_secret_read_the_same(store: CountingKeys) -> None:
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, each_call_later())
     revoked, good = make(store, 1), make(store, 2)
     store.revoke(public_id(revoked), 5)
     unknown = format_key("A" * 12, "b" * 32)
@@ -91,7 +99,7 @@ def test_unknown_revoked_and_wrong_secret_read_the_same(store: CountingKeys) -> 
 
 
 def test_the_store_is_read_once_a_key(store: CountingKeys) -> None:
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, each_call_later())
     token = make(store)
     for _ in range(3):
         authenticator.authenticate(token)
@@ -100,7 +108,7 @@ def test_the_store_is_read_once_a_key(store: CountingKeys) -> None:
 
 
 def test_unknown_keys_are_not_remembered(store: CountingKeys) -> None:
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, each_call_later())
     for _ in range(3):
         with pytest.raises(InvalidKey):
             authenticator.authenticate(format_key("A" * 12, "b" * 32))
@@ -109,7 +117,7 @@ def test_unknown_keys_are_not_remembered(store: CountingKeys) -> None:
 
 
 def test_a_revocation_holds_from_the_next_call_on(store: CountingKeys) -> None:
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, each_call_later())
     token = make(store)
     authenticator.authenticate(token)
     store.revoke(public_id(token), 5)
@@ -120,14 +128,14 @@ def test_a_revocation_holds_from_the_next_call_on(store: CountingKeys) -> None:
 
 
 def test_a_key_that_was_created_later_comes_in(store: CountingKeys) -> None:
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, each_call_later())
     token = make(store)
     assert authenticator.authenticate(token).name == "김철수"
 
 
 def test_check_refuses_an_unknown_id(store: CountingKeys) -> None:
     with pytest.raises(InvalidKey):
-        Authenticator(store).check("nobody")
+        Authenticator(store, each_call_later()).check("nobody")
 
 
 @pytest.mark.parametrize(("more", "left"), [(-1, 2), (0, 3), (1, 1)])
@@ -135,7 +143,7 @@ def test_the_memory_has_a_limit(
     store: CountingKeys, monkeypatch: pytest.MonkeyPatch, more: int, left: int
 ) -> None:
     monkeypatch.setattr(keys, "CACHED_KEYS_MAX", 3)
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, each_call_later())
     for token in [make(store, number) for number in range(3 + more)]:
         authenticator.authenticate(token)
     assert len(authenticator._cache) == left
@@ -144,7 +152,7 @@ def test_the_memory_has_a_limit(
 def test_each_revocation_is_reported_once(store: CountingKeys) -> None:
     tokens = [make(store, number) for number in range(3)]
     store.revoke(public_id(tokens[0]), 2)
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, each_call_later())
     # What was revoked before the start has no live socket.
     assert authenticator.revoked_since_last_poll() == []
     store.revoke(public_id(tokens[2]), 3)
@@ -155,7 +163,7 @@ def test_each_revocation_is_reported_once(store: CountingKeys) -> None:
 
 
 def test_authenticating_does_not_use_up_the_report(store: CountingKeys) -> None:
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, each_call_later())
     token = make(store)
     authenticator.authenticate(token)
     store.revoke(public_id(token), 2)
@@ -165,14 +173,14 @@ def test_authenticating_does_not_use_up_the_report(store: CountingKeys) -> None:
 
 
 def test_a_poll_without_writes_reads_nothing(store: CountingKeys) -> None:
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, each_call_later())
     for _ in range(5):
         authenticator.revoked_since_last_poll()
     assert store.polls == 0
 
 
 def test_a_failed_poll_loses_nothing(store: CountingKeys) -> None:
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, each_call_later())
     token = make(store)
     store.revoke(public_id(token), 2)
     store.failing = True
@@ -196,7 +204,7 @@ def test_the_first_key_is_created_once() -> None:
     record = store.find(public_id(token))
     assert record is not None
     assert (record.name, record.created_at_ms) == (FIRST_KEY_NAME, 7)
-    assert Authenticator(store).authenticate(token).name == FIRST_KEY_NAME
+    assert Authenticator(store, each_call_later()).authenticate(token).name == FIRST_KEY_NAME
     assert ensure_first_key(store, 8, token_source) is None
     store.revoke(public_id(token), 9)
     assert ensure_first_key(store, 10, token_source) is None
@@ -207,4 +215,18 @@ def test_the_first_key_is_created_once() -> None:
 def test_a_token_of_any_bytes_is_malformed_and_no_crash(token: str) -> None:
     store = MemoryKeys()
     with pytest.raises(MalformedKey):
-        Authenticator(store).authenticate(token)
+        Authenticator(store, each_call_later()).authenticate(token)
+
+
+def test_what_was_read_a_moment_ago_is_not_read_again(store: CountingKeys) -> None:
+    token = create_key(store, "a", 0, bytes)
+    now_s = 100.0
+    authenticator = Authenticator(store, lambda: now_s)
+    now_s += 2 * keys.FRESH_S
+    authenticator.authenticate(token)
+    store.revoke(public_id(token), 1)
+    now_s += keys.FRESH_S / 2
+    authenticator.authenticate(token)
+    now_s += keys.FRESH_S
+    with pytest.raises(InvalidKey):
+        authenticator.authenticate(token)

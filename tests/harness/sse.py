@@ -23,6 +23,7 @@ class Stream:
         self._exchange = exchange
         self._events = self._read()
         self.comments: list[str] = []
+        self.ids: list[str] = []
         self.commented = asyncio.Event()
 
     @property
@@ -48,6 +49,8 @@ class Stream:
                     if line.startswith(":"):
                         self.comments.append(line[1:].strip())
                         self.commented.set()
+                    elif line.startswith("id: "):
+                        self.ids.append(line[4:])
                     elif line:
                         assert line.startswith("data: "), line
                         yield line.removeprefix("data: ")

@@ -20,7 +20,7 @@ MIB = 1024 * 1024
 WINDOW_BYTES = 4096
 SLOW_READERS = 12
 # Far more than what sockets and transports hold, far less than a stream may have (4 MiB).
-TOKENS = 20_000
+TOKENS = 30_000
 TOKEN = "느린 독자를 기다리지 않습니다. "
 TEXT = TOKEN * TOKENS
 STREAM_BYTES_MAX = 4 * MIB

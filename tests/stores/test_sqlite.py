@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_other_tables_writes_do_not_change_the_version(path: Path) -> None:
 
 def test_a_key_that_another_process_revokes_is_refused_from_then_on(path: Path) -> None:
     store = SqliteKeys(path)
-    authenticator = Authenticator(store)
+    authenticator = Authenticator(store, count().__next__)
     token = ensure_first_key(store, 1, lambda count: b"\7" * count)
     assert token is not None
     public_id = authenticator.authenticate(token).public_id

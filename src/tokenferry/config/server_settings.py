@@ -12,6 +12,7 @@ from tokenferry.config.web_rules import Origin
 
 MIB = 1024 * 1024
 DATABASE_NAME = "tokenferry.db"
+JOURNAL_NAME = "journal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class ServerSettings:
         default=Path("tokenferry-data"),
         metadata=spec(
             PathTo(must_be_file=False),
-            "Where the database is kept. It is created when it is not there. A relative path in "
+            "Where the database and the journal are kept. It is created when it is not there. A relative path in "
             "the file starts at the file's directory, elsewhere at the current one.",
         ),
     )
@@ -122,11 +123,53 @@ class ServerSettings:
         default=30,
         metadata=spec(Seconds(0, 3_600), "How long running streams may go on after SIGTERM."),
     )
+    durability: str = field(
+        default="process",
+        metadata=spec(
+            Choice("process", "disk"),
+            "What a token that a client has seen outlives: `process`, the death of the server; "
+            "`disk`, also a power cut, at the cost of a sync of the disk before each token is sent.",
+        ),
+    )
+    retention_s: float = field(
+        default=600,
+        metadata=spec(
+            Seconds(0, 86_400),
+            "How long the chunks of a finished stream are kept for those who come back to it.",
+        ),
+    )
+    text_retention_s: float = field(
+        default=86_400,
+        metadata=spec(
+            Seconds(0, 31_536_000),
+            "How long the final text of a stream is kept after its chunks; 0 keeps none.",
+        ),
+    )
+    tombstone_retention_s: float = field(
+        default=2_592_000,
+        metadata=spec(
+            Seconds(0, 315_360_000),
+            "How long it is known that a stream was, how it ended and what it used.",
+        ),
+    )
+    followers_per_stream_max: int = field(
+        default=64, metadata=spec(Integer(1, 10_000), "Connections that follow one stream.")
+    )
+    http_on_disconnect: str = field(
+        default="cancel",
+        metadata=spec(
+            Choice("cancel", "continue"),
+            "What becomes of a stream whose HTTP client is lost: it is cancelled, or goes on for "
+            "`orphan_timeout_s`. A request says otherwise by `x-tokenferry-on-disconnect`; one "
+            "with an `Idempotency-Key` goes on.",
+        ),
+    )
     journal_bytes_max: int = field(
-        default=64 * MIB,
+        default=1024 * MIB,
         metadata=spec(
             Integer(MIB, 1024 * 1024 * MIB),
-            "Memory for the journals of all streams. At the limit new streams are refused.",
+            "Room on the disk for the journal. Beyond it the oldest finished streams lose their "
+            "chunks before their time.",
         ),
     )
     stream_bytes_max: int = field(
@@ -182,6 +225,11 @@ class ServerSettings:
             "same name.",
         ),
     )
+
+    @property
+    def journal(self) -> Path:
+        """Return the path of the journal's directory."""
+        return self.data_dir / JOURNAL_NAME
 
     @property
     def database(self) -> Path:

@@ -62,15 +62,17 @@ def estimate_tokens(text: str) -> int:
     return other + -(-ascii_count // ASCII_CHARACTERS_PER_TOKEN)
 
 
-def estimate(prompt_text: str, output_text: str, *, output_tokens_max: int | None = None) -> Usage:
+def estimate(
+    prompt_tokens: int, output_text: str, *, output_tokens_max: int | None = None
+) -> Usage:
     """Return a flagged estimate for a stream whose provider never reported its usage.
 
     Args:
-        prompt_text: The text of the request.
+        prompt_tokens: The estimate of the request, made when it came.
         output_text: The text that was delivered to the journal, reasoning included.
         output_tokens_max: The request's output limit; the estimate never exceeds it.
     """
     completion = estimate_tokens(output_text)
     if output_tokens_max is not None:
         completion = min(completion, output_tokens_max)
-    return Usage(estimate_tokens(prompt_text), completion, estimated=True)
+    return Usage(prompt_tokens, completion, estimated=True)

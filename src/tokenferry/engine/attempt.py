@@ -31,6 +31,7 @@ class Plan:
         stream_bytes_max: Bytes of records at which the stream is stopped.
         created_s: Wall-clock seconds, for `created`.
         arrived_s: Monotonic seconds at which the request came in.
+        prompt_tokens: Our estimate of the prompt.
     """
 
     request: ChatRequest
@@ -39,6 +40,7 @@ class Plan:
     stream_bytes_max: int
     created_s: int
     arrived_s: float
+    prompt_tokens: int
 
 
 class AttemptSink:

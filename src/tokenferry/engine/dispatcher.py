@@ -1,27 +1,35 @@
-"""The dispatcher: from an authenticated request to a running stream, and the book of all streams.
+"""The dispatcher: from an authenticated request to a running stream.
 
-It resolves the model, has the request translated, starts the generation, and decides what becomes
-of a stream that nobody follows any more.
+It resolves the model, has the request translated, commits that the stream exists, and starts the
+generation. What becomes of the stream after that is in the book.
 """
 
+import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
+from msgspec import Raw
 
 from tokenferry.domain.rate_limit import Allowed, Limit, check
 from tokenferry.domain.routing import Catalog
+from tokenferry.domain.usage import estimate_tokens
+from tokenferry.engine.archive import Archive, Summary
 from tokenferry.engine.attempt import Attempt, Plan
+from tokenferry.engine.book import Book, Entry, StreamMeta, not_found
 from tokenferry.engine.generation import Generation
-from tokenferry.engine.ports import Journal, Meter, Provider, TimerHandle, Timers
-from tokenferry.engine.relay import Relay
-from tokenferry.engine.stream import Stream, Subscription
+from tokenferry.engine.ports import Journal, JournalUnavailable, Meter, Provider, Timers
+from tokenferry.engine.relay import Durability, Relay
+from tokenferry.engine.stream import Stream
 from tokenferry.errors import (
     Draining,
+    IdempotencyKeyReused,
     InternalError,
     RateLimited,
     RequestError,
-    StreamNotFound,
+    StorageUnavailable,
     TokenferryError,
 )
 from tokenferry.protocol.chat import ChatRequest
@@ -30,10 +38,12 @@ log = logging.getLogger(__name__)
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
-# Finished streams that can still be asked for; beyond it the oldest are forgotten first.
-FINISHED_STREAMS_MAX = 10_000
+MS_PER_S = 1000
 # Keys whose rate is remembered; more keys than this at once begin with a fresh burst.
 RATES_MAX = 100_000
+
+encode = msgspec.json.Encoder().encode
+_sorted = msgspec.json.Encoder(order="sorted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +53,12 @@ class Limits:
     Attributes:
         creates_per_minute: Streams a key may create a minute; 0 for no limit.
         stream_bytes_max: Bytes of records a stream may have.
-        retention_s: How long a finished stream can be asked for.
+        followers_max: Followers a stream may have.
     """
 
     creates_per_minute: int
     stream_bytes_max: int
-    retention_s: float = 600.0
+    followers_max: int = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +66,16 @@ class Options:
     """What a client wants of the stream beyond the answer.
 
     Attributes:
-        resumable: Whether anybody can come back to it.
         on_disconnect_cancel: Whether losing the last follower cancels it at once.
         orphan_timeout_s: How long it goes on without a follower otherwise.
         idempotency_key: A repeated create with it returns the first one's stream.
+        recovery: "fail" or "continue": what becomes of it when the process dies.
     """
 
-    resumable: bool
     on_disconnect_cancel: bool
     orphan_timeout_s: float
     idempotency_key: str | None = None
-
-
-@dataclass(slots=True)
-class _Entry:
-    stream: Stream
-    options: Options
-    generation: Generation | None
-    orphan_timer: TimerHandle | None = None
-    expires_s: float = 0.0
+    recovery: str = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,96 +85,153 @@ class Engine:
     Attributes:
         catalog: Which model is served by whom.
         providers: Adapters by name.
-        journal: Where the logs are.
+        durability: Where the logs are, and how a commit is made to last.
+        archive: What is kept of streams after their chunks.
         timers: Clock and timers.
         meter: Where outcomes are reported.
-        wall_s: The wall clock, in seconds since the epoch.
+        wall_ms: The wall clock, Unix time.
         new_id: Makes unguessable stream ids.
         reasoning_fields: Delta keys that reasoning text is sent under.
     """
 
     catalog: Catalog
     providers: Mapping[str, Provider]
-    journal: Journal
+    durability: Durability
+    archive: Archive
     timers: Timers
     meter: Meter
-    wall_s: Callable[[], int]
+    wall_ms: Callable[[], int]
     new_id: Callable[[], str]
     reasoning_fields: list[str]
 
+    @property
+    def journal(self) -> Journal:
+        """Where the logs are."""
+        return self.durability.journal
+
 
 class Dispatcher:
-    """Starts streams and keeps the book of them.
+    """Starts streams.
 
     Args:
         engine: What it works with.
         limits: The engine's limits.
+
+    Attributes:
+        book: All streams that can be asked for.
+        relay: What commits their records.
+        draining: Whether no stream is started any more.
     """
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
-        self._engine = engine
-        self._limits = limits
-        self._relay = Relay(engine.journal, engine.timers.call_soon)
-        self._entries: dict[str, _Entry] = {}
-        self._finished: OrderedDict[str, None] = OrderedDict()
-        self._idempotent: dict[tuple[str, str], str] = {}
+        self.engine = engine
+        self.limits = limits
+        self.book = Book(engine.timers, engine.wall_ms, limits.followers_max)
+        self.relay = Relay(engine.durability, engine.timers, self._on_done, self._on_stuck)
+        self.draining = False
         self._arrivals_ns: OrderedDict[str, int] = OrderedDict()
         self._rate = None
         if limits.creates_per_minute:
             interval_ns = 60 * NS_PER_S // limits.creates_per_minute
             self._rate = Limit(interval_ns, limits.creates_per_minute)
-        self.live_count = 0
-        self.draining = False
 
     def create(
         self, owner: str, request: ChatRequest, options: Options, *, arrived_s: float
-    ) -> Stream:
+    ) -> Stream | Summary:
         """Start a generation; subscribe to the stream in the same tick to miss nothing.
+
+        Returns:
+            The new stream; with an idempotency key that is known, the stream that it has made, or
+            what is kept of it.
 
         Raises:
             Draining: If the server is about to stop.
             RateLimited: If the key creates streams too fast.
-            RequestError: If no provider can serve the request.
+            RequestError: If no provider can serve the request, or the idempotency key was used
+                for another one.
+            StorageUnavailable: If nothing can be committed.
         """
-        idempotency = None
+        request_hash = None
         if options.idempotency_key is not None:
-            idempotency = (owner, options.idempotency_key)
-            if (known := self._idempotent.get(idempotency)) is not None:
-                return self._entries[known].stream
+            request_hash = _fingerprint(request)
+            known = self._repeated(owner, options.idempotency_key, request_hash)
+            if known is not None:
+                return known
         if self.draining:
             raise Draining("The server is about to restart; try again in a moment.")
         self._check_rate(owner)
-        engine = self._engine
-        plan = Plan(
+        attempts = self._attempts(request)
+        meta = StreamMeta(
+            owner,
+            request.model,
+            attempts[0].provider,
+            attempts[0].model,
+            self.engine.wall_ms(),
+            options.orphan_timeout_s,
+            on_disconnect_cancel=options.on_disconnect_cancel,
+            include_usage=request.include_usage,
+            prompt_tokens=estimate_tokens(request.prompt_text()),
+            output_tokens_max=request.output_tokens_max,
+            idempotency_key=options.idempotency_key,
+            request_hash=request_hash,
+            recovery=options.recovery,
+            request=Raw(encode(request.fields)) if options.recovery == "continue" else None,
+        )
+        stream = Stream(self.engine.new_id(), owner, ((1, 1),), self.engine.journal)
+        plan = self.plan(request, attempts, meta, arrived_s)
+        entry = Entry(stream, meta)
+        entry.generation = generation = self.generation(stream, plan)
+        self.book.add(entry)
+        try:
+            # From here on a later process knows of it; before, no provider does.
+            self.relay.open(stream, encode(meta), lambda: self.start(generation))
+        except JournalUnavailable as exc:
+            self.book.strike(entry)
+            log.error("a stream was refused, for the journal takes nothing: %s", exc)  # noqa: TRY400 -- the message says all
+            raise StorageUnavailable(
+                "The server cannot save anything now, and so begins nothing. Try again later."
+            ) from exc
+        return stream
+
+    def plan(
+        self, request: ChatRequest, attempts: Sequence[Attempt], meta: StreamMeta, arrived_s: float
+    ) -> Plan:
+        """Return what a generation is to do."""
+        return Plan(
             request,
-            self._attempts(request),
-            engine.reasoning_fields,
-            self._limits.stream_bytes_max,
-            engine.wall_s(),
+            attempts,
+            self.engine.reasoning_fields,
+            self.limits.stream_bytes_max,
+            meta.created_ms // MS_PER_S,
             arrived_s,
+            meta.prompt_tokens,
         )
-        stream = Stream(engine.new_id(), owner, 1, engine.journal)
-        generation = Generation(
-            stream, plan, self._relay, engine.timers, engine.meter, self._on_settled
-        )
-        self._entries[stream.id] = _Entry(stream, options, generation)
-        if idempotency is not None:
-            self._idempotent[idempotency] = stream.id
-        self.live_count += 1
+
+    def generation(self, stream: Stream, plan: Plan) -> Generation:
+        """Return what fills a stream; `start` sets it to work."""
+        engine = self.engine
+        return Generation(stream, plan, self.relay, engine.timers, engine.meter, self.book.settled)
+
+    def start(self, generation: Generation) -> None:
+        """Have the provider called."""
+        if generation.stream.sealed:
+            return  # cancelled while the disk was busy
         try:
             generation.start()
         except Exception:
             log.exception("a provider's adapter failed to start")
             generation.abort(InternalError("The gateway could not send the request on."))
-        return stream
 
-    def find(self, owner: str, stream_id: str) -> Stream:
-        """Return a stream of this key.
+    def find(self, owner: str, stream_id: str) -> Entry | Summary:
+        """Return a stream of this key, or what is kept of it.
 
         Raises:
             StreamNotFound: If there is none, or it is another key's.
         """
-        return self._entry(owner, stream_id).stream
+        found = self.book.get(owner, stream_id) or self.engine.archive.find(owner, stream_id)
+        if found is None:
+            raise not_found(stream_id)
+        return found
 
     def cancel(self, owner: str, stream_id: str) -> None:
         """End a stream as cancelled; nothing happens to one that has ended.
@@ -181,73 +239,49 @@ class Dispatcher:
         Raises:
             StreamNotFound: If there is none, or it is another key's.
         """
-        generation = self._entry(owner, stream_id).generation
-        if generation is not None:
-            generation.cancel()
+        found = self.find(owner, stream_id)
+        if isinstance(found, Entry) and found.generation is not None:
+            found.generation.cancel()
 
     def abort_owned(self, owner: str, error: TokenferryError) -> None:
         """End every running stream of a key with an error, as when it was revoked."""
-        for entry in list(self._entries.values()):
+        for entry in self.book.running():
             if entry.stream.owner == owner and entry.generation is not None:
                 entry.generation.abort(error)
 
     def abort_all(self, error: TokenferryError) -> None:
         """End every running stream with an error, as when the time to drain is up."""
-        for entry in list(self._entries.values()):
+        for entry in self.book.running():
             if entry.generation is not None:
                 entry.generation.abort(error)
-        self._relay.flush()
+        self.relay.flush()
 
-    def follow(self, subscription: Subscription) -> None:
-        """Take note that somebody reads a stream: it is no orphan."""
-        entry = self._entries.get(subscription.stream.id)
-        if entry is not None and entry.orphan_timer is not None:
-            entry.orphan_timer.cancel()
-            entry.orphan_timer = None
-
-    def leave(self, subscription: Subscription, *, lost: bool) -> None:
-        """End a subscription.
-
-        Args:
-            subscription: Whose reader is gone.
-            lost: Whether the connection was lost, as against a client that asked to detach.
-        """
-        subscription.close()
-        stream = subscription.stream
-        entry = self._entries.get(stream.id)
-        if entry is None or stream.followed:
-            return
-        if entry.generation is None:
-            self._retire(entry)
-            return
-        if not lost:
-            return
-        if entry.options.on_disconnect_cancel or entry.options.orphan_timeout_s <= 0:
-            entry.generation.cancel()
-        elif entry.orphan_timer is None:
-            entry.orphan_timer = self._engine.timers.call_later(
-                entry.options.orphan_timeout_s, entry.generation.cancel
+    def _repeated(self, owner: str, key: str, request_hash: bytes) -> Stream | Summary | None:
+        """Return what a create with this idempotency key has made already."""
+        known_hash: bytes | None
+        known: Stream | Summary
+        entry = self.book.repeated(owner, key)
+        if entry is not None:
+            known_hash, known = entry.meta.request_hash, entry.stream
+        else:
+            summary = self.engine.archive.find_idempotent(owner, key)
+            if summary is None:
+                return None
+            known_hash, known = summary.request_hash, summary
+        if known_hash != request_hash:
+            raise IdempotencyKeyReused(
+                "This idempotency key was used for another request. Use a new one for each "
+                "request, and the same one only to repeat it.",
+                param="idempotency_key",
             )
-
-    def _entry(self, owner: str, stream_id: str) -> _Entry:
-        entry = self._entries.get(stream_id)
-        if entry is None or entry.stream.owner != owner or not entry.options.resumable:
-            raise StreamNotFound(
-                f"There is no stream {stream_id!r} for this key, or it is no longer kept."
-            )
-        return entry
+        return known
 
     def _attempts(self, request: ChatRequest) -> list[Attempt]:
-        """Return the candidates that can serve the request, in order.
-
-        Raises:
-            RequestError: The first candidate's refusal, when no candidate can.
-        """
         attempts = []
         refusal: RequestError | None = None
-        for provider, model in self._engine.catalog.resolve(request.model):
+        for provider, model in self.engine.catalog.resolve(request.model):
             try:
-                prepared = self._engine.providers[provider].prepare(request, model)
+                prepared = self.engine.providers[provider].prepare(request, model)
             except RequestError as exc:
                 refusal = refusal or exc
             else:
@@ -259,13 +293,13 @@ class Dispatcher:
     def _check_rate(self, owner: str) -> None:
         if self._rate is None:
             return
-        now_ns = int(self._engine.timers.time() * NS_PER_S)
+        now_ns = int(self.engine.timers.time() * NS_PER_S)
         arrivals = self._arrivals_ns
         decision = check(self._rate, arrival_ns=arrivals.get(owner, 0), now_ns=now_ns)
         if not isinstance(decision, Allowed):
             wait_ms = -(-decision.retry_after_ns // NS_PER_MS)
             raise RateLimited(
-                f"This key may create {self._limits.creates_per_minute} streams a minute. "
+                f"This key may create {self.limits.creates_per_minute} streams a minute. "
                 f"Try again in {wait_ms} ms.",
                 retry_after_ms=wait_ms,
             )
@@ -274,41 +308,24 @@ class Dispatcher:
         if len(arrivals) > RATES_MAX:
             arrivals.popitem(last=False)
 
-    def _on_settled(self, generation: Generation) -> None:
-        stream = generation.stream
-        self.live_count -= 1
-        entry = self._entries[stream.id]
-        entry.generation = None
-        if entry.orphan_timer is not None:
-            entry.orphan_timer.cancel()
-        # The terminal record is pending still; what follows runs after its commit.
-        self._engine.timers.call_soon(self._retire, entry)
+    def _on_done(self, stream: Stream) -> None:
+        self.engine.journal.close(stream.id)
+        self.book.finished(stream)
 
-    def _retire(self, entry: _Entry) -> None:
-        """Keep a settled stream for those who may come back, or forget it after its last reader."""
-        stream = entry.stream
-        if not stream.done or stream.followed or stream.id not in self._entries:
-            return
-        if not entry.options.resumable:
-            self._engine.journal.drop(stream.id)
-            del self._entries[stream.id]
-            return
-        stream.release()
-        if stream.id in self._finished:
-            return
-        now_s = self._engine.timers.time()
-        entry.expires_s = now_s + self._limits.retention_s
-        self._finished[entry.stream.id] = None
-        while self._finished:
-            oldest = self._entries[next(iter(self._finished))]
-            if len(self._finished) <= FINISHED_STREAMS_MAX and oldest.expires_s > now_s:
-                break
-            self._forget(oldest)
+    def _on_stuck(self, streams: Sequence[Stream]) -> None:
+        """Stop what cannot be committed: nobody may be told how it ends, so nobody waits for it.
 
-    def _forget(self, entry: _Entry) -> None:
-        del self._finished[entry.stream.id]
-        del self._entries[entry.stream.id]
-        self._engine.journal.drop(entry.stream.id)
-        key = entry.options.idempotency_key
-        if key is not None:
-            self._idempotent.pop((entry.stream.owner, key), None)
+        The next process finds the streams unfinished, and says so.
+        """
+        error = StorageUnavailable("The server could not save the answer. Ask again later.")
+        for stream in streams:
+            entry = self.book.get(stream.owner, stream.id)
+            if entry is not None and entry.generation is not None:
+                entry.generation.abort(error)
+            for subscription in list(stream.subscriptions):
+                subscription.outlet.cut()
+
+
+def _fingerprint(request: ChatRequest) -> bytes:
+    """Return what tells one request from another: its fields as they came, in any order."""
+    return hashlib.sha256(_sorted.encode(request.fields)).digest()

@@ -21,7 +21,7 @@ from tokenferry.engine.relay import Relay
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import Overloaded, ProviderCutOff, TokenferryError
 from tokenferry.protocol.chat import Delta
-from tokenferry.protocol.completion import Completion
+from tokenferry.protocol.completion import folded
 from tokenferry.protocol.frames import Head, Terminal, encode, wire_error, wire_usage
 
 # How long a finish reason waits for the usage that should follow it.
@@ -290,14 +290,10 @@ class Generation:
     def _final_usage(self) -> Usage | None:
         """Return the provider's report, or an estimate of what was delivered without one."""
         if self._usage is None and self._estimate is None and self._opened:
-            completion = Completion(self.stream.id)
-            for record in self.stream.all_records():
-                completion.add(record)
-            request = self._plan.request
             self._estimate = estimate(
-                request.prompt_text(),
-                completion.output_text(),
-                output_tokens_max=request.output_tokens_max,
+                self._plan.prompt_tokens,
+                folded(self.stream.id, self.stream.all_records()).output_text(),
+                output_tokens_max=self._plan.request.output_tokens_max,
             )
         return self._usage or self._estimate
 

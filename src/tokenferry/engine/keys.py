@@ -1,7 +1,8 @@
 """Who is asking: the store of API keys as a port, and the authenticator in front of it.
 
-The authenticator keeps what it read in memory and asks the store, on every call, whether anything
-was written since. A key that another process revokes is therefore refused from the next call on.
+The authenticator keeps what it read in memory and asks the store whether anything was written
+since, unless it did so a moment ago. A key that another process revokes is therefore refused
+within `FRESH_S`.
 
 Weakness: the question goes to the store in the caller's thread. With SQLite it takes about five
 microseconds; a store on the network needs a notification in its place.
@@ -24,6 +25,8 @@ from tokenferry.errors import InvalidKey
 # About 300 bytes each. At the limit the memory is emptied and fills again from the store.
 CACHED_KEYS_MAX = 10_000
 FIRST_KEY_NAME = "first"
+# An upgrade and the first request on it come closer together than anybody can revoke a key.
+FRESH_S = 0.01
 
 _INVALID = (
     "The API key is not valid here: it is unknown or revoked. "
@@ -88,10 +91,13 @@ class Authenticator:
 
     Args:
         store: Where the keys are kept.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, store: KeyStore) -> None:
+    def __init__(self, store: KeyStore, clock: Callable[[], float]) -> None:
         self._store = store
+        self._clock = clock
+        self._refreshed_s = clock()
         self._cached_version = store.data_version()
         self._polled_version = self._cached_version
         self._cache: dict[str, KeyRecord] = {}
@@ -149,6 +155,10 @@ class Authenticator:
 
     def _refresh(self) -> None:
         """Forget everything if anything was written since."""
+        now_s = self._clock()
+        if now_s - self._refreshed_s < FRESH_S:
+            return
+        self._refreshed_s = now_s
         version = self._store.data_version()
         if version != self._cached_version:
             self._cache.clear()

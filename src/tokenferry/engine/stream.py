@@ -4,11 +4,11 @@ The producer puts records into `pending`; the relay commits them to the journal 
 they become readable. Every reader, live or late, is a cursor over the same log.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tokenferry.domain import journal
 from tokenferry.engine.ports import Journal
-from tokenferry.errors import InvalidRequest, PositionAhead, StreamExpired, TokenferryError
+from tokenferry.errors import TokenferryError
 from tokenferry.protocol.frames import Renderer
 
 # Records kept in memory for readers at or near the head; whoever is further behind reads the
@@ -21,13 +21,22 @@ TURN_RECORDS = 64
 class Stream:
     """One generation's log.
 
+    Args:
+        stream_id: Its public name.
+        owner: Public id of the key that created it.
+        epochs: Its owners so far, each with the first seq that was its own; the last one writes.
+        log: Where its records are.
+        head: Seq of the last committed record of a stream that the journal has already.
+
     Attributes:
         id: Public name, unguessable.
         owner: Public id of the key that created it; nobody else may see it.
-        epoch: The owner's epoch; a seq means something only together with it.
+        epoch: The writing owner's epoch; a seq means something only together with it.
+        epochs: See above.
         head: Seq of the last committed record; 0 before the first.
         head_record: The head record, once it is committed.
         pending: Records that are not committed yet.
+        in_flight: Records that are written and wait for the disk.
         done: Whether the terminal record is committed.
         error: What the stream ended in, if it is an error.
         sealed: Whether the terminal record is at least pending; nothing may follow it.
@@ -39,43 +48,65 @@ class Stream:
         "_ring",
         "done",
         "epoch",
+        "epochs",
         "error",
         "head",
         "head_record",
         "id",
+        "in_flight",
         "owner",
         "pending",
         "sealed",
         "subscriptions",
     )
 
-    def __init__(self, stream_id: str, owner: str, epoch: int, log: Journal) -> None:
+    def __init__(
+        self,
+        stream_id: str,
+        owner: str,
+        epochs: Sequence[tuple[int, int]],
+        log: Journal,
+        *,
+        head: int = 0,
+    ) -> None:
         self.id = stream_id
         self.owner = owner
-        self.epoch = epoch
-        self.head = 0
+        self.epochs = tuple(epochs)
+        self.epoch = self.epochs[-1][0]
+        self.head = head
         self.head_record: bytes | None = None
         self.pending: list[bytes] = []
+        self.in_flight: Sequence[bytes] = ()
         self.done = False
         self.sealed = False
         self.error: TokenferryError | None = None
         self.subscriptions: list[Subscription] = []
         self._journal = log
         self._ring: list[bytes] = []
-        self._floor = 0
+        self._floor = head
+        if head:
+            first = log.read(stream_id, 0, 1)
+            if first and first[0][0] == journal.HEAD:
+                self.head_record = first[0]
 
-    def commit(self) -> list[bytes]:
-        """Make the pending records readable and return them; after the journal's commit."""
-        records = self.pending
-        self.pending = []
+    def commit(self) -> Sequence[bytes]:
+        """Make what the journal has committed readable, and return it."""
+        records = self.in_flight
+        if records:
+            self.in_flight = ()
+        else:
+            records = self.pending
+            self.pending = []
         if self.head_record is None and records[0][0] == journal.HEAD:
             self.head_record = records[0]
+        ring = self._ring
+        ring += records
         self.head += len(records)
-        self._ring += records
-        if len(self._ring) > 2 * RING_RECORDS:
-            del self._ring[:-RING_RECORDS]
+        if len(ring) > 2 * RING_RECORDS:
+            del ring[:-RING_RECORDS]
             self._floor = self.head - RING_RECORDS
-        self.done = self.sealed
+        # A terminal record is the last one; what is in flight may be followed by it.
+        self.done = self.sealed and not self.pending
         return records
 
     def read(self, after: int, limit: int) -> Sequence[bytes]:
@@ -85,28 +116,17 @@ class Stream:
             return self._ring[start : start + limit]
         return self._journal.read(self.id, after, limit)
 
-    def position(self, epoch: int, after: int) -> int:
-        """Return the seq after which a client may go on.
-
-        Raises:
-            InvalidRequest: If the position is none of this stream.
-        """
-        if epoch != self.epoch:
-            raise InvalidRequest(f"This stream's epoch is {self.epoch}.", param="epoch")
-        if not 0 <= after <= self.head:
-            raise PositionAhead(
-                f"`after` is {after}; this stream has 0..{self.head}.", param="after"
-            )
-        if after < self.head and not self.read(after, 1):
-            raise StreamExpired("The chunks of this stream are no longer kept.")
-        return after
-
-    def all_records(self) -> Iterator[bytes]:
-        """Yield every record, the pending ones too."""
+    def committed(self) -> Iterator[bytes]:
+        """Yield every record that is committed."""
         after = 0
         while records := self.read(after, RING_RECORDS):
             after += len(records)
             yield from records
+
+    def all_records(self) -> Iterator[bytes]:
+        """Yield every record, those that are not committed yet too."""
+        yield from self.committed()
+        yield from self.in_flight
         yield from self.pending
 
     def release(self) -> None:
@@ -153,6 +173,7 @@ class Subscription:
         if after and stream.head_record is not None:
             renderer.open(stream.head_record)
         stream.subscriptions.append(self)
+        outlet.lanes += 1
         if after < stream.head or resumes:
             outlet.enqueue(self)
 
@@ -160,6 +181,7 @@ class Subscription:
         """Stop reading; idempotent."""
         if self in self.stream.subscriptions:
             self.stream.subscriptions.remove(self)
+            self.outlet.lanes -= 1
 
     def take_turn(self, out: list[bytes], *, merging: bool) -> bool:
         """Append the wire bytes of the next records to `out`; return whether more are waiting."""
@@ -198,32 +220,36 @@ class Subscription:
             out.append(renderer.merge(seq - len(texts) + 1, seq, texts))
 
 
+def discard(data: bytes) -> None:
+    """Take the place of a transport that nothing may be written to any more."""
+
+
 class Outlet:
     """One client connection: walks its subscriptions in turn, as far as the transport has room.
 
     It holds no queue of data. A client that does not read is a cursor that stands still.
-    Subclasses say how to write and what to do when a stream has been delivered.
+    Subclasses say what to do when a stream has been delivered.
 
     Attributes:
+        write: Writes to the client; the transport's own method, while there is one.
+        lanes: How many subscriptions it has.
         line: Subscriptions that wait for their turn.
         out: Wire bytes of this tick, for the one write at its end.
         paused: Whether the transport is full.
         queued: Whether the relay will pump it in this tick.
     """
 
-    __slots__ = ("_behind", "line", "out", "paused", "queued")
+    __slots__ = ("_behind", "lanes", "line", "out", "paused", "queued", "write")
 
-    def __init__(self) -> None:
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self.write = write
+        self.lanes = 0
         self.line: list[Subscription] = []
         # Between a pause and the end of the backlog, text is merged.
         self._behind = False
         self.out: list[bytes] = []
         self.paused = False
         self.queued = False
-
-    def write(self, data: bytes) -> None:
-        """Write to the client; sets `paused` when its transport is full."""
-        raise NotImplementedError
 
     def delivered(self, subscription: Subscription) -> None:
         """Take note that the client has been sent everything of a stream that is done."""

@@ -6,6 +6,7 @@ streams whose provider never reported, the estimate of what was delivered.
 Source: OpenAI API reference, "The chat completion object", November 2026.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -208,6 +209,14 @@ class Completion:
         if head.service_tier is not None:
             body["service_tier"] = head.service_tier
         return body
+
+
+def folded(stream_id: str, records: Iterable[bytes]) -> Completion:
+    """Return the completion of a stream's records, from the first one on."""
+    completion = Completion(stream_id)
+    for record in records:
+        completion.add(record)
+    return completion
 
 
 class WholeRenderer:

@@ -1,11 +1,10 @@
-"""From journal records to what clients are sent: WebSocket frames and server-sent events.
+"""From journal records to WebSocket frames; `protocol.events` does it for server-sent events.
 
 One renderer serves one subscription. Everything about a stream that does not change from record
 to record is encoded once, so that a token costs one join of byte strings.
 
-Source: spec/PROTOCOL.md (frames), OpenAI API reference, "Streaming" (events), RFC 6455, 5.2
-(frame header). Rules for plain frames: one choice whose `delta.content` is a string, a
-`finish_reason` key, a boolean `done`.
+Source: spec/PROTOCOL.md (frames), RFC 6455, 5.2 (frame header). Rules for plain frames: one choice
+whose `delta.content` is a string, a `finish_reason` key, a boolean `done`.
 """
 
 from collections.abc import Sequence
@@ -122,11 +121,12 @@ class Renderer(Protocol):
         """Return one message for the text records `first`..`last`; only if `merges`."""
 
 
-def _reasoning_delta(fields: Sequence[str], text: bytes) -> bytes:
+def reasoning_delta(fields: Sequence[str], text: bytes) -> bytes:
+    """Return the keys of a delta that carry reasoning text, a JSON string."""
     return b",".join(b'"%b":%b' % (field.encode(), text) for field in fields)
 
 
-def _join_strings(texts: Sequence[bytes]) -> bytes:
+def join_strings(texts: Sequence[bytes]) -> bytes:
     """Join JSON strings (text records) into one; escapes are complete in each."""
     return b'"%b"' % b"".join([text[2:-1] for text in texts])
 
@@ -173,7 +173,7 @@ class FrameRenderer:
         """Take the head record without sending it."""
         head = head_decoder.decode(record[1:])
         self._reasoning_fields = head.reasoning_fields
-        self._start = self._bare_start + _head_fields(head)
+        self._start = self._bare_start + head_fields(head)
         self._content = self._start + self._choice + b'0,"delta":{"content":'
         # Less one for the record's kind, and one more for the brace.
         self._text_frame_bytes = len(self._content) + len(self._end)
@@ -194,7 +194,7 @@ class FrameRenderer:
             payload = b'%b"","role":"assistant"}%b%d,"done":false}'
             return text_frame(payload % (self._content, self._end, seq))
         if kind == _REASONING:
-            delta = _reasoning_delta(self._reasoning_fields, record[1:])
+            delta = reasoning_delta(self._reasoning_fields, record[1:])
             payload = b'%b"",%b}%b%d,"done":false}'
             return text_frame(payload % (self._content, delta, self._end, seq))
         if kind in journal.TERMINAL:
@@ -205,7 +205,7 @@ class FrameRenderer:
         """Return one frame for several text records; `from` names the first seq."""
         return text_frame(
             b'%b%b}%b%d,"from":%d,"done":false}'
-            % (self._content, _join_strings(texts), self._end, last, first)
+            % (self._content, join_strings(texts), self._end, last, first)
         )
 
     def _render_delta(self, seq: int, record: bytes) -> bytes:
@@ -248,99 +248,8 @@ class FrameRenderer:
         return b"".join((self._start, error, self._choice, choice, reasons, position, usage))
 
 
-class EventRenderer:
-    """Renders a stream as the events of OpenAI's streaming.
-
-    Args:
-        stream_id: The stream.
-        include_usage: Whether the client asked for the usage chunk.
-    """
-
-    __slots__ = (
-        "_bare_start",
-        "_choice",
-        "_content",
-        "_end",
-        "_include_usage",
-        "_reasoning_fields",
-        "_start",
-        "merges",
-    )
-
-    def __init__(self, stream_id: str, *, include_usage: bool) -> None:
-        self.merges = True
-        self._include_usage = include_usage
-        self._reasoning_fields: list[str] = []
-        name = encode(f"chatcmpl-{stream_id}")
-        self._start = b'data: {"id":%b,"object":"chat.completion.chunk",' % name
-        self._choice = b'"choices":[{"index":'
-        self._bare_start = self._content = self._start
-        # OpenAI: with include_usage, every chunk but the last says `usage: null`.
-        usage = b',"usage":null' if include_usage else b""
-        self._end = b"%b}\n\n" % usage
-
-    def open(self, record: bytes) -> None:
-        """Take the head record without sending it."""
-        head = head_decoder.decode(record[1:])
-        self._reasoning_fields = head.reasoning_fields
-        self._start = self._bare_start + _head_fields(head)
-        self._content = self._start + self._choice + b'0,"delta":{"content":'
-
-    def render(self, seq: int, record: bytes) -> bytes:  # noqa: ARG002 -- events have no seq yet
-        """Return the event of a record."""
-        kind = record[0]
-        if kind == _TEXT:
-            return b'%b%b},"logprobs":null,"finish_reason":null}]%b' % (
-                self._content,
-                record[1:],
-                self._end,
-            )
-        if kind == journal.HEAD:
-            self.open(record)
-            return self._event(0, b'{"role":"assistant","content":""}', b"null", b"null")
-        if kind == _REASONING:
-            delta = b"{%b}" % _reasoning_delta(self._reasoning_fields, record[1:])
-            return self._event(0, delta, b"null", b"null")
-        if kind in journal.TERMINAL:
-            return self._render_terminal(record)
-        index, delta, logprobs = journal.unpack_delta(record)
-        return self._event(index, delta, logprobs or b"null", b"null")
-
-    def merge(self, first: int, last: int, texts: Sequence[bytes]) -> bytes:  # noqa: ARG002 -- no seq
-        """Return one event for several text records."""
-        return b'%b%b},"logprobs":null,"finish_reason":null}]%b' % (
-            self._content,
-            _join_strings(texts),
-            self._end,
-        )
-
-    def _event(self, index: int, delta: bytes, logprobs: bytes, reason: bytes) -> bytes:
-        return b'%b%b%d,"delta":%b,"logprobs":%b,"finish_reason":%b}]%b' % (
-            self._start,
-            self._choice,
-            index,
-            delta,
-            logprobs,
-            reason,
-            self._end,
-        )
-
-    def _render_terminal(self, record: bytes) -> bytes:
-        end = terminal_decoder.decode(record[1:])
-        if end.error is not None:
-            # The official SDKs raise on an event with `error`; [DONE] ends the others' loops.
-            return b'data: {"error":%b}\n\ndata: [DONE]\n\n' % encode(end.error)
-        events = [
-            self._event(index, b"{}", b"null", encode(reason))
-            for index, reason in enumerate(end.finish_reasons)
-        ]
-        if self._include_usage:
-            events.append(b'%b"choices":[],"usage":%b}\n\n' % (self._start, encode(end.usage)))
-        events.append(b"data: [DONE]\n\n")
-        return b"".join(events)
-
-
-def _head_fields(head: Head) -> bytes:
+def head_fields(head: Head) -> bytes:
+    """Return the keys that every chunk of a stream has alike."""
     fields = b'"created":%d,"model":%b,' % (head.created, encode(head.model))
     if head.system_fingerprint is not None:
         fields += b'"system_fingerprint":%b,' % encode(head.system_fingerprint)

@@ -15,6 +15,7 @@ VERSION = 1
 SUBPROTOCOL = "tokenferry.v1"
 TICKET_PREFIX = "ticket."
 REF_CHARACTERS_MAX = 128
+IDEMPOTENCY_KEY_CHARACTERS = 255
 # What a client may ask for in `hello`, of what this server can do.
 CAPS = ("hb", "coalesce")
 
@@ -145,6 +146,82 @@ def resumed(
     )
 
 
+def reset_fields(
+    stream_id: str, epoch: int, keep_through: int, head: int, *, done: bool
+) -> dict[str, Any]:
+    """Return what a client must know whose stream has a new owner, before a replay."""
+    return {
+        "type": "reset",
+        "stream_id": stream_id,
+        "epoch": epoch,
+        "keep_through": keep_through,
+        "head": head,
+        "state": "done" if done else "live",
+        "reason": "owner_changed",
+    }
+
+
+def reset(ref: str | int | None, fields: dict[str, Any]) -> bytes:
+    """Return the frame that takes the place of `resumed` where the stream has a new owner."""
+    return _frame({"ref": ref} | fields)
+
+
+class FinalAnswer(Struct):
+    """What is kept of an answer after its chunks, as far as it was sent to nobody else.
+
+    Attributes:
+        completion: The whole completion, in OpenAI's form.
+        usage: In OpenAI's form, or null.
+        error: As in an error frame, or null.
+    """
+
+    stream_id: str
+    epoch: int
+    through: int
+    completion: Raw
+    finish_reason: str | None
+    usage: Raw
+    cost: str | None
+    error: Raw
+
+
+class _Choice(Struct):
+    message: Raw
+
+
+class _Completion(Struct):
+    choices: list[_Choice]
+
+
+_completion_decoder = msgspec.json.Decoder(_Completion)
+
+
+def snapshot_fields(answer: FinalAnswer) -> dict[str, Any]:
+    """Return the final text in place of the chunks; `messages` where there are several choices."""
+    choices = _completion_decoder.decode(answer.completion).choices
+    fields = {
+        "type": "snapshot",
+        "stream_id": answer.stream_id,
+        "epoch": answer.epoch,
+        "through": answer.through,
+        "message": choices[0].message,
+        "finish_reason": answer.finish_reason,
+        "usage": answer.usage,
+        "cost": answer.cost,
+        "done": True,
+    }
+    if len(choices) > 1:
+        fields["messages"] = [choice.message for choice in choices]
+    if answer.error != b"null":
+        fields["error"] = answer.error
+    return fields
+
+
+def snapshot(ref: str | int | None, answer: FinalAnswer) -> bytes:
+    """Return the frame that ends a stream whose chunks are no longer kept."""
+    return _frame({"ref": ref} | snapshot_fields(answer))
+
+
 def caught_up(stream_id: str, seq: int) -> bytes:
     """Return the frame after a replay."""
     return _frame({"type": "caught_up", "stream_id": stream_id, "seq": seq})
@@ -175,7 +252,7 @@ def error(
     exc: TokenferryError, *, ref: str | int | None = None, stream_id: str | None = None
 ) -> bytes:
     """Return an error that belongs to no running stream."""
-    body: dict[str, Any] = {"type": "error", "error": wire_error(exc)}
+    body: dict[str, Any] = {"type": "error", "error": wire_error(exc), **exc.details}
     if ref is not None:
         body["ref"] = ref
     if stream_id is not None:

@@ -19,6 +19,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from tokenferry.errors import InvalidFrame, MissingKey, TokenferryError, UnsupportedVersion
 from tokenferry.protocol.chat import why_unreadable
 from tokenferry.protocol.messages import (
+    IDEMPOTENCY_KEY_CHARACTERS,
     REF_CHARACTERS_MAX,
     VERSION,
     Auth,
@@ -64,6 +65,7 @@ class _Peek(Struct):
 _peek_decoder = msgspec.json.Decoder(_Peek)
 _ref_decoder = msgspec.json.Decoder(str | int | None)
 _ON_DISCONNECT = ("continue", "cancel")
+_RECOVERY = (None, "fail", "continue")
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -134,9 +136,7 @@ class Session:
         if isinstance(message, Create | Resume) and not _fits(message.ref):
             too_long = f"`ref` may have {REF_CHARACTERS_MAX} characters."
             return Refusal(InvalidFrame(too_long, param="ref"), plain=False)
-        if isinstance(message, Create) and message.options.on_disconnect not in _ON_DISCONNECT:
-            what = "`options.on_disconnect` must be `continue` or `cancel`."
-            error = InvalidFrame(what, param="options.on_disconnect")
+        if isinstance(message, Create) and (error := _fault(message)) is not None:
             return Refusal(error, plain=False, ref=message.ref)
         return message
 
@@ -156,6 +156,21 @@ class Session:
         if refusal.close_code is None and self._bad_frames >= BAD_FRAMES_MAX:
             return replace(refusal, close_code=InvalidFrame.close_code)
         return refusal
+
+
+def _fault(create: Create) -> InvalidFrame | None:
+    """Return what is wrong with a `create`, if anything is."""
+    if create.options.on_disconnect not in _ON_DISCONNECT:
+        what = "`options.on_disconnect` must be `continue` or `cancel`."
+        return InvalidFrame(what, param="options.on_disconnect")
+    if create.options.recovery not in _RECOVERY:
+        what = "`options.recovery` must be `fail` or `continue`."
+        return InvalidFrame(what, param="options.recovery")
+    key = create.idempotency_key
+    if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_CHARACTERS:
+        what = f"`idempotency_key` must have 1 to {IDEMPOTENCY_KEY_CHARACTERS} characters."
+        return InvalidFrame(what, param="idempotency_key")
+    return None
 
 
 def _fits(ref: str | int | None) -> bool:

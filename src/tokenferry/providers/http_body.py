@@ -16,7 +16,7 @@ from tokenferry.engine.ports import Sink
 from tokenferry.errors import ProviderError, ProviderInvalidResponse
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.protocol.sse import Parser
-from tokenferry.providers.wire import Decoder, Shortcut, WireFormat
+from tokenferry.providers.wire import Decoder, WireFormat
 
 # Providers' errors are a few hundred bytes; an HTML page of a load balancer is a few thousand.
 ERROR_BYTES_MAX = 64 * 1024
@@ -147,7 +147,8 @@ class EventsBody:
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
         self._event: Callable[[bytes], None] = decoder.event
-        self._shortcut = decoder.shortcut if isinstance(decoder, Shortcut) else None
+        # Not `isinstance`, which takes longer than reading the head of the answer does.
+        self._shortcut: Callable[[bytes], bool] | None = getattr(decoder, "shortcut", None)
         self._parser = Parser()
 
     def feed(self, chunk: bytes) -> None:

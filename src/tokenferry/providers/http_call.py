@@ -27,6 +27,8 @@ from tokenferry.providers.http_request import HttpProviderSettings
 # What common servers allow for a whole head; the largest seen from a provider is about 4 KiB.
 HEAD_BYTES_MAX = 64 * 1024
 HEADERS_MAX = 256
+# Chunks of up to 256 MiB; whoever sends larger ones, or pads their size, is read by the parser.
+CHUNK_SIZE_DIGITS_MAX = 7
 # A connection that was closed while it was idle shows this within a round trip. A server that
 # gives up later may have begun to work, and to bill.
 STALE_WINDOW_S = 5.0
@@ -53,6 +55,7 @@ class HttpCall:
         "_ends_by_close",
         "_feed",
         "_fields",
+        "_is_between_chunks",
         "_is_complete",
         "_is_draining",
         "_is_over",
@@ -92,6 +95,7 @@ class HttpCall:
         self._drain_room = settings.drain_bytes_max
         self._ends_by_close = False
         self._keep_alive = False
+        self._is_between_chunks = False
         self._is_complete = False
         self._is_draining = False
         self._is_over = False
@@ -135,6 +139,25 @@ class HttpCall:
     def received(self, data: bytes) -> None:
         """Take what was read. This is the token path."""
         self._read_s = self._now()
+        if self._is_between_chunks:
+            # Most reads are one whole chunk: its framing is checked here, and the parser, which
+            # stands between two chunks, stays there.
+            start = data.find(b"\r\n", 1, CHUNK_SIZE_DIGITS_MAX + 2) + 2
+            size = len(data) - start - 2
+            if (
+                start > 2
+                and size > 0
+                and data[: start - 2] == b"%x" % size
+                and data[-2:] == b"\r\n"
+            ):
+                try:
+                    self._take(data[start:-2])
+                except Exception as exc:  # noqa: BLE001 -- whatever it is, the loop lives on
+                    self._fail(self._error_of(exc))
+                return
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         self._unframed_bytes += len(data)
         try:
             self._feed(data)
@@ -147,6 +170,8 @@ class HttpCall:
             self._finish()
         elif self._unframed_bytes > HEAD_BYTES_MAX:
             self._fail(self._asked.invalid("the response's head or trailers are too large"))
+        elif self._is_between_chunks and not data.endswith(b"\r\n"):
+            self._is_between_chunks = False  # a part of the next chunk's size came along
 
     def lost(self, exc: Exception | None) -> None:
         """Take the end of the connection: a retry, a complete body, or a cut."""
@@ -213,6 +238,14 @@ class HttpCall:
             return
         self._take = self._body.feed
         self._arm(self._settings.idle_timeout_s, self._check_idle)
+
+    def on_chunk_header(self) -> None:
+        """Take note that the parser is inside a chunk."""
+        self._is_between_chunks = False
+
+    def on_chunk_complete(self) -> None:
+        """Take note that the parser is between two chunks, if nothing else follows."""
+        self._is_between_chunks = not self._is_over
 
     def on_body(self, chunk: bytes) -> None:
         """Take a part of the body. This is the token path."""
@@ -315,6 +348,7 @@ class HttpCall:
     def _let_go(self) -> None:
         """Part with the connection, the timer and the parser, which refers back to the call."""
         self._disarm()
+        self._is_between_chunks = False
         self._take = self._feed = ignore
         self._parser = None
         if self._body is not None:

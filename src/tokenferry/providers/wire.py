@@ -64,7 +64,6 @@ class Decoder(Protocol):
         """Take the end of the body: complete, or cut off."""
 
 
-@runtime_checkable
 class Shortcut(Protocol):
     """A decoder that knows most events at a glance."""
 

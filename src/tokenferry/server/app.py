@@ -12,14 +12,20 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from tokenferry.config.settings import ProviderSettings, Settings
+from tokenferry.engine.archive import Archive
 from tokenferry.engine.dispatcher import Dispatcher, Engine, Limits
 from tokenferry.engine.keys import Authenticator, KeyStore, StoreUnusable, ensure_first_key
-from tokenferry.engine.ports import Provider
+from tokenferry.engine.ports import Journal, JournalUnavailable, Provider
+from tokenferry.engine.recovery import recover
+from tokenferry.engine.relay import Durability, Synced
+from tokenferry.engine.retention import Periods, Retention
 from tokenferry.providers.anthropic import AnthropicFormat
 from tokenferry.providers.chat_completions import ChatCompletionsFormat
 from tokenferry.providers.demo import DemoProvider
@@ -35,8 +41,9 @@ from tokenferry.server.metrics import Metrics
 from tokenferry.server.pages import add_pages
 from tokenferry.server.tickets import Tickets
 from tokenferry.server.transport import protocol_factory
-from tokenferry.stores.memory import MemoryJournal
+from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite import SqliteKeys
+from tokenferry.stores.sqlite_archive import SqliteArchive
 
 log = logging.getLogger(__name__)
 
@@ -97,21 +104,27 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 
 async def _serve(settings: Settings, on_ready: OnReady) -> None:
     loop = asyncio.get_running_loop()
-    keys = SqliteKeys(settings.server.database)
-    pool = ConnectionPool()
-    try:
-        hub = _hub(settings, keys, pool, loop)
+    async with contextlib.AsyncExitStack() as stack:
+        keys = stack.enter_context(contextlib.closing(SqliteKeys(settings.server.database)))
+        storage = stack.enter_context(_storage(settings, loop))
+        pool = stack.enter_context(contextlib.closing(ConnectionPool()))
+        hub = _hub(settings, keys, storage, pool)
+        dispatcher = hub.shared.dispatcher
+        if ended := recover(dispatcher, storage.journal.recovered()):
+            log.warning("%d streams were cut off when the server last ended", ended)
         app = web.Application(client_max_size=settings.server.body_bytes_max)
         HttpApi(hub, settings.catalog(), int(time.time())).add_to(app)
         add_pages(app)
+        retention = Retention(dispatcher.book, storage.journal, storage.archive, _periods(settings))
         stop = _stop_event(loop)
         async with _listening(settings, app) as url:
             # Not sooner: a key that is created and cannot be shown is lost.
-            first_key = ensure_first_key(keys, time.time_ns() // NS_PER_MS, secrets.token_bytes)
+            first_key = ensure_first_key(keys, _wall_ms(), secrets.token_bytes)
             async with asyncio.TaskGroup() as tasks:
                 background = [
                     tasks.create_task(hub.sweep_forever()),
                     tasks.create_task(hub.watch_revocations()),
+                    tasks.create_task(retention.run(_wall_ms)),
                 ]
                 on_ready(url, first_key)
                 await stop.wait()
@@ -119,9 +132,6 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
                 for task in background:
                     task.cancel()
         await hub.close()
-    finally:
-        pool.close()
-        keys.close()
 
 
 @contextlib.asynccontextmanager
@@ -154,27 +164,78 @@ async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[
         await runner.cleanup()
 
 
-def _hub(
-    settings: Settings, keys: KeyStore, pool: ConnectionPool, loop: asyncio.AbstractEventLoop
-) -> Hub:
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where streams are kept."""
+
+    journal: Journal
+    archive: Archive
+    durability: Durability
+
+
+@contextlib.contextmanager
+def _storage(settings: Settings, loop: asyncio.AbstractEventLoop) -> Iterator[Storage]:
+    """Open the journal and the archive; both are let go at the end, synced."""
+    server = settings.server
+    with contextlib.ExitStack() as stack:
+        archive = stack.enter_context(contextlib.closing(SqliteArchive(server.database)))
+        on_disk = server.durability == "disk"
+        journal = SegmentJournal(
+            server.journal, wall_ms=_wall_ms, durability="disk" if on_disk else "process"
+        )
+        stack.callback(journal.close_files)
+        # One thread: a sync that waits for another one would find nothing left to do.
+        disk = stack.enter_context(ThreadPoolExecutor(1, "journal-sync"))
+
+        def sync(synced: Synced) -> None:
+            def done(future: asyncio.Future[None]) -> None:
+                exc = future.exception()
+                if exc is not None and not isinstance(exc, JournalUnavailable):
+                    raise exc
+                synced(exc)
+
+            loop.run_in_executor(disk, journal.sync).add_done_callback(done)
+
+        yield Storage(journal, archive, Durability(journal, sync if on_disk else None))
+
+
+def _periods(settings: Settings) -> Periods:
+    server = settings.server
+    return Periods(
+        server.retention_s,
+        server.text_retention_s,
+        server.tombstone_retention_s,
+        server.journal_bytes_max,
+    )
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // NS_PER_MS
+
+
+def _hub(settings: Settings, keys: KeyStore, storage: Storage, pool: ConnectionPool) -> Hub:
     """Wire the engine together."""
+    loop = asyncio.get_running_loop()
     server = settings.server
     metrics = Metrics()
     engine = Engine(
         catalog=settings.catalog(),
         providers=_providers(settings, pool),
-        journal=MemoryJournal(server.journal_bytes_max),
+        durability=storage.durability,
+        archive=storage.archive,
         timers=LoopTimers(loop),
         meter=metrics,
-        wall_s=lambda: int(time.time()),
+        wall_ms=_wall_ms,
         new_id=lambda: f"st_{secrets.token_hex(12)}",
         reasoning_fields=REASONING_FIELDS[server.reasoning_field],
     )
-    limits = Limits(server.creates_per_minute, server.stream_bytes_max)
+    limits = Limits(
+        server.creates_per_minute, server.stream_bytes_max, server.followers_per_stream_max
+    )
     shared = Shared(
         server,
         Dispatcher(engine, limits),
-        Authenticator(keys),
+        Authenticator(keys, time.monotonic),
         Tickets(secrets.token_urlsafe, time.monotonic),
         metrics,
     )

@@ -11,7 +11,7 @@ import time
 
 from aiohttp import web
 
-from tokenferry.engine.stream import Outlet, Subscription
+from tokenferry.engine.stream import Outlet, Subscription, discard
 from tokenferry.errors import AuthenticationTimeout
 from tokenferry.protocol import messages
 from tokenferry.protocol.session import Session
@@ -46,42 +46,33 @@ class ClientSocket(Outlet):
         "_opened_s",
         "_pinged",
         "_pinged_s",
+        "_progress",
         "_protocol",
         "_session",
         "_socket",
-        "_transport",
         "_wants_heartbeat",
         "_written_s",
-        "_wrote",
     )
 
     def __init__(
         self, hub: Hub, socket: web.WebSocketResponse, protocol: ClientProtocol, session: Session
     ) -> None:
-        super().__init__()
+        # Until nothing may be written any more; see `stop_writing`.
+        super().__init__(discard if protocol.transport is None else protocol.transport.write)
         self._hub = hub
         self._socket = socket
         self._protocol = protocol
         self._session = session
-        # None from the moment on at which nothing may be written any more.
-        self._transport = protocol.transport
-        self._wrote = False
         self._closing = False
         self._drained: asyncio.Event | None = None
         self._wants_heartbeat = False
         self._pinged = False
+        self._progress = 0
         self._opened_s = self._pinged_s = self._written_s = time.monotonic()
 
-    def send(self, frame: bytes) -> None:
-        """Write one frame that belongs to no stream's log."""
-        if self._transport is not None:
-            self._transport.write(frame)
-
-    def write(self, data: bytes) -> None:
-        """Write frames of streams."""
-        if self._transport is not None:
-            self._wrote = True
-            self._transport.write(data)
+    def progress(self) -> int:
+        """Return a number that changes whenever a stream's frames are written."""
+        raise NotImplementedError
 
     def gone(self, subscription: Subscription) -> None:
         """Close: what this client has not read yet is no longer kept."""
@@ -132,17 +123,17 @@ class ClientSocket(Outlet):
             self._pinged = True
             self._pinged_s = now_s
             transport.write(PING_FRAME)
-        if self._wrote:
-            self._wrote = False
+        if self._progress != (progress := self.progress()):
+            self._progress = progress
             self._written_s = now_s
         if self._wants_heartbeat and now_s - self._written_s >= settings.heartbeat_s:
             self._written_s = now_s
-            self.send(messages.heartbeat(time.time_ns() // 1_000_000))
+            self.write(messages.heartbeat(time.time_ns() // 1_000_000))
 
     def stop_writing(self) -> None:
         """Write nothing more: the closing handshake has begun, or the connection is gone."""
         self._closing = True
-        self._transport = None
+        self.write = discard
 
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake; nothing is written after it."""

@@ -35,15 +35,15 @@ async def drain(hub: Hub, timeout_s: float) -> None:
         # Not a secret: only a spread in time.
         connection.go_away(random.randint(*RECONNECT_AFTER_MS), round(timeout_s * 1000))  # noqa: S311
         closing_s[connection] = started_s + random.uniform(0.0, spread_s)  # noqa: S311
-    while (closing_s or dispatcher.live_count) and time.monotonic() < deadline_s:
+    while (closing_s or dispatcher.book.live_count) and time.monotonic() < deadline_s:
         now_s = time.monotonic()
         for connection, when_s in list(closing_s.items()):
             if when_s <= now_s and not connection.busy:
                 del closing_s[connection]
                 connection.close(SERVICE_RESTART, "The server restarts; connect again.")
         await asyncio.sleep(POLL_INTERVAL_S)
-    if dispatcher.live_count:
-        log.warning("%d streams did not finish in time", dispatcher.live_count)
+    if dispatcher.book.live_count:
+        log.warning("%d streams did not finish in time", dispatcher.book.live_count)
         dispatcher.abort_all(
             Draining("The server had to restart before the answer was complete; ask again.")
         )

@@ -10,28 +10,32 @@ Source: OpenAI API reference, "Create chat completion"; WHATWG HTML, 9.2 (commen
 import asyncio
 import contextlib
 import time
+from dataclasses import dataclass
 
 from aiohttp import HttpVersion11, web
 
+from tokenferry.engine.archive import Summary
 from tokenferry.engine.dispatcher import Options
 from tokenferry.engine.keys import Key
-from tokenferry.engine.stream import Outlet, Stream, Subscription
-from tokenferry.errors import InvalidKey
+from tokenferry.engine.stream import Outlet, Stream, Subscription, discard
+from tokenferry.errors import InvalidKey, InvalidRequest, StreamExpired
 from tokenferry.protocol.chat import ChatRequest
-from tokenferry.protocol.completion import Completion
-from tokenferry.protocol.frames import EventRenderer
+from tokenferry.protocol.completion import folded
+from tokenferry.protocol.events import EventRenderer, framed, kept_events
+from tokenferry.protocol.messages import IDEMPOTENCY_KEY_CHARACTERS
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import error_response, json_response
 from tokenferry.server.transport import ClientProtocol
 
 KEEP_ALIVE = b": keep-alive\n\n"
+JSON = "application/json"
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
     "x-accel-buffering": "no",  # nginx would hold the tokens back
 }
-# A client that goes away ends its stream: without a stream id it has no way to come back.
-OPTIONS = Options(resumable=False, on_disconnect_cancel=True, orphan_timeout_s=0.0)
+ON_DISCONNECT = "x-tokenferry-on-disconnect"
+IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 async def complete(
@@ -42,25 +46,103 @@ async def complete(
     Raises:
         TokenferryError: If no generation could be started.
     """
+    arrived_s = time.monotonic()
+    protocol = client_protocol(request)
+    hub.check_room()
+    dispatcher = hub.shared.dispatcher
+    options = _options(request, hub)
+    created = dispatcher.create(key.public_id, chat, options, arrived_s=arrived_s)
+    if isinstance(created, Summary):
+        return answer_kept(created, streamed=bool(chat.stream))
+    if not chat.stream:
+        return await _answer_whole(hub, protocol, created)
+    return await send_events(request, hub, key, Reading(created, include_usage=chat.include_usage))
+
+
+def client_protocol(request: web.Request) -> ClientProtocol:
+    """Return the connection that a request came on."""
     protocol = request.protocol
     if not isinstance(protocol, ClientProtocol):
         raise TypeError("the server was not started with its own protocol factory")
-    arrived_s = time.monotonic()
-    hub.check_room()
-    stream = hub.shared.dispatcher.create(key.public_id, chat, OPTIONS, arrived_s=arrived_s)
-    if not chat.stream:
-        return await _answer_whole(hub, protocol, stream)
-    outlet = EventOutlet(hub, protocol, key)
-    renderer = EventRenderer(stream.id, include_usage=chat.include_usage)
-    outlet.subscription = subscription = Subscription(stream, outlet, renderer)
+    return protocol
+
+
+def _options(request: web.Request, hub: Hub) -> Options:
+    """Return what becomes of the stream when its client is lost.
+
+    Raises:
+        InvalidRequest: If a header's value is none that is known.
+    """
+    idempotency_key = request.headers.get(IDEMPOTENCY_KEY)
+    if idempotency_key is not None and not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_CHARACTERS:
+        raise InvalidRequest(
+            f"An idempotency key has 1 to {IDEMPOTENCY_KEY_CHARACTERS} characters.",
+            param=IDEMPOTENCY_KEY,
+        )
+    settings = hub.shared.settings
+    default = settings.http_on_disconnect if idempotency_key is None else "continue"
+    wish = request.headers.get(ON_DISCONNECT, default)
+    if wish not in ("cancel", "continue"):
+        raise InvalidRequest(
+            f"{ON_DISCONNECT} must be `cancel` or `continue`.", param=ON_DISCONNECT
+        )
+    return Options(
+        on_disconnect_cancel=wish == "cancel",
+        orphan_timeout_s=settings.orphan_timeout_s,
+        idempotency_key=idempotency_key,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one client reads of a stream as events.
+
+    Attributes:
+        stream: The stream.
+        include_usage: Whether it gets the usage chunk.
+        after: The seq that it has already.
+        preface: Events that come first.
+        resumes: Whether the stream was there before the request.
+    """
+
+    stream: Stream
+    include_usage: bool
+    after: int = 0
+    preface: bytes = b""
+    resumes: bool = False
+
+
+async def send_events(
+    request: web.Request, hub: Hub, key: Key, reading: Reading
+) -> web.StreamResponse:
+    """Answer with a stream's events, to its end.
+
+    Raises:
+        TooManyFollowers: If the stream has as many as it may.
+    """
+    protocol = client_protocol(request)
+    stream, book = reading.stream, hub.shared.dispatcher.book
+    book.check_room(stream)
+    outlet = EventOutlet(hub, protocol, key, chunked=request.version >= HttpVersion11)
+    if reading.resumes:
+        outlet.write(framed(reading.preface or KEEP_ALIVE, chunked=outlet.chunked))
+        outlet.silent = True
+    renderer = EventRenderer(
+        stream.id, stream.epoch, include_usage=reading.include_usage, chunked=outlet.chunked
+    )
+    outlet.subscription = subscription = Subscription(stream, outlet, renderer, after=reading.after)
+    book.follow(subscription)
     hub.connections.add(outlet)
     protocol.user = outlet
     try:
+        if stream.done and not outlet.line:
+            outlet.ended.set()  # the client has everything
+        outlet.pump()
         return await _answer_events(request, stream, outlet)
     finally:
         protocol.user = None
         hub.connections.discard(outlet)
-        hub.shared.dispatcher.leave(subscription, lost=True)
+        book.leave(subscription, lost=True)
         outlet.subscription = None  # a cycle, which would keep the whole stream for the collector
 
 
@@ -71,13 +153,12 @@ async def _answer_events(
     if stream.error is not None and stream.head_record is None and not outlet.silent:
         return error_response(stream.error)
     response = web.StreamResponse(headers=HEADERS | {"x-stream-id": stream.id})
-    chunked = request.version >= HttpVersion11
-    if chunked:
+    if outlet.chunked:
         response.enable_chunked_encoding()
     else:
         response.force_close()  # HTTP/1.0 knows no other end of the body
     await response.prepare(request)
-    await response.write(outlet.take_over(chunked=chunked))
+    outlet.take_over()
     await outlet.ended.wait()
     with contextlib.suppress(ConnectionError):  # many clients close as soon as they read [DONE]
         await response.write_eof()
@@ -85,21 +166,45 @@ async def _answer_events(
 
 
 async def _answer_whole(hub: Hub, protocol: ClientProtocol, stream: Stream) -> web.Response:
+    book = hub.shared.dispatcher.book
+    book.check_room(stream)
     outlet = WholeOutlet(hub)
     outlet.subscription = subscription = Subscription(stream, outlet, _SILENT)
+    book.follow(subscription)
     protocol.user = outlet
     try:
+        outlet.pump()
         await outlet.ended
-        if stream.error is not None:
-            return error_response(stream.error)
-        completion = Completion(stream.id)
-        for record in stream.all_records():
-            completion.add(record)
-        return json_response(completion.body(), headers={"x-stream-id": stream.id})
+        return whole_response(stream)
     finally:
         protocol.user = None
-        hub.shared.dispatcher.leave(subscription, lost=True)
+        book.leave(subscription, lost=True)
         outlet.subscription = None  # a cycle, as above
+
+
+def whole_response(stream: Stream) -> web.Response:
+    """Return the whole answer of a stream that is done."""
+    completion = folded(stream.id, stream.committed())
+    end = completion.end
+    headers = {"x-stream-id": stream.id}
+    if end is not None and end.error is not None:
+        if stream.error is not None:
+            return error_response(stream.error)
+        return json_response({"error": end.error}, status=502, headers=headers)
+    return json_response(completion.body(), headers=headers)
+
+
+def answer_kept(summary: Summary, *, streamed: bool) -> web.Response:
+    """Answer a repeated request from what is kept of the first one's answer."""
+    headers = {"x-stream-id": summary.stream_id}
+    if summary.message is None:
+        raise StreamExpired("The answer to this idempotency key is no longer kept.")
+    if summary.error is not None:
+        body = b'{"error":%b}' % summary.error.encode()
+        return web.Response(body=body, status=502, headers=headers, content_type=JSON)
+    if not streamed:
+        return web.Response(body=summary.message.encode(), headers=headers, content_type=JSON)
+    return web.Response(body=kept_events(summary.message.encode()), headers=HEADERS | headers)
 
 
 class EventOutlet(Outlet):
@@ -109,26 +214,28 @@ class EventOutlet(Outlet):
         begun: Set when there is something to send, or nothing for a heartbeat's time.
         ended: Set when everything was sent, or the client is gone.
         silent: Whether the answer begins with a heartbeat.
+        chunked: Whether the body is in chunks; without, it ends with the connection.
         key: Whose it is.
     """
 
     __slots__ = (
-        "_chunked",
         "_early",
         "_hub",
         "_protocol",
+        "_seen",
         "_written_s",
-        "_wrote",
         "begun",
+        "chunked",
         "ended",
         "key",
         "silent",
         "subscription",
     )
 
-    def __init__(self, hub: Hub, protocol: ClientProtocol, key: Key) -> None:
-        super().__init__()
+    def __init__(self, hub: Hub, protocol: ClientProtocol, key: Key, *, chunked: bool) -> None:
+        super().__init__(self._write_early)
         self.key: Key | None = key
+        self.chunked = chunked
         self.begun = asyncio.Event()
         self.ended = asyncio.Event()
         self.silent = False
@@ -136,27 +243,20 @@ class EventOutlet(Outlet):
         self._hub = hub
         self._protocol = protocol
         self._written_s = time.monotonic()
-        self._wrote = False
-        # What came before the headers were sent; None from then on.
-        self._early: list[bytes] | None = []
-        self._chunked = False
+        self._seen = 0
+        # What came before the headers were sent.
+        self._early: list[bytes] = []
 
-    def take_over(self, *, chunked: bool) -> bytes:
-        """Return what came so far; what comes from now on goes straight to the transport."""
-        early, self._early = self._early or [], None
-        self._chunked = chunked
-        return b"".join(early)
-
-    def write(self, data: bytes) -> None:
-        """Write events."""
-        if self._early is not None:
-            self._early.append(data)
-            self.begun.set()
-            return
+    def take_over(self) -> None:
+        """Write what came so far; what comes from now on goes straight to the transport."""
+        early, self._early = self._early, []
         transport = self._protocol.transport
-        if transport is not None:
-            self._wrote = True
-            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        self.write = discard if transport is None else transport.write
+        self.write(b"".join(early))
+
+    def _write_early(self, data: bytes) -> None:
+        self._early.append(data)
+        self.begun.set()
 
     def delivered(self, subscription: Subscription) -> None:  # noqa: ARG002 -- there is but one
         """End the answer."""
@@ -181,20 +281,22 @@ class EventOutlet(Outlet):
 
     def lost(self) -> None:
         """End the stream at once: the client is gone."""
+        self.write = discard
         if self.subscription is not None:
-            self._hub.shared.dispatcher.leave(self.subscription, lost=True)
+            self._hub.shared.dispatcher.book.leave(self.subscription, lost=True)
         self.begun.set()
         self.ended.set()
 
     def sweep(self, now_s: float) -> None:
         """Send a comment after a silence."""
-        if self._wrote:
-            self._wrote = False
+        seen = 0 if self.subscription is None else self.subscription.after
+        if seen != self._seen:
+            self._seen = seen
             self._written_s = now_s
         elif now_s - self._written_s >= self._hub.shared.settings.heartbeat_s:
             self._written_s = now_s
             self.silent = self.silent or not self.begun.is_set()
-            self.write(KEEP_ALIVE)
+            self.write(framed(KEEP_ALIVE, chunked=self.chunked))
 
     def caught_up(self, subscription: Subscription) -> None:
         """Do nothing: a comment would tell the client nothing."""
@@ -213,13 +315,10 @@ class WholeOutlet(Outlet):
     __slots__ = ("_hub", "ended", "subscription")
 
     def __init__(self, hub: Hub) -> None:
-        super().__init__()
+        super().__init__(discard)  # the answer is sent by the handler, whole
         self.ended: asyncio.Future[None] = hub.loop.create_future()
         self.subscription: Subscription | None = None
         self._hub = hub
-
-    def write(self, data: bytes) -> None:
-        """Send nothing: the answer is sent by the handler, whole."""
 
     def pump(self) -> None:
         """Wake the handler at the end."""
@@ -242,7 +341,7 @@ class WholeOutlet(Outlet):
     def lost(self) -> None:
         """End the stream at once: the client is gone."""
         if self.subscription is not None:
-            self._hub.shared.dispatcher.leave(self.subscription, lost=True)
+            self._hub.shared.dispatcher.book.leave(self.subscription, lost=True)
         if not self.ended.done():
             self.ended.set_exception(ConnectionResetError("the client is gone"))
 

@@ -22,6 +22,7 @@ from tokenferry.server.event_stream import complete
 from tokenferry.server.hub import Hub
 from tokenferry.server.metrics import CONTENT_TYPE
 from tokenferry.server.responses import error_response, json_response
+from tokenferry.server.streams_api import StreamsApi
 from tokenferry.server.upgrade import check_origin, open_stream
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class HttpApi:
         app.router.add_get("/v1/stream", self._stream)
         app.router.add_post("/v1/stream/tickets", self._ticket)
         app.router.add_post("/v1/chat/completions", self._chat)
+        StreamsApi(self._hub).add_to(app)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/v1/models/{id:.+}", self._model)
         app.router.add_get("/healthz", self._healthz)
@@ -131,7 +133,7 @@ class HttpApi:
         return web.Response(
             status=204,
             headers={
-                "access-control-allow-methods": "GET, POST",
+                "access-control-allow-methods": "GET, POST, DELETE",
                 # SDKs send x-stainless-* headers that no list could name.
                 "access-control-allow-headers": request.headers.get(
                     "Access-Control-Request-Headers", CORS_HEADERS_ALLOWED

@@ -170,6 +170,10 @@ def configure(
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # Who called, from which thread and process: costly to find out, and in none of our lines.
+    # Source: Logging HOWTO, "Optimization".
+    logging._srcfile = None  # noqa: SLF001 -- the documented switch
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 

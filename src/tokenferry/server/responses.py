@@ -29,4 +29,5 @@ def error_response(error: TokenferryError) -> web.Response:
     if not error.retryable:
         # SDKs retry every 5xx, 409 and 429 on their own; here it would be in vain.
         headers["x-should-retry"] = "false"
-    return json_response({"error": wire_error(error)}, status=error.http_status, headers=headers)
+    body = {"error": wire_error(error), **error.details}
+    return json_response(body, status=error.http_status, headers=headers)

@@ -13,8 +13,10 @@ from collections.abc import Callable
 
 from aiohttp import WSMsgType, web
 
+from tokenferry.engine.archive import Summary
 from tokenferry.engine.dispatcher import Options
 from tokenferry.engine.keys import Key
+from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.stream import Stream, Subscription
 from tokenferry.errors import (
     AuthenticationError,
@@ -28,13 +30,13 @@ from tokenferry.errors import (
 from tokenferry.protocol import messages
 from tokenferry.protocol.chat import ChatRequest, parse_request
 from tokenferry.protocol.completion import WholeRenderer
+from tokenferry.protocol.cursor import Position
 from tokenferry.protocol.frames import FrameRenderer, Renderer
+from tokenferry.protocol.messages import FinalAnswer
 from tokenferry.protocol.session import PlainRequest, Refusal, Session
 from tokenferry.server.client_socket import UNSUPPORTED_DATA, ClientSocket
 from tokenferry.server.hub import Hub
 from tokenferry.server.transport import ClientProtocol
-
-RETENTION_S = 600
 
 
 class Connection(ClientSocket):
@@ -93,7 +95,7 @@ class Connection(ClientSocket):
         self.stop_writing()
         lanes, self._lanes = self._lanes, {}
         for subscription in lanes.values():
-            self._hub.shared.dispatcher.leave(subscription, lost=True)
+            self._hub.shared.dispatcher.book.leave(subscription, lost=True)
 
     def _receive(self, data: bytes) -> None:
         if self._closing:
@@ -111,7 +113,7 @@ class Connection(ClientSocket):
                 ref = getattr(message, "ref", None)
                 stream_id = getattr(message, "stream_id", None)
                 self._hub.shared.metrics.refused(exc)
-                self.send(messages.error(exc, ref=ref, stream_id=stream_id))
+                self.write(messages.error(exc, ref=ref, stream_id=stream_id))
                 if isinstance(exc, AuthenticationError):
                     self.close(exc.close_code or UNSUPPORTED_DATA, exc.message)
 
@@ -119,9 +121,9 @@ class Connection(ClientSocket):
         error = refusal.error
         self._hub.shared.metrics.refused(error)
         if refusal.plain:
-            self.send(messages.plain_error(error))
+            self.write(messages.plain_error(error))
         else:
-            self.send(messages.error(error, ref=refusal.ref))
+            self.write(messages.error(error, ref=refusal.ref))
         if refusal.close_code is not None:
             self.close(refusal.close_code, error.message)
 
@@ -141,13 +143,10 @@ class Connection(ClientSocket):
     def _start_plain(self, body: bytes) -> None:
         try:
             request = parse_request(body)
+            orphan_timeout_s = self._hub.shared.settings.orphan_timeout_s
             stream = self._create(
                 request,
-                Options(
-                    resumable=True,
-                    on_disconnect_cancel=False,
-                    orphan_timeout_s=self._hub.shared.settings.orphan_timeout_s,
-                ),
+                Options(on_disconnect_cancel=False, orphan_timeout_s=orphan_timeout_s),
             )
         except TokenferryError as exc:
             close_code = exc.close_code if isinstance(exc, AuthenticationError) else None
@@ -158,7 +157,8 @@ class Connection(ClientSocket):
             self._next_plain()
         else:
             self._session.accepted()
-            self._subscribe(stream, self._renderer(stream, request, aware=False))
+            if isinstance(stream, Stream):  # without an idempotency key it is
+                self._subscribe(stream, self._renderer(stream, request, aware=False))
 
     def _next_plain(self) -> None:
         if self._plain_line and not self._closing:
@@ -192,47 +192,64 @@ class Connection(ClientSocket):
         if wanted.orphan_timeout_s is not None:
             orphan_timeout_s = min(max(0.0, wanted.orphan_timeout_s), orphan_timeout_s)
         request = parse_request(bytes(message.request))
-        stream = self._create(
+        created = self._create(
             request,
             Options(
-                resumable=True,
                 on_disconnect_cancel=wanted.on_disconnect == "cancel",
                 orphan_timeout_s=orphan_timeout_s,
                 idempotency_key=message.idempotency_key,
+                recovery=wanted.recovery or "fail",
             ),
         )
         self._greet()
-        self.send(messages.started(message.ref, stream.id, stream.epoch, RETENTION_S))
-        if stream.id not in self._lanes:
-            self._subscribe(stream, self._renderer(stream, request, aware=True))
+        if isinstance(created, Summary):
+            self._send_kept(message.ref, created)
+            return
+        retention_s = settings.retention_s
+        self.write(messages.started(message.ref, created.id, created.epoch, retention_s))
+        if created.id not in self._lanes:
+            self._subscribe(created, self._renderer(created, request, aware=True))
 
     def _on_resume(self, message: messages.Resume) -> None:
         dispatcher = self._hub.shared.dispatcher
         self._check_key()
-        stream = dispatcher.find(self._public_id(), message.stream_id)
-        if stream.id in self._lanes:
+        if message.stream_id in self._lanes:
             raise InvalidRequest("This connection follows the stream already.", param="stream_id")
-        after = stream.position(message.epoch, message.after)
+        found = dispatcher.find(self._public_id(), message.stream_id)
+        plan = plan_resume(found, Position(message.epoch, message.after))
         self._greet()
-        self.send(
-            messages.resumed(
-                message.ref, stream.id, stream.epoch, after, stream.head, done=stream.done
-            )
-        )
+        if not isinstance(plan, Replay):
+            self.write(messages.snapshot(message.ref, plan))
+            return
+        stream, after = plan.entry.stream, plan.after
+        dispatcher.book.check_room(stream)
+        position = (stream.id, stream.epoch, after, stream.head)
+        if plan.is_reset:
+            fields = messages.reset_fields(*position, done=stream.done)
+            self.write(messages.reset(message.ref, fields))
+        else:
+            self.write(messages.resumed(message.ref, *position, done=stream.done))
         renderer = FrameRenderer(stream.id, stream.epoch, aware=True, merges=self._coalesces)
         self._subscribe(stream, renderer, after=after, resumes=True)
+
+    def _send_kept(self, ref: str | int | None, summary: Summary) -> None:
+        """Answer a repeated create whose stream is in the archive."""
+        plan = plan_resume(summary, Position(summary.epoch, 0))
+        if isinstance(plan, FinalAnswer):
+            self.write(messages.started(ref, summary.stream_id, summary.epoch, 0))
+            self.write(messages.snapshot(ref, plan))
 
     def _on_detach(self, message: messages.Detach) -> None:
         subscription = self._lanes.pop(message.stream_id, None)
         if subscription is None:
             raise StreamNotFound("This connection does not follow that stream.")
-        self._hub.shared.dispatcher.leave(subscription, lost=False)
+        self._hub.shared.dispatcher.book.leave(subscription, lost=False)
 
     def _on_cancel(self, message: messages.Cancel) -> None:
         self._hub.shared.dispatcher.cancel(self._public_id(), message.stream_id)
 
     def _on_ping(self, message: messages.Ping) -> None:
-        self.send(messages.pong(message.t))
+        self.write(messages.pong(message.t))
 
     def _on_nothing(self, message: messages.Ack | messages.Credit) -> None:
         """Take what needs no answer.
@@ -261,7 +278,7 @@ class Connection(ClientSocket):
         """Check again what was checked at the upgrade: a key may have been revoked since."""
         self._hub.shared.authenticator.check(self._public_id())
 
-    def _create(self, request: ChatRequest, options: Options) -> Stream:
+    def _create(self, request: ChatRequest, options: Options) -> Stream | Summary:
         self._check_key()
         if request.stream is None:
             request.stream = True  # this socket is for streaming; OpenAI's default is for HTTP
@@ -280,7 +297,7 @@ class Connection(ClientSocket):
     ) -> None:
         subscription = Subscription(stream, self, renderer, after=after, resumes=resumes)
         self._lanes[stream.id] = subscription
-        self._hub.shared.dispatcher.follow(subscription)
+        self._hub.shared.dispatcher.book.follow(subscription)
         self.pump()
 
     def _greet(self) -> None:
@@ -291,9 +308,10 @@ class Connection(ClientSocket):
         limits = {
             "frame_bytes_max": settings.frame_bytes_max,
             "streams_per_connection_max": settings.streams_per_connection_max,
+            "followers_per_stream_max": settings.followers_per_stream_max,
             "creates_per_minute": settings.creates_per_minute,
         }
-        self.send(messages.ready(self._id, settings.heartbeat_s, limits))
+        self.write(messages.ready(self._id, settings.heartbeat_s, limits))
 
     # -- events ---------------------------------------------------------------------------------
 
@@ -301,13 +319,13 @@ class Connection(ClientSocket):
         """Free the lane; in the plain manner, begin the next request."""
         if self._lanes.pop(subscription.stream.id, None) is None:
             return
-        self._hub.shared.dispatcher.leave(subscription, lost=False)
+        self._hub.shared.dispatcher.book.leave(subscription, lost=False)
         if self._plain_line is not None:
             self._next_plain()
 
     def caught_up(self, subscription: Subscription) -> None:
         """Tell the client that the replay is over."""
-        self.send(messages.caught_up(subscription.stream.id, subscription.after))
+        self.write(messages.caught_up(subscription.stream.id, subscription.after))
 
     def lost(self) -> None:
         """Let go of the streams at once; `serve` ends by itself."""
@@ -317,13 +335,17 @@ class Connection(ClientSocket):
 
     def revoke(self, error: InvalidKey) -> None:
         """Close, because the key is no longer good."""
-        self.send(messages.error(error) if self._session.aware else messages.plain_error(error))
+        self.write(messages.error(error) if self._session.aware else messages.plain_error(error))
         self.close(error.close_code or UNSUPPORTED_DATA, error.message)
 
     def go_away(self, reconnect_after_ms: int, deadline_ms: int) -> None:
         """Announce the server's stop to a client that understands."""
         if self._session.aware:
-            self.send(messages.going_away(reconnect_after_ms, deadline_ms))
+            self.write(messages.going_away(reconnect_after_ms, deadline_ms))
+
+    def progress(self) -> int:
+        """Return a number that changes whenever a stream's frames are written."""
+        return sum(lane.after for lane in self._lanes.values())
 
     @property
     def busy(self) -> bool:

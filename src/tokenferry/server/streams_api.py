@@ -1,0 +1,167 @@
+"""The streams of a key over HTTP: what there is, how far it is, its events, and its end.
+
+    GET    /v1/streams              the key's recent streams
+    GET    /v1/streams/ID           state, text so far, usage, cost
+    GET    /v1/streams/ID/events    the events after a position, then live ones
+    DELETE /v1/streams/ID           cancel
+
+A position is written `EPOCH-SEQ`, as in the events' `id:`; a SEQ alone is one of the stream's own
+epoch.
+
+Source: spec/PROTOCOL.md, section 10; WHATWG HTML, 9.2 (`Last-Event-ID`).
+"""
+
+import asyncio
+import re
+
+from aiohttp import web
+from msgspec import Raw
+
+from tokenferry.domain.api_key import bearer_token
+from tokenferry.engine.archive import Summary
+from tokenferry.engine.book import Entry
+from tokenferry.engine.keys import Key
+from tokenferry.engine.resume import Replay, plan_resume
+from tokenferry.engine.stream import Stream
+from tokenferry.engine.summary import summarize
+from tokenferry.errors import InvalidRequest
+from tokenferry.protocol import messages
+from tokenferry.protocol.cursor import Position
+from tokenferry.protocol.events import notice
+from tokenferry.server.event_stream import HEADERS, Reading, send_events
+from tokenferry.server.hub import Hub
+from tokenferry.server.responses import json_response
+
+LIST_DEFAULT = 20
+LIST_MAX = 100
+# With `durability = "disk"` the end of a cancelled stream is there after a sync.
+COMMIT_POLL_S = 0.005
+COMMIT_POLLS_MAX = 400
+# Ten digits each: no stream has so many records, and no number so long is worth reading.
+_POSITION = re.compile(r"(?:(\d{1,10})-)?(\d{1,10})")
+
+
+class StreamsApi:
+    """The routes under /v1/streams.
+
+    Args:
+        hub: What the handlers work with.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes to an application."""
+        app.router.add_get("/v1/streams", self._list)
+        app.router.add_get("/v1/streams/{id}", self._show)
+        app.router.add_get("/v1/streams/{id}/events", self._events)
+        app.router.add_delete("/v1/streams/{id}", self._cancel)
+
+    def _authenticate(self, request: web.Request) -> Key:
+        token = bearer_token(request.headers.get("Authorization"))
+        return self._hub.shared.authenticator.authenticate(token)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        key = self._authenticate(request)
+        limit = _limit(request.query.get("limit"))
+        dispatcher = self._hub.shared.dispatcher
+        streams = []
+        for entry in dispatcher.book.owned(key.public_id):
+            streams.append(_shown(summarize(entry), text=False))
+            if len(streams) == limit:
+                break
+        if len(streams) < limit:
+            kept = dispatcher.engine.archive.recent(key.public_id, limit - len(streams), None)
+            streams += [_shown(summary, text=False) for summary in kept]
+        return json_response({"object": "list", "data": streams})
+
+    async def _show(self, request: web.Request) -> web.Response:
+        found = self._find(request)
+        summary = summarize(found) if isinstance(found, Entry) else found
+        return json_response(_shown(summary, text=True))
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        key = self._authenticate(request)
+        self._hub.check_room()
+        found = self._find(request)
+        plan = plan_resume(found, _position(request, found))
+        if not isinstance(plan, Replay):
+            body = notice("snapshot", messages.snapshot_fields(plan)) + b"data: [DONE]\n\n"
+            return web.Response(body=body, headers=HEADERS)
+        stream, preface = plan.entry.stream, b""
+        if plan.is_reset:
+            fields = messages.reset_fields(
+                stream.id, stream.epoch, plan.after, stream.head, done=stream.done
+            )
+            preface = notice("reset", fields, position=f"{stream.epoch}-{plan.after}")
+        reading = Reading(stream, plan.entry.meta.include_usage, plan.after, preface, resumes=True)
+        return await send_events(request, self._hub, key, reading)
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        found = self._find(request)
+        if isinstance(found, Entry):
+            self._hub.shared.dispatcher.cancel(found.stream.owner, found.stream.id)
+            await self._committed(found.stream)
+            found = summarize(found)
+        return json_response(_shown(found, text=True))
+
+    async def _committed(self, stream: Stream) -> None:
+        """Wait until the end of a stream can be shown; not for ever, if the disk takes nothing."""
+        self._hub.shared.dispatcher.relay.flush()
+        for _ in range(COMMIT_POLLS_MAX):
+            if stream.done:
+                return
+            await asyncio.sleep(COMMIT_POLL_S)
+
+    def _find(self, request: web.Request) -> Entry | Summary:
+        key = self._authenticate(request)
+        return self._hub.shared.dispatcher.find(key.public_id, request.match_info["id"])
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return LIST_DEFAULT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= LIST_MAX:
+        raise InvalidRequest(f"`limit` must be within 1..{LIST_MAX}.", param="limit")
+    return int(text)
+
+
+def _position(request: web.Request, found: Entry | Summary) -> Position:
+    """Return the position that a client names: by header, by query, or the beginning."""
+    name, text = "Last-Event-ID", request.headers.get("Last-Event-ID")
+    if text is None:
+        name, text = "after", request.query.get("after", "0")
+    match = _POSITION.fullmatch(text)
+    if match is None:
+        raise InvalidRequest(
+            f"`{name}` must be a position such as `1-57`, as events have it in `id:`.", param=name
+        )
+    epoch, seq = match.groups()
+    own = found.stream.epoch if isinstance(found, Entry) else found.epoch
+    return Position(own if epoch is None else int(epoch), int(seq))
+
+
+def _shown(summary: Summary, *, text: bool) -> dict[str, object]:
+    """Return a stream as clients see it."""
+    shown: dict[str, object] = {
+        "object": "stream",
+        "id": summary.stream_id,
+        "model": summary.model,
+        "state": summary.state,
+        "epoch": summary.epoch,
+        "head": summary.head,
+        "finish_reason": summary.finish_reason,
+        "usage": _raw(summary.usage),
+        "cost": summary.cost,
+        "error": _raw(summary.error),
+        "created": summary.created_ms // 1000,
+        "ended": summary.ended_ms // 1000 or None,
+    }
+    if text:
+        shown["completion"] = _raw(summary.message)
+    return shown
+
+
+def _raw(text: str | None) -> Raw:
+    return Raw(b"null" if text is None else text.encode())
