@@ -98,25 +98,85 @@ class Append(Protocol):
     pending: list[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A stream that an earlier process left in the journal.
+
+    Attributes:
+        stream_id: The stream.
+        meta: What its latest owner gave to `Journal.open`.
+        epochs: Each owner's epoch and the first seq that is its own, oldest first.
+        head: Seq of the last committed record; 0 if there is none.
+        terminal: The last record, if it is a terminal one.
+        written_ms: Unix time of its last commit.
+    """
+
+    stream_id: str
+    meta: bytes
+    epochs: tuple[tuple[int, int], ...]
+    head: int
+    terminal: bytes | None
+    written_ms: int
+
+
 class Journal(Protocol):
     """The log of every stream. A record is sent to clients only after it is committed."""
 
+    def open(self, stream_id: str, epoch: int, meta: bytes) -> None:
+        """Commit that a stream exists, or that a new owner takes it over.
+
+        Args:
+            stream_id: The stream.
+            epoch: The owner's epoch, from 1.
+            meta: What a later process needs to know of the stream.
+
+        Raises:
+            Fenced: If the epoch is not higher than that of the stream's owner.
+            JournalUnavailable: If it could not be committed; nothing has changed then.
+        """
+
     def append(self, batch: Sequence[Append]) -> None:
-        """Commit a batch, all or nothing, in order.
+        """Commit a batch, all or nothing, in order; each stream is in it once at most.
 
         Raises:
             Fenced: If another owner has taken over one of the streams.
-            Gap: If `head` is not the head of its stream.
+            Gap: If `head` is not the head of its stream, or nobody opened it for this epoch.
+            JournalUnavailable: If it could not be committed; nothing has changed then.
+        """
+
+    def sync(self) -> None:
+        """Make what was committed before the call outlast a power cut, where that was asked for.
+
+        The one method that another thread may call, beside those of the owner's thread.
+
+        Raises:
+            JournalUnavailable: If the disk did not take it; what was committed since the last
+                sync may or may not outlast.
         """
 
     def read(self, stream_id: str, after: int, limit: int) -> Sequence[bytes]:
-        """Return up to `limit` records with seq > `after`, in order."""
+        """Return up to `limit` records with seq > `after`, in order; none of an unknown stream.
+
+        Raises:
+            JournalUnavailable: If they cannot be read.
+        """
 
     def close(self, stream_id: str) -> None:
         """Say that the stream is complete and its retention begins."""
 
     def drop(self, stream_id: str) -> None:
         """Forget a stream that nobody can come back to."""
+
+    def recovered(self) -> list[Recovered]:
+        """Return the streams that were in the journal when it was opened, oldest first."""
+
+    def close_files(self) -> None:
+        """Let go of what the journal holds open; idempotent, nothing may be called after it."""
+
+    # The last one: below it `bytes` is no type any more.
+    @property
+    def bytes(self) -> int:
+        """Return how much room the journal takes."""
 
 
 class TimerHandle(Protocol):
@@ -189,3 +249,7 @@ class Fenced(Exception):
 
 class Gap(Exception):
     """An append would leave a hole in the log, or overwrite a part of it."""
+
+
+class JournalUnavailable(Exception):
+    """The journal's storage fails: the disk is full, or damaged. The message says which."""

@@ -7,7 +7,7 @@ go first; streams that still run are never dropped, each has its own limit.
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from tokenferry.engine.ports import Append, Fenced, Gap
+from tokenferry.engine.ports import Append, Fenced, Gap, Recovered
 
 # A bytes object's header and its place in the list (CPython 3.11, 64 bits).
 RECORD_OVERHEAD_BYTES = 41
@@ -34,30 +34,33 @@ class MemoryJournal:
         self._finished: OrderedDict[str, int] = OrderedDict()
         self._finished_bytes = 0
 
-    def append(self, batch: Sequence[Append]) -> None:
-        """Commit a batch, all or nothing.
+    def open(self, stream_id: str, epoch: int, meta: bytes) -> None:  # noqa: ARG002 -- nobody recovers it
+        """Take note of a stream or its new owner; see `Journal`."""
+        log = self._logs.get(stream_id)
+        if epoch <= (log.epoch if log else 0):
+            raise Fenced(f"{stream_id}: epoch {epoch} is not newer than that of its owner")
+        if log is None:
+            log = self._logs[stream_id] = _Log()
+        log.epoch = epoch
 
-        Raises:
-            Fenced: If another owner has taken over one of the streams.
-            Gap: If `head` is not the head of its stream.
-        """
+    def append(self, batch: Sequence[Append]) -> None:
+        """Commit a batch, all or nothing; see `Journal`."""
         logs = self._logs
         for append in batch:
             log = logs.get(append.id)
-            if log is None:
-                head = 0
-            elif append.epoch < log.epoch:
+            if log is None or append.epoch > log.epoch:
+                raise Gap(f"{append.id} is not open for epoch {append.epoch}")
+            if append.epoch < log.epoch:
                 raise Fenced(f"{append.id}: epoch {append.epoch} is older than {log.epoch}")
-            else:
-                head = len(log.records)
-            if append.head != head:
-                raise Gap(f"{append.id}: records for {append.head}, the log is at {head}")
+            if append.head != len(log.records):
+                raise Gap(
+                    f"{append.id}: records for {append.head}, the log is at {len(log.records)}"
+                )
         for append in batch:
-            log = logs.get(append.id)
-            if log is None:
-                log = logs[append.id] = _Log()
-            log.epoch = append.epoch
-            log.records += append.pending
+            logs[append.id].records += append.pending
+
+    def sync(self) -> None:
+        """Do nothing: no power cut is outlasted."""
 
     def read(self, stream_id: str, after: int, limit: int) -> Sequence[bytes]:
         """Return up to `limit` records with seq > `after`; none for an unknown stream."""
@@ -81,3 +84,15 @@ class MemoryJournal:
         """Forget a stream at once."""
         self._finished_bytes -= self._finished.pop(stream_id, 0)
         self._logs.pop(stream_id, None)
+
+    def recovered(self) -> list[Recovered]:
+        """Return nothing: no process left anything."""
+        return []
+
+    def close_files(self) -> None:
+        """Do nothing: there is nothing to let go of."""
+
+    @property
+    def bytes(self) -> int:
+        """Return the bytes of the finished streams."""
+        return self._finished_bytes
