@@ -54,13 +54,13 @@ def test_half_of_an_emoji_is_counted_and_no_error() -> None:
     ("limit", "completion"), [(None, 3), (4, 3), (3, 3), (2, 2), (1, 1)]
 )  # fmt: skip
 def test_an_estimate_never_passes_the_output_limit(limit: int | None, completion: int) -> None:
-    usage = estimate("안녕하세요", "세마디", output_tokens_max=limit)
+    usage = estimate(estimate_tokens("안녕하세요"), "세마디", output_tokens_max=limit)
     assert usage == Usage(5, completion, estimated=True)
 
 
 @given(texts, texts, limits)
 def test_estimates_are_flagged_and_bounded(prompt: str, output: str, limit: int | None) -> None:
-    usage = estimate(prompt, output, output_tokens_max=limit)
+    usage = estimate(estimate_tokens(prompt), output, output_tokens_max=limit)
     assert usage.estimated
     assert usage.prompt_tokens == estimate_tokens(prompt)
     assert 0 <= usage.completion_tokens <= min(len(output), limit or len(output))
@@ -68,4 +68,4 @@ def test_estimates_are_flagged_and_bounded(prompt: str, output: str, limit: int 
 
 
 def test_nothing_delivered_is_nothing_charged_for() -> None:
-    assert estimate("질문", "", output_tokens_max=1).completion_tokens == 0
+    assert estimate(estimate_tokens("질문"), "", output_tokens_max=1).completion_tokens == 0

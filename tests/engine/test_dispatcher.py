@@ -1,18 +1,23 @@
 import logging
+from collections.abc import Sequence
 
 import pytest
 
-from engine.virtual import OPTIONS, Bench, ScriptedProvider
-from tokenferry.engine import dispatcher as dispatcher_module
+from engine.virtual import Bench, ScriptedProvider
 from tokenferry.engine.dispatcher import Limits, Options
+from tokenferry.engine.ports import Append, JournalUnavailable
+from tokenferry.engine.relay import GIVE_UP_S, Synced
 from tokenferry.errors import (
     Draining,
+    IdempotencyKeyReused,
     InvalidKey,
     ModelNotFound,
     RateLimited,
+    StorageUnavailable,
     StreamNotFound,
     UnsupportedParameter,
 )
+from tokenferry.stores.memory import MemoryJournal
 
 
 def finish(bench: Bench, call: int = -1) -> None:
@@ -31,7 +36,7 @@ def test_unknown_models_and_refused_parameters_never_reach_a_provider() -> None:
     with pytest.raises(UnsupportedParameter, match="no"):
         bench.create()
     assert bench.provider.calls == []
-    assert bench.dispatcher.live_count == 0
+    assert bench.dispatcher.book.live_count == 0
 
 
 def test_a_candidate_that_refuses_a_parameter_is_passed_over() -> None:
@@ -52,7 +57,7 @@ def test_an_adapter_that_breaks_gives_an_error_and_no_leak(
     outlet, _ = bench.follow(stream)
     bench.timers.tick()
     assert outlet.frames()[-1]["error"]["code"] == "internal_error"
-    assert bench.dispatcher.live_count == 0
+    assert bench.dispatcher.book.live_count == 0
     assert "bug" in caplog.text
 
 
@@ -66,14 +71,14 @@ def test_another_key_sees_the_same_as_for_an_unknown_stream() -> None:
     assert unknown.value.message.replace("st_nope", stream.id) == foreign.value.message
     with pytest.raises(StreamNotFound):
         bench.dispatcher.cancel("other", stream.id)
-    assert bench.dispatcher.find("mine", stream.id) is stream
+    assert bench.found(stream.id, "mine") is stream
 
 
 def test_an_orphan_goes_on_for_its_time_and_is_then_cancelled() -> None:
     bench = Bench()
     _, subscription = bench.follow(bench.create())
     bench.sink.text("x")
-    bench.dispatcher.leave(subscription, lost=True)
+    bench.dispatcher.book.leave(subscription, lost=True)
     bench.timers.advance(59.9)
     assert bench.provider.calls[0].cancelled == 0
     bench.timers.advance(0.2)
@@ -87,7 +92,7 @@ def test_a_follower_that_comes_back_in_time_saves_the_orphan() -> None:
     _, subscription = bench.follow(stream)
     bench.sink.text("x")
     bench.timers.tick()
-    bench.dispatcher.leave(subscription, lost=True)
+    bench.dispatcher.book.leave(subscription, lost=True)
     bench.timers.advance(30)
     outlet, _ = bench.follow(stream, after=1, resumes=True)
     bench.timers.advance(1000)
@@ -102,26 +107,26 @@ def test_the_last_of_several_followers_counts() -> None:
     stream = bench.create()
     _, first = bench.follow(stream)
     _, second = bench.follow(stream)
-    bench.dispatcher.leave(first, lost=True)
+    bench.dispatcher.book.leave(first, lost=True)
     bench.timers.advance(100)
     assert bench.provider.calls[0].cancelled == 0
-    bench.dispatcher.leave(second, lost=True)
+    bench.dispatcher.book.leave(second, lost=True)
     bench.timers.advance(100)
     assert bench.provider.calls[0].cancelled == 1
 
 
 def test_cancel_on_disconnect_is_at_once() -> None:
     bench = Bench()
-    options = Options(resumable=True, on_disconnect_cancel=True, orphan_timeout_s=60)
+    options = Options(on_disconnect_cancel=True, orphan_timeout_s=60)
     _, subscription = bench.follow(bench.create(options))
-    bench.dispatcher.leave(subscription, lost=True)
+    bench.dispatcher.book.leave(subscription, lost=True)
     assert bench.provider.calls[0].cancelled == 1
 
 
 def test_a_detached_stream_generates_on() -> None:
     bench = Bench()
     _, subscription = bench.follow(bench.create())
-    bench.dispatcher.leave(subscription, lost=False)
+    bench.dispatcher.book.leave(subscription, lost=False)
     bench.timers.advance(1000)
     assert bench.provider.calls[0].cancelled == 0
     finish(bench)
@@ -131,7 +136,7 @@ def test_a_detached_stream_generates_on() -> None:
 def test_an_idempotency_key_returns_the_first_stream_and_calls_once() -> None:
     bench = Bench()
     options = Options(
-        resumable=True, on_disconnect_cancel=False, orphan_timeout_s=60, idempotency_key="i"
+        on_disconnect_cancel=False, orphan_timeout_s=60, idempotency_key="i"
     )
     first = bench.create(options)
     assert bench.create(options) is first
@@ -166,7 +171,7 @@ def test_a_draining_server_takes_no_new_work_and_ends_the_rest_in_time() -> None
         bench.create()
     bench.dispatcher.abort_all(Draining("restart"))
     assert outlet.frames()[-1]["error"]["code"] == "server_draining"
-    assert bench.dispatcher.live_count == 0
+    assert bench.dispatcher.book.live_count == 0
 
 
 def test_a_revoked_keys_streams_end_and_no_others() -> None:
@@ -180,27 +185,136 @@ def test_a_revoked_keys_streams_end_and_no_others() -> None:
     assert [call.cancelled for call in bench.provider.calls] == [1, 0]
 
 
-def test_finished_streams_are_kept_for_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeated_create_with_another_request_is_refused() -> None:
     bench = Bench()
-    first = bench.create()
-    finish(bench)
-    bench.timers.advance(599)
-    assert bench.dispatcher.find("k", first.id) is first
-    bench.timers.advance(2)
+    options = Options(on_disconnect_cancel=False, orphan_timeout_s=60, idempotency_key="i")
+    first = bench.create(options, temperature=1)
+    with pytest.raises(IdempotencyKeyReused):
+        bench.create(options, temperature=0)
+    assert bench.create(options, temperature=1) is first
+    assert len(bench.provider.calls) == 1
+
+
+class FullDisk(MemoryJournal):
+    def __init__(self) -> None:
+        super().__init__(1 << 20)
+        self.is_full = False
+
+    def open(self, stream_id: str, epoch: int, meta: bytes) -> None:
+        if self.is_full:
+            raise JournalUnavailable("no space left")
+        super().open(stream_id, epoch, meta)
+
+    def append(self, batch: Sequence[Append]) -> None:
+        if self.is_full:
+            raise JournalUnavailable("no space left")
+        super().append(batch)
+
+
+def test_nothing_is_begun_that_cannot_be_saved() -> None:
+    journal = FullDisk()
+    journal.is_full = True
+    bench = Bench(journal=journal)
+    with pytest.raises(StorageUnavailable):
+        bench.create()
+    assert bench.provider.calls == []
+    assert bench.dispatcher.book.live_count == 0
+    journal.is_full = False
     bench.create()
-    finish(bench)
-    with pytest.raises(StreamNotFound):
-        bench.dispatcher.find("k", first.id)
-    assert list(bench.journal.read(first.id, 0, 10)) == []
+    assert len(bench.provider.calls) == 1
 
 
-def test_no_more_finished_streams_are_kept_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher_module, "FINISHED_STREAMS_MAX", 2)
-    bench = Bench()
-    streams = []
-    for _ in range(3):
-        streams.append(bench.create(OPTIONS))
-        finish(bench)
-    with pytest.raises(StreamNotFound):
-        bench.dispatcher.find("k", streams[0].id)
-    assert bench.dispatcher.find("k", streams[2].id) is streams[2]
+def test_a_disk_that_is_full_for_a_moment_delays_and_loses_nothing() -> None:
+    journal = FullDisk()
+    bench = Bench(journal=journal)
+    outlet, _ = bench.follow(bench.create())
+    journal.is_full = True
+    bench.sink.text("a")
+    bench.timers.advance(1)
+    bench.sink.text("b")
+    bench.timers.advance(1)
+    assert outlet.written == []
+    journal.is_full = False
+    bench.timers.advance(1)
+    assert (outlet.text(), outlet.seqs()) == ("ab", [1, 2, 3])
+
+
+def test_a_disk_that_stays_full_ends_the_providers_work_and_cuts_the_clients() -> None:
+    journal = FullDisk()
+    bench = Bench(journal=journal)
+    stream = bench.create()
+    outlet, _ = bench.follow(stream)
+    journal.is_full = True
+    bench.sink.text("a")
+    bench.timers.advance(GIVE_UP_S + 1)
+    assert bench.provider.calls[0].cancelled == 1
+    assert outlet.was_cut
+    assert outlet.written == []
+    journal.is_full = False
+    bench.timers.advance(1)
+    late, _ = bench.follow(stream, resumes=True)
+    assert late.frames()[-1]["error"]["code"] == "storage_unavailable"
+
+
+class Disk:
+    """A disk that syncs when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[Synced] = []
+
+    def __call__(self, synced: Synced) -> None:
+        self.asked.append(synced)
+
+    def sync(self, bench: Bench, exc: JournalUnavailable | None = None) -> None:
+        self.asked.pop(0)(exc)
+        bench.timers.tick()
+
+
+def test_a_provider_is_called_and_a_token_sent_only_after_a_sync() -> None:
+    disk = Disk()
+    bench = Bench(sync=disk)
+    stream = bench.create()
+    outlet, _ = bench.follow(stream)
+    bench.timers.tick()
+    assert bench.provider.calls == []
+    disk.sync(bench)
+    bench.sink.text("a")
+    bench.timers.tick()
+    bench.sink.text("b")
+    bench.sink.finish(0, "stop")
+    bench.sink.end()
+    bench.timers.tick()
+    assert (outlet.written, len(disk.asked)) == ([], 1)
+    disk.sync(bench)
+    assert outlet.text() == "a"
+    assert len(disk.asked) == 1  # what came meanwhile is the next commit
+    disk.sync(bench)
+    assert (outlet.text(), outlet.seqs(), outlet.done) == ("ab", [1, 2, 3, 4], [stream.id])
+    assert bench.dispatcher.relay.is_idle
+
+
+def test_a_stream_that_is_cancelled_before_its_sync_calls_nobody() -> None:
+    disk = Disk()
+    bench = Bench(sync=disk)
+    stream = bench.create()
+    outlet, _ = bench.follow(stream)
+    bench.dispatcher.cancel("k", stream.id)
+    while disk.asked or not bench.dispatcher.relay.is_idle:
+        bench.timers.tick()
+        disk.sync(bench)
+    assert bench.provider.calls == []
+    assert outlet.frames()[-1]["choices"][0]["finish_reason"] == "cancelled"
+
+
+def test_a_failed_sync_holds_nothing_back(caplog: pytest.LogCaptureFixture) -> None:
+    disk = Disk()
+    bench = Bench(sync=disk)
+    outlet, _ = bench.follow(bench.create())
+    bench.timers.tick()
+    disk.sync(bench)
+    bench.sink.text("a")
+    bench.timers.tick()
+    with caplog.at_level(logging.ERROR):
+        disk.sync(bench, JournalUnavailable("i/o error"))
+    assert outlet.text() == "a"
+    assert "i/o error" in caplog.text

@@ -285,17 +285,3 @@ def test_several_choices_are_complete_only_together() -> None:
     bench.sink.end()
     bench.timers.tick()
     assert outlet.frames()[-1]["finish_reasons"] == ["stop", "length"]
-
-
-def test_an_unresumable_stream_is_forgotten_with_its_last_reader() -> None:
-    bench = Bench()
-    options = Options(resumable=False, on_disconnect_cancel=True, orphan_timeout_s=0)
-    stream = bench.create(options)
-    _, subscription = bench.follow(stream)
-    bench.sink.text("x")
-    bench.sink.finish(0, "stop")
-    bench.sink.end()
-    bench.timers.tick()
-    bench.dispatcher.leave(subscription, lost=True)
-    assert list(bench.journal.read(stream.id, 0, 10)) == []
-    assert bench.dispatcher.live_count == 0

@@ -6,7 +6,7 @@ from engine.virtual import Bench, RecordingOutlet
 
 
 class BrokenOutlet(RecordingOutlet):
-    def write(self, data: bytes) -> None:
+    def record(self, data: bytes) -> None:
         raise RuntimeError("broken")
 
 
@@ -30,8 +30,8 @@ def test_the_journal_has_a_record_before_any_client_does() -> None:
     seen: list[int] = []
 
     class Checking(RecordingOutlet):
-        def write(self, data: bytes) -> None:
-            super().write(data)
+        def record(self, data: bytes) -> None:
+            super().record(data)
             seen.append(len(bench.journal.read(stream.id, 0, 100)))
 
     outlet = Checking()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from engine.virtual import Bench, RecordingOutlet
 from tokenferry.engine import stream as stream_module
 from tokenferry.engine.stream import RING_RECORDS, TURN_RECORDS
-from tokenferry.errors import InvalidRequest, PositionAhead, StreamExpired
+from tokenferry.stores.memory import MemoryJournal
 
 
 def say(bench: Bench, count: int) -> None:
@@ -37,7 +37,7 @@ def test_a_tick_is_one_write_a_connection() -> None:
 
 @given(st.integers(0, 3 * RING_RECORDS), st.data())
 def test_a_late_reader_gets_what_an_early_one_got(count: int, data: st.DataObject) -> None:
-    bench = Bench(journal_bytes_max=1 << 24)
+    bench = Bench(journal=MemoryJournal(1 << 24))
     stream = bench.create()
     early, _ = bench.follow(stream)
     for start in range(0, count, 500):
@@ -129,26 +129,8 @@ def test_streams_of_one_connection_take_turns() -> None:
     assert switches >= 5
 
 
-def test_positions_of_a_resume_are_checked() -> None:
-    bench = Bench(journal_bytes_max=10)
-    stream = bench.create()
-    bench.follow(stream)
-    say(bench, 3)
-    assert stream.position(1, 4) == 4
-    with pytest.raises(PositionAhead, match=r"0\.\.4"):
-        stream.position(1, 5)
-    with pytest.raises(PositionAhead):
-        stream.position(1, -1)
-    with pytest.raises(InvalidRequest, match="epoch is 1"):
-        stream.position(2, 0)
-    end(bench)
-    with pytest.raises(StreamExpired):
-        stream.position(1, 2)
-    assert stream.position(1, stream.head) == stream.head
-
-
 def test_a_reader_whose_records_are_gone_is_told() -> None:
-    bench = Bench(journal_bytes_max=10)
+    bench = Bench()
     stream = bench.create()
     outlet = RecordingOutlet(room=1)
     bench.follow(stream, outlet)
@@ -156,6 +138,7 @@ def test_a_reader_whose_records_are_gone_is_told() -> None:
     say(bench, 5)
     end(bench)
     stream.release()
+    bench.journal.drop(stream.id)
     outlet.room = None
     outlet.resume()
     assert outlet.gone_from == [stream.id]

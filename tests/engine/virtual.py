@@ -8,13 +8,16 @@ from itertools import count
 from typing import Any
 
 from tokenferry.domain.routing import Catalog
+from tokenferry.engine.book import Entry
 from tokenferry.engine.dispatcher import Dispatcher, Engine, Limits, Options
 from tokenferry.engine.ports import Outcome, Sink
+from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.stream import Outlet, Stream, Subscription
 from tokenferry.errors import RequestError  # noqa: TC001 -- no import of its own for one name
 from tokenferry.protocol.chat import ChatRequest, parse_request
 from tokenferry.protocol.frames import FrameRenderer
 from tokenferry.stores.memory import MemoryJournal
+from tokenferry.stores.memory_archive import MemoryArchive
 
 
 class Timer:
@@ -122,7 +125,7 @@ class RecordingOutlet(Outlet):
     """A client; with `room` messages of room before it must be told to go on."""
 
     def __init__(self, room: int | None = None) -> None:
-        super().__init__()
+        super().__init__(self.record)
         self.room = room
         self.written: list[bytes] = []
         self.done: list[str] = []
@@ -130,7 +133,7 @@ class RecordingOutlet(Outlet):
         self.gone_from: list[str] = []
         self.was_cut = False
 
-    def write(self, data: bytes) -> None:
+    def record(self, data: bytes) -> None:
         self.written.append(data)
         if self.room is not None:
             self.room -= 1
@@ -174,7 +177,9 @@ def read_frames(data: bytes) -> list[dict[str, Any]]:
     return frames
 
 
-OPTIONS = Options(resumable=True, on_disconnect_cancel=False, orphan_timeout_s=60.0)
+# No two engines make the same id, as no two processes do.
+IDS = count(1)
+OPTIONS = Options(on_disconnect_cancel=False, orphan_timeout_s=60.0)
 
 
 def request(**fields: Any) -> ChatRequest:
@@ -190,21 +195,25 @@ class Bench:
         providers: list[ScriptedProvider] | None = None,
         *,
         limits: Limits | None = None,
-        journal_bytes_max: int = 1 << 20,
+        journal: MemoryJournal | None = None,
+        archive: MemoryArchive | None = None,
+        sync: Callable[[Synced], None] | None = None,
     ) -> None:
         self.providers = providers or [ScriptedProvider()]
         self.timers = VirtualTimers()
         self.meter = RecordingMeter()
-        self.journal = MemoryJournal(journal_bytes_max)
-        ids = count(1)
+        self.journal = journal or MemoryJournal(1 << 20)
+        self.archive = archive or MemoryArchive()
+        self.wall_ms = 1_790_000_000_000
         engine = Engine(
             catalog=Catalog([(p.name, "m") for p in self.providers]),
             providers={p.name: p for p in self.providers},
-            journal=self.journal,
+            durability=Durability(self.journal, sync),
+            archive=self.archive,
             timers=self.timers,
             meter=self.meter,
-            wall_s=lambda: 1_790_000_000,
-            new_id=lambda: f"st_{next(ids)}",
+            wall_ms=lambda: self.wall_ms,
+            new_id=lambda: f"st_{next(IDS)}",
             reasoning_fields=["reasoning_content"],
         )
         self.dispatcher = Dispatcher(
@@ -221,7 +230,17 @@ class Bench:
 
     def create(self, options: Options = OPTIONS, owner: str = "k", **fields: Any) -> Stream:
         now_s = self.timers.now_s
-        return self.dispatcher.create(owner, request(**fields), options, arrived_s=now_s)
+        created = self.dispatcher.create(owner, request(**fields), options, arrived_s=now_s)
+        assert isinstance(created, Stream)
+        return created
+
+    def request(self) -> ChatRequest:
+        return request()
+
+    def found(self, stream_id: str, owner: str = "k") -> Stream:
+        entry = self.dispatcher.find(owner, stream_id)
+        assert isinstance(entry, Entry)
+        return entry.stream
 
     def follow(
         self,
@@ -235,6 +254,6 @@ class Bench:
         outlet = outlet or RecordingOutlet()
         renderer = FrameRenderer(stream.id, stream.epoch, aware=False, merges=merges)
         subscription = Subscription(stream, outlet, renderer, after=after, resumes=resumes)
-        self.dispatcher.follow(subscription)
+        self.dispatcher.book.follow(subscription)
         outlet.pump()
         return outlet, subscription

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +14,8 @@ from websockets.uri import parse_uri
 from tokenferry.domain import journal
 from tokenferry.domain.usage import Usage
 from tokenferry.errors import ModelNotFound, ProviderRejected, RateLimited
+from tokenferry.protocol.events import EventRenderer
 from tokenferry.protocol.frames import (
-    EventRenderer,
     FrameRenderer,
     Head,
     Renderer,
@@ -104,7 +105,7 @@ def frames(*, aware: bool = False, merges: bool = True, opened: bytes | None = H
 
 
 def events(*, include_usage: bool = False, opened: bytes | None = HEAD) -> Renderer:
-    renderer = EventRenderer(STREAM, include_usage=include_usage)
+    renderer = EventRenderer(STREAM, EPOCH, include_usage=include_usage)
     if opened is not None:
         renderer.open(opened)
     return renderer
@@ -136,8 +137,9 @@ def event_json(data: bytes) -> list[Any]:
     read = []
     for event in text[:-2].split("\n\n"):
         assert event.startswith("data: ")
-        assert "\n" not in event
         assert "\r" not in event
+        event, *rest = event.split("\n")
+        assert all(re.fullmatch(r"id: \d+-\d+", line) for line in rest)
         read.append(event[6:] if event == "data: [DONE]" else json.loads(event[6:]))
     return read
 
@@ -324,7 +326,7 @@ def test_a_stream_id_of_any_form(stream: str) -> None:
         frame = renderer.render(1, record)
         assert frame == text_frame(unframe(frame))
         assert frame_json(frame)["stream_id"] == stream
-    (read,) = event_json(EventRenderer(stream, include_usage=False).render(1, HEAD))
+    (read,) = event_json(EventRenderer(stream, 1, include_usage=False).render(1, HEAD))
     assert read["id"] == f"chatcmpl-{stream}"
 
 
@@ -422,7 +424,7 @@ def test_a_merged_run_is_its_concatenation(run: list[str]) -> None:
     assert frame_json(merged(frames(), run)) == expected
     assert frame_json(merged(frames(aware=True), run)) == {"type": "chunk"} | expected
     assert event_json(merged(events(), run)) == [event({"content": "".join(run)})]
-    assert merged(events(), run) == events().render(1, text_record("".join(run)))
+    assert merged(events(), run) == events().render(4 + len(run), text_record("".join(run)))
 
 
 def test_merged_vectors() -> None:

@@ -4,12 +4,15 @@ The producer puts records into `pending`; the relay commits them to the journal 
 they become readable. Every reader, live or late, is a cursor over the same log.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from tokenferry.domain import journal
-from tokenferry.engine.ports import Journal
+from tokenferry.engine.ports import Journal, JournalUnavailable
 from tokenferry.errors import TokenferryError
 from tokenferry.protocol.frames import Renderer
+
+log = logging.getLogger(__name__)
 
 # Records kept in memory for readers at or near the head; whoever is further behind reads the
 # journal. Twice this many are held at most, so that trimming is rare.
@@ -187,7 +190,12 @@ class Subscription:
         """Append the wire bytes of the next records to `out`; return whether more are waiting."""
         stream = self.stream
         seq = self.after
-        records = stream.read(seq, TURN_RECORDS)
+        try:
+            records = stream.read(seq, TURN_RECORDS)
+        except JournalUnavailable:
+            log.exception("the journal cannot be read; the reader is cut off, and may come back")
+            self.outlet.cut()
+            return False
         if not records and seq < stream.head:
             self.outlet.gone(self)
             return False

@@ -1,0 +1,93 @@
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from engine.virtual import Bench
+from tokenferry.engine.archive import Summary
+from tokenferry.engine.dispatcher import Options
+from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.retention import BATCH_STREAMS, Periods, Retention
+from tokenferry.engine.stream import Stream
+from tokenferry.errors import StreamNotFound
+from tokenferry.stores.memory_archive import MemoryArchive
+
+PERIODS = Periods(600, 86_400, 2_592_000, 1 << 30)
+
+
+def retention(bench: Bench, periods: Periods = PERIODS) -> Retention:
+    return Retention(bench.dispatcher.book, bench.journal, bench.archive, periods)
+
+
+def finish(bench: Bench, options: Options | None = None, text: str = "안녕 🙂") -> Stream:
+    stream = bench.create(options) if options else bench.create()
+    bench.sink.text(text)
+    bench.sink.finish(0, "stop")
+    bench.sink.end()
+    bench.timers.tick()
+    return stream
+
+
+async def test_a_finished_stream_goes_to_the_archive_with_its_text() -> None:
+    bench = Bench()
+    stream = finish(bench)
+    bench.timers.advance(601)
+    assert await retention(bench).archive_due() == 1
+    found = bench.dispatcher.find("k", stream.id)
+    assert isinstance(found, Summary)
+    assert (found.state, found.finish_reason, found.head) == ("done", "stop", 3)
+    assert found.message is not None
+    assert "안녕 🙂" in found.message
+    assert list(bench.journal.read(stream.id, 0, 10)) == []
+    with pytest.raises(StreamNotFound):
+        bench.dispatcher.find("other", stream.id)
+
+
+async def test_nothing_goes_before_its_time() -> None:
+    bench = Bench()
+    finish(bench)
+    bench.timers.advance(599)
+    assert await retention(bench).archive_due() == 0
+
+
+async def test_where_the_journal_is_too_large_the_oldest_go_at_once() -> None:
+    bench = Bench()
+    finish(bench)
+    small = Periods(600, 86_400, 2_592_000, 1)
+    assert await retention(bench, small).archive_due() == 1
+
+
+async def test_so_many_at_once() -> None:
+    bench = Bench()
+    for _ in range(BATCH_STREAMS + 1):
+        finish(bench)
+    bench.timers.advance(601)
+    keeper = retention(bench)
+    assert [await keeper.archive_due() for _ in range(3)] == [BATCH_STREAMS, 1, 0]
+
+
+async def test_a_repeated_create_is_answered_from_the_archive() -> None:
+    bench = Bench()
+    options = Options(on_disconnect_cancel=False, orphan_timeout_s=60, idempotency_key="i")
+    stream = finish(bench, options)
+    bench.timers.advance(601)
+    await retention(bench).archive_due()
+    again = bench.dispatcher.create("k", bench.request(), options, arrived_s=0)
+    assert isinstance(again, Summary)
+    assert again.stream_id == stream.id
+    assert len(bench.provider.calls) == 1
+
+
+class BrokenArchive(MemoryArchive):
+    def save(self, summaries: Sequence[Summary]) -> None:
+        raise StoreUnusable("the disk is gone")
+
+
+async def test_what_cannot_be_archived_stays(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(archive=BrokenArchive())
+    stream = finish(bench)
+    bench.timers.advance(601)
+    with caplog.at_level(logging.ERROR):
+        assert await retention(bench).archive_due() == 0
+    assert bench.found(stream.id) is stream
+    assert "the disk is gone" in caplog.text
