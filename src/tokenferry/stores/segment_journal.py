@@ -6,7 +6,7 @@ stream in it is kept. Each process begins segments of its own.
 
 Source: docs/decisions/0009-streams-survive.md; the format is in `protocol.segment`.
 Weakness: one long stream keeps whole segments, also the dropped streams' share of them. At the end
-of a segment its index is written in the caller's thread: some 10 ms for 64 MiB of short commits. A
+of a segment its index is written in the caller's thread: some 40 ms for 64 MiB of short commits. A
 power cut, or a kill before the next commit, may bring back a stream that was just dropped.
 """
 
