@@ -177,7 +177,7 @@ def test_an_empty_commit_is_not_valid() -> None:
 
 
 @pytest.mark.parametrize(("length", "damaged"), [(COMMIT_BYTES_MAX, False), (1 << 26 | 1, True)])
-def test_a_length_over_the_limit_is_not_waited_for(length: int, damaged: bool) -> None:  # noqa: FBT001
+def test_a_length_over_the_limit_is_not_waited_for(length: int, damaged: bool) -> None:  # noqa: FBT001 -- a parameter
     assert scan(MAGIC + sealed(b"\x04", length))[1].damaged is damaged
 
 
@@ -292,7 +292,7 @@ def test_what_was_written_is_read_however_it_comes(
 
 @given(st.binary(max_size=200), st.integers(1, 50), st.booleans())
 @settings(max_examples=300)
-def test_no_bytes_raise(junk: bytes, step: int, valid: bool) -> None:  # noqa: FBT001
+def test_no_bytes_raise(junk: bytes, step: int, valid: bool) -> None:  # noqa: FBT001 -- a parameter
     body = sealed(junk) if valid and junk else junk
     _, scanner = scan(MAGIC + body, step)
     assert scanner.end <= len(MAGIC) + len(body)

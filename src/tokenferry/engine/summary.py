@@ -1,14 +1,13 @@
 """A stream at a glance: how far it is, its text, its usage. For the archive, and for who asks."""
 
+from typing import Literal
+
 from tokenferry.engine.archive import Summary
 from tokenferry.engine.book import Entry
 from tokenferry.protocol.completion import folded
 from tokenferry.protocol.frames import encode
 
-GENERATING = "generating"
-DONE = "done"
-FAILED = "error"
-CANCELLED = "cancelled"
+_CANCELLED = "cancelled"
 
 
 def summarize(entry: Entry) -> Summary:
@@ -20,12 +19,13 @@ def summarize(entry: Entry) -> Summary:
     stream, meta = entry.stream, entry.meta
     completion = folded(stream.id, stream.committed())
     end = completion.end
-    state, reason = GENERATING, None
+    state: Literal["generating", "done", "error", "cancelled"] = "generating"
+    reason = None
     if end is not None and end.error is not None:
-        state, reason = FAILED, "error"
+        state = "error"
     elif end is not None:
         reason = end.finish_reasons[0] if end.finish_reasons else "stop"
-        state = CANCELLED if reason == CANCELLED else DONE
+        state = "cancelled" if reason == _CANCELLED else "done"
     return Summary(
         stream_id=stream.id,
         owner=stream.owner,

@@ -25,14 +25,17 @@ class Book:
     Attributes:
         logs: The streams that are kept, by name.
         kept: Of each segment, the streams that are kept and have a part in it, by number.
+        unsaid: Numbers of dropped streams that would come back, since no segment says that they
+            were dropped. The next commit says it.
     """
 
     def __init__(self) -> None:
         self.logs: dict[str, StreamLog] = {}
         self.kept: dict[int, dict[int, StreamLog]] = {}
+        self.unsaid: list[int] = []
         self._next_number = 1
         # Dropped streams of which a segment still has records, by number: the segment that says
-        # that they were dropped, or 0 when none says it yet; and those that have the records.
+        # that they were dropped, or 0 when they are unsaid; and those that have the records.
         self._dropped: dict[int, tuple[int, list[int]]] = {}
 
     def new_log(self, stream_id: str) -> StreamLog:
@@ -48,17 +51,14 @@ class Book:
 
     def forget(self, known: StreamLog) -> None:
         """Take note that a stream was dropped, which no segment says yet."""
-        self.logs.pop(known.id, None)
-        segments = known.segments()
-        for segment in segments:
-            self.kept[segment].pop(known.number, None)
-        self._dropped[known.number] = (0, segments)
+        self._drop(known, 0)
+        self.unsaid.append(known.number)
 
-    def said(self, numbers: list[int], segment: int) -> None:
-        """Take note that a segment says that streams were dropped."""
-        for number in numbers:
-            if number in self._dropped:
-                self._dropped[number] = (segment, self._dropped[number][1])
+    def said(self, segment: int) -> None:
+        """Take note that a segment says now what was unsaid."""
+        for number in self.unsaid:
+            self._dropped[number] = (segment, self._dropped[number][1])
+        self.unsaid = []
 
     def said_only_by(self, segment: int) -> list[int]:
         """Return the dropped streams that would come back if a segment were deleted."""
@@ -69,11 +69,15 @@ class Book:
         ]
 
     def delete(self, segment: int) -> None:
-        """Take note that a segment is deleted."""
+        """Take note that a segment is deleted; what only it said is unsaid again."""
+        for number in self.said_only_by(segment):
+            self._dropped[number] = (0, self._dropped[number][1])
+            self.unsaid.append(number)
         del self.kept[segment]
         for number, (_, segments) in [*self._dropped.items()]:
             if not any(each in self.kept for each in segments):
                 del self._dropped[number]
+        self.unsaid = [number for number in self.unsaid if number in self._dropped]
 
     def contents(self, segment: int, length: int, crc: int) -> Contents:
         """Return what is in the segment that was written last."""
@@ -100,9 +104,12 @@ class Book:
                 known.written_ms = part.written_ms
                 self.kept[segment][known.number] = known
 
-    def _drop(self, known: StreamLog, segment: int) -> None:
-        self.forget(known)
-        self.said([known.number], segment)
+    def _drop(self, known: StreamLog, holder: int) -> None:
+        del self.logs[known.id]
+        segments = known.segments()
+        for segment in segments:
+            self.kept[segment].pop(known.number, None)
+        self._dropped[known.number] = (holder, segments)
 
     def _successor(self, part: StreamPart, segment: int) -> StreamLog | None:
         """Return the stream whose records a part continues; None if it continues none."""

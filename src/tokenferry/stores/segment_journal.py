@@ -6,7 +6,7 @@ stream in it is kept. Each process begins segments of its own.
 
 Source: docs/decisions/0009-streams-survive.md; the format is in `protocol.segment`.
 Weakness: one long stream keeps whole segments, also the dropped streams' share of them. At the end
-of a segment its index is written in the caller's thread: some 10 ms for 64 MiB of short commits. A
+of a segment its index is written in the caller's thread: some 40 ms for 64 MiB of short commits. A
 power cut, or a kill before the next commit, may bring back a stream that was just dropped.
 """
 
@@ -72,8 +72,6 @@ class SegmentJournal:
         self._segment_bytes = segment_bytes
         self._wall_ms = wall_ms
         self._committed_ms = 0
-        # Dropped since the last commit; the next one will say it.
-        self._dropping: list[int] = []
         self._files = SegmentFiles(directory, disk=durability == "disk")
         try:
             self._book = load_book(self._files)
@@ -171,10 +169,9 @@ class SegmentJournal:
 
     def drop(self, stream_id: str) -> None:
         """Forget a stream, and delete the segments in which nothing is kept any more."""
-        known = self._logs.pop(stream_id, None)
+        known = self._logs.get(stream_id)
         if known is None:
             return
-        self._dropping.append(known.number)
         self._book.forget(known)
         for segment in known.segments():
             self._delete_if_empty(segment)
@@ -185,13 +182,12 @@ class SegmentJournal:
 
     def close_files(self) -> None:
         """Sync what is to be synced and let go of the directory; idempotent."""
-        try:
-            if self._dropping and self._files.active:
-                self._commit([], 0)
-            self._seal()
-            self._files.close()
-        except JournalUnavailable as exc:
-            log.error("%s", exc)  # noqa: TRY400 -- the sentence says it
+        for step in (self._say_unsaid, self._seal, self._files.close):
+            try:
+                step()
+            except JournalUnavailable as exc:
+                log.warning("%s", exc)
+        self._book.unsaid = []
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -210,9 +206,9 @@ class SegmentJournal:
         """Write a commit and return where in the file the given parts of its body begin."""
         files = self._files
         begin = files.size + COMMIT_OVERHEAD_BYTES
-        dropping = self._dropping
-        if dropping:
-            said = b"".join(map(dropping_bytes, dropping))
+        unsaid = self._book.unsaid
+        if unsaid:
+            said = b"".join(map(dropping_bytes, unsaid))
             parts = [said, *parts]
             size += len(said)
             begin += len(said)
@@ -220,10 +216,15 @@ class SegmentJournal:
             raise JournalUnavailable(f"A commit of {size} bytes is over {COMMIT_BYTES_MAX}.")
         self._committed_ms = now_ms = self._wall_ms()
         files.write(commit_bytes(parts, size, now_ms))
-        if dropping:
-            self._book.said(dropping, files.active)
-            self._dropping = []
+        if unsaid:
+            self._book.said(files.active)
         return begin
+
+    def _say_unsaid(self) -> None:
+        """Commit which streams were dropped; without this they would come back."""
+        if self._book.unsaid:
+            self._ready()
+            self._commit([], 0)
 
     def _seal(self) -> None:
         """Write the active segment, if there is one, no more."""
@@ -237,19 +238,19 @@ class SegmentJournal:
     def _delete_if_empty(self, segment: int) -> None:
         """Delete a segment in which nothing is kept."""
         files, book = self._files, self._book
-        if segment == files.active or book.kept[segment]:
+        if segment == files.active or book.kept.get(segment, True):
             return
-        if unsaid := book.said_only_by(segment):
-            if not files.active:
-                # It is deleted when there is another segment that can say it.
-                return
-            self._dropping += unsaid
+        said_only_here = book.said_only_by(segment)
+        if said_only_here and not files.active:
+            # It is deleted when there is another segment that can say it.
+            return
+        book.delete(segment)
+        if said_only_here:
             try:
                 self._commit([], 0)
             except JournalUnavailable as exc:
                 # The disk may be full, and deleting makes room; the next commit says it.
                 log.warning("%s", exc)
-        book.delete(segment)
         files.unlink(segment)
 
     def _recover(self, known: StreamLog) -> Recovered:

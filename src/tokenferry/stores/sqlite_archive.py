@@ -1,0 +1,111 @@
+"""The archive in the SQLite database, beside the keys.
+
+Source: docs/decisions/0009-streams-survive.md, "Kept".
+Weakness: one connection, so one call at a time; a save waits for the disk, and belongs into a
+worker thread. What has expired is still in free pages of the file until they are used again.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from tokenferry.engine.archive import Summary
+from tokenferry.stores.sqlite_database import Database, explained
+
+# Rows of one transaction of `expire`: a few milliseconds, in which the keys cannot be written.
+EXPIRE_ROWS_MAX = 500
+
+_COLUMNS = ", ".join(field.name for field in fields(Summary))
+_VALUES = ", ".join(
+    "CASE WHEN EXISTS (SELECT 1 FROM archived_stream"
+    " WHERE owner = :owner AND idempotency_key = :idempotency_key)"
+    " THEN NULL ELSE :idempotency_key END"
+    if field.name == "idempotency_key"
+    else f":{field.name}"
+    for field in fields(Summary)
+)
+_INSERT = (
+    f"INSERT INTO archived_stream ({_COLUMNS}) VALUES ({_VALUES}) "  # noqa: S608 -- constants only
+    "ON CONFLICT (stream_id) DO NOTHING"
+)
+_SELECT = f"SELECT {_COLUMNS} FROM archived_stream"  # noqa: S608 -- constants only
+_DELETE_ROWS = (
+    "DELETE FROM archived_stream WHERE rowid IN "
+    "(SELECT rowid FROM archived_stream WHERE ended_ms < ? LIMIT ?)"
+)
+_DELETE_MESSAGES = (
+    "UPDATE archived_stream SET message = NULL WHERE rowid IN "
+    "(SELECT rowid FROM archived_stream WHERE ended_ms < ? AND message IS NOT NULL LIMIT ?)"
+)
+
+
+class SqliteArchive(Database):
+    """Summaries in an SQLite file; any thread may use it.
+
+    Args:
+        path: The database file, see `Database`.
+
+    Raises:
+        StoreUnusable: If the file cannot be used, see `Database`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        super().__init__(path, any_thread=True)
+
+    @explained
+    def save(self, summaries: Sequence[Summary]) -> None:
+        """Store summaries durably, all or none; see `Archive`."""
+        rows = [
+            dict(zip((field.name for field in fields(each)), astuple(each), strict=True))
+            for each in summaries
+        ]
+        with self._lock, self._transaction("IMMEDIATE"):
+            self._connection.executemany(_INSERT, rows)
+
+    @explained
+    def find(self, owner: str, stream_id: str) -> Summary | None:
+        """Return an owner's stream, or None."""
+        found = self._select("WHERE stream_id = ? AND owner = ?", stream_id, owner)
+        return found[0] if found else None
+
+    @explained
+    def find_idempotent(self, owner: str, idempotency_key: str) -> Summary | None:
+        """Return the stream that an owner's idempotency key stands for, or None."""
+        found = self._select("WHERE owner = ? AND idempotency_key = ?", owner, idempotency_key)
+        return found[0] if found else None
+
+    @explained
+    def recent(self, owner: str, limit: int, before_ms: int | None = None) -> list[Summary]:
+        """Return an owner's streams, those that ended last first; see `Archive`."""
+        order = "ORDER BY ended_ms DESC, stream_id DESC LIMIT ?"
+        if before_ms is None:
+            return self._select(f"WHERE owner = ? {order}", owner, limit)
+        return self._select(f"WHERE owner = ? AND ended_ms < ? {order}", owner, before_ms, limit)
+
+    @explained
+    def expire(self, now_ms: int, message_ms_kept: int, tombstone_ms_kept: int) -> None:
+        """Give up what is older than it is kept; see `Archive`.
+
+        Between two batches others have their turn.
+        """
+        steps = ((_DELETE_ROWS, tombstone_ms_kept), (_DELETE_MESSAGES, message_ms_kept))
+        for statement, kept_ms in steps:
+            changed = EXPIRE_ROWS_MAX
+            while changed == EXPIRE_ROWS_MAX:
+                with self._lock:
+                    cursor = self._connection.execute(
+                        statement, (now_ms - kept_ms, EXPIRE_ROWS_MAX)
+                    )
+                    changed = cursor.rowcount
+
+    def close(self) -> None:
+        """Let go of the file; idempotent."""
+        with self._lock:
+            super().close()
+
+    def _select(self, rest: str, *values: object) -> list[Summary]:
+        with self._lock:
+            rows = self._connection.execute(f"{_SELECT} {rest}", values)
+            return [Summary(*row) for row in rows]

@@ -1,0 +1,132 @@
+"""The database file and its format, seen through the store of keys."""
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from tokenferry.engine.keys import StoreUnusable
+from tokenferry.stores import sqlite_database
+from tokenferry.stores.sqlite import SqliteKeys
+from tokenferry.stores.sqlite_database import APPLICATION_ID, MIGRATIONS
+
+HASH = bytes(32)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "tokenferry.db"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_only_the_owner_can_read_it(path: Path) -> None:
+    store = SqliteKeys(path)
+    store.create("n", "id", HASH, 1)
+    assert mode(path.parent) == 0o700
+    files = list(path.parent.iterdir())
+    assert {file.name for file in files} == {
+        "tokenferry.db",
+        "tokenferry.db-wal",
+        "tokenferry.db-shm",
+    }
+    assert {mode(file) for file in files} == {0o600}
+    store.close()
+
+
+def test_an_existing_directory_keeps_its_mode(tmp_path: Path) -> None:
+    directory = tmp_path / "mounted"
+    directory.mkdir()
+    directory.chmod(0o755)
+    SqliteKeys(directory / "tokenferry.db").close()
+    assert mode(directory) == 0o755
+
+
+def test_writes_are_synced_to_a_write_ahead_log(path: Path) -> None:
+    store = SqliteKeys(path)
+    pragma = store._pragma
+    assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert pragma("synchronous") == 2  # FULL
+    assert pragma("busy_timeout") == sqlite_database.BUSY_TIMEOUT_MS
+    assert pragma("user_version") == len(MIGRATIONS)
+    assert pragma("application_id") == APPLICATION_ID
+    store.close()
+
+
+def test_two_that_open_a_new_file_at_once_migrate_it_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = SqliteKeys._migrate
+
+    def slower(self: SqliteKeys) -> None:
+        # The other process is through before this one has the lock.
+        monkeypatch.setattr(SqliteKeys, "_migrate", original)
+        other = SqliteKeys(path)
+        other.create("n", "id", HASH, 1)
+        other.close()
+        original(self)
+
+    monkeypatch.setattr(SqliteKeys, "_migrate", slower)
+    store = SqliteKeys(path)
+    assert store.find("id") is not None
+    store.close()
+
+
+def test_a_failed_migration_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = sqlite_database._statements
+
+    def failing(name: str) -> list[str]:
+        return [*statements(name), "SELECT nonsense"]
+
+    monkeypatch.setattr(sqlite_database, "_statements", failing)
+    with pytest.raises(StoreUnusable):
+        SqliteKeys(path)
+    monkeypatch.undo()
+    store = SqliteKeys(path)
+    assert store.is_empty()
+    store.close()
+
+
+def test_a_newer_format_is_refused_and_left_alone(path: Path) -> None:
+    SqliteKeys(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(StoreUnusable, match=r"newer Tokenferry \(format 3, this one knows 2\)"):
+        SqliteKeys(path)
+
+
+@pytest.mark.parametrize(
+    "statement", ["CREATE TABLE bookmarks (url)", "PRAGMA application_id = 12345"]
+)
+def test_another_program_s_database_is_refused_and_left_alone(path: Path, statement: str) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement)
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreUnusable, match="database of another program"):
+        SqliteKeys(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes("데이터베이스가 아닙니다".encode() * 100)
+    with pytest.raises(StoreUnusable, match=r"damaged or no database.*backup"):
+        SqliteKeys(path)
+
+
+def test_a_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(StoreUnusable, match=r"Cannot open .*File exists"):
+        SqliteKeys(tmp_path / "data" / "tokenferry.db")
+
+
+def test_a_database_that_is_a_directory_is_told(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(StoreUnusable, match=r"Cannot open .*Is a directory"):
+        SqliteKeys(path)
