@@ -129,11 +129,15 @@ class Feed:
     def __call__(self, *events: Any) -> Recorder:
         for event in events:
             data = raw(event)
-            if self.decoder.shortcut(b"data: %b\n\n" % data):
+            if self.quick(b"data: %b\n\n" % data):
                 self.shortcuts += 1
             else:
                 self.decoder.event(data)
         return self.recorder
+
+    def quick(self, event: bytes) -> bool:
+        template = self.decoder.template
+        return template is not None and template.take(event)
 
     def eof(self) -> Recorder:
         self.decoder.eof()

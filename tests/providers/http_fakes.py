@@ -115,6 +115,8 @@ class RecordingSink:
 class FakeDecoder:
     """Says every event's data as text; an end is complete only after `[DONE]`, if that is asked."""
 
+    template = None
+
     def __init__(self, sink: Sink, *, wants_done: bool = False) -> None:
         self._sink = sink
         self._is_done = not wants_done

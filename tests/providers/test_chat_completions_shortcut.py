@@ -276,8 +276,8 @@ def test_two_events_in_one_piece_are_left_to_the_parser() -> None:
     feed = Feed()
     feed(text("a"), text("c"))
     one = b"data: %b\n\n" % raw(text("b"))
-    assert not feed.decoder.shortcut(one + one)
-    assert feed.decoder.shortcut(one)
+    assert not feed.quick(one + one)
+    assert feed.quick(one)
     assert feed.recorder.fragments("content") == ["a", "c", "b"]
 
 
@@ -286,17 +286,19 @@ def test_a_piece_of_an_event_is_left_to_the_parser(cut: int) -> None:
     feed = Feed()
     feed(text("a"), text("c"))
     event = b"data: %b\n\n" % raw(text("b"))
-    assert not feed.decoder.shortcut(event[:-cut])
-    assert not feed.decoder.shortcut(event[cut:])
+    assert not feed.quick(event[:-cut])
+    assert not feed.quick(event[cut:])
     # Beginning and end overlap: the one quote cannot be both of the string's.
-    data = feed.decoder._prefix + feed.decoder._suffix[1:]
-    assert not feed.decoder.shortcut(data)
+    template = feed.decoder.template
+    assert template is not None
+    data = template.prefix + template.suffix[1:]
+    assert not feed.quick(data)
 
 
 def test_an_event_of_several_lines_is_no_form() -> None:
     feed = Feed()
     feed(*[json.dumps(text(value), indent=1).encode() for value in "abc"])
-    assert feed.decoder._prefix == b""
+    assert feed.decoder.template is None
 
 
 def test_after_a_half_of_an_emoji_nothing_takes_it() -> None:

@@ -81,6 +81,8 @@ class AnthropicDecoder:
         model: The name to report if the provider gives none.
     """
 
+    template = None  # an event of this format says more than one string
+
     __slots__ = (
         "_blocks",
         "_details",

@@ -36,6 +36,7 @@ from tokenferry.providers.chat_completions_chunks import (
     reported,
     split_parts,
 )
+from tokenferry.providers.event_template import EventTemplate
 
 # Reasons that OpenAI defines; what others say is read as one of them.
 _FINISH_REASONS = {
@@ -64,13 +65,16 @@ _STRINGS: Mapping[str, re.Pattern[bytes]] = MappingProxyType(
 )
 _EMPTY = Delta()
 
-_string_decoder = msgspec.json.Decoder(str)
 _chunk_decoder = msgspec.json.Decoder(Chunk)
 _first_chunk_decoder = msgspec.json.Decoder(FirstChunk)
 
 
 class ChatCompletionsDecoder:
-    """Reads one answer, streamed or whole."""
+    """Reads one answer, streamed or whole.
+
+    Attributes:
+        template: The form of most events, once it is known.
+    """
 
     __slots__ = (
         "_calls",
@@ -82,12 +86,10 @@ class ChatCompletionsDecoder:
         "_is_over",
         "_joiners",
         "_joins",
-        "_prefix",
         "_seen",
         "_sink",
-        "_suffix",
         "_templates_left",
-        "_to_sink",
+        "template",
     )
 
     def __init__(self, sink: Sink) -> None:
@@ -102,29 +104,9 @@ class ChatCompletionsDecoder:
         # Only once a broken surrogate pair was seen does text go through a joiner.
         self._joins = False
         self._joiners: dict[tuple[int, str | int], SurrogateJoiner] = {}
-        # The template: what stands before and after the text in events that were read in full.
-        self._prefix = b""
-        self._suffix = b""
+        self.template: EventTemplate | None = None
         self._candidate = (b"", b"", "")
-        self._to_sink: Callable[[str], None] = sink.text
         self._templates_left = TEMPLATES_MAX
-
-    def shortcut(self, event: bytes) -> bool:
-        """Take an event, framing and all, if it is like one before; otherwise return False.
-
-        Most events of a stream differ in one string only. Where all before and after it is as in
-        one that was read in full, and the string is valid, so is the event.
-        """
-        prefix, suffix = self._prefix, self._suffix
-        if not prefix or not event.startswith(prefix) or not event.endswith(suffix):
-            return False
-        try:
-            text = _string_decoder.decode(event[len(prefix) - 1 : 1 - len(suffix)])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return False  # two events, or no string, or a broken one
-        if text:
-            self._to_sink(text)
-        return True
 
     def event(self, data: bytes) -> None:
         """Take one chunk, or `[DONE]`."""
@@ -160,7 +142,7 @@ class ChatCompletionsDecoder:
     def _stop(self) -> None:
         """Close the ways to the sink: after its one end it may serve another provider's answer."""
         self._is_over = True
-        self._prefix = b""
+        self.template = None
         self._templates_left = 0
 
     def _fail(self, error: ProviderError) -> None:
@@ -173,7 +155,7 @@ class ChatCompletionsDecoder:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             # From now on all text goes through joiners, and none past them.
             self._joins = True
-            self._prefix = b""
+            self.template = None
             self._templates_left = 0
             return decode_leniently(data)
 
@@ -194,8 +176,8 @@ class ChatCompletionsDecoder:
         prefix, suffix = data[: match.start(1)], data[match.end(1) :]
         before, self._candidate = self._candidate, (prefix, suffix, text)
         if before[:2] == (prefix, suffix) and before[2] != text:
-            self._prefix, self._suffix = b"data: " + prefix, suffix + b"\n\n"
-            self._to_sink = self._sink.text if key == "content" else self._sink.reasoning
+            sink = self._sink.text if key == "content" else self._sink.reasoning
+            self.template = EventTemplate(b"data: " + prefix, suffix + b"\n\n", sink)
 
     def _take(self, chunk: Chunk) -> None:
         if chunk.choices:

@@ -154,6 +154,8 @@ class GeminiDecoder:
         api_key: The operator's key, which no error may show.
     """
 
+    template = None  # an event of this format says more than one string
+
     __slots__ = (
         "_api_key",
         "_call_count",

@@ -77,6 +77,10 @@ class Body(Protocol):
     What `feed` and `end` raise is to be reported, and the connection to be closed.
     """
 
+    @property
+    def quick(self) -> Callable[[bytes], bool] | None:
+        """What may be given the next part first, until something else was fed; see there."""
+
     def feed(self, chunk: bytes) -> None:
         """Take a part."""
 
@@ -142,21 +146,27 @@ def ignore(_: bytes) -> None:
 class EventsBody:
     """Server-sent events: every event goes to the decoder at once."""
 
-    __slots__ = ("_decoder", "_event", "_parser", "_shortcut")
+    __slots__ = ("_decoder", "_event", "_parser")
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
         self._event: Callable[[bytes], None] = decoder.event
-        # Not `isinstance`, which takes longer than reading the head of the answer does.
-        self._shortcut: Callable[[bytes], bool] | None = getattr(decoder, "shortcut", None)
         self._parser = Parser()
 
+    @property
+    def quick(self) -> Callable[[bytes], bool] | None:
+        """Take the next part, if it is one event of the known form, or return False."""
+        template = self._decoder.template
+        if template is None or not self._parser.at_boundary or self._event is ignore:
+            return None
+        return template.take
+
     def feed(self, chunk: bytes) -> None:
-        """Take a part. This is the token path."""
-        parser, shortcut = self._parser, self._shortcut
-        if shortcut is not None and parser.at_boundary and shortcut(chunk):
+        """Take a part."""
+        quick = self.quick
+        if quick is not None and quick(chunk):
             return
-        for data in parser.feed(chunk):
+        for data in self._parser.feed(chunk):
             self._event(data)
 
     def end(self) -> ProviderError | None:
@@ -167,7 +177,6 @@ class EventsBody:
     def stop(self) -> None:
         """Pass no further event on."""
         self._event = ignore
-        self._shortcut = None
 
     def explain(self, error: ProviderError) -> ProviderError:
         """Return the error itself."""
@@ -176,6 +185,8 @@ class EventsBody:
 
 class JsonBody:
     """A whole answer: collected, then decoded."""
+
+    quick = None
 
     __slots__ = ("_asked", "_bytes", "_chunks")
 
@@ -209,6 +220,8 @@ class JsonBody:
 
 class UntypedBody:
     """A successful body without a content type: its first character tells JSON from events."""
+
+    quick = None
 
     __slots__ = ("_asked", "_body")
 
@@ -247,6 +260,8 @@ class UntypedBody:
 class UselessBody:
     """A successful body of a type that is no answer; its beginning is quoted."""
 
+    quick = None
+
     __slots__ = ("_asked", "_content_type", "_start")
 
     def __init__(self, content_type: str, asked: Asked) -> None:
@@ -281,6 +296,8 @@ class UselessBody:
 
 class ErrorBody:
     """The body of an HTTP error: collected up to a limit, then translated by the wire format."""
+
+    quick = None
 
     __slots__ = ("_asked", "_chunks", "_head", "_room")
 
@@ -317,6 +334,8 @@ class ErrorBody:
 class DiscardedBody:
     """The body of an HTTP error that cannot be read."""
 
+    quick = None
+
     __slots__ = ("_error",)
 
     def __init__(self, error: ErrorBody) -> None:
@@ -339,6 +358,8 @@ class DiscardedBody:
 
 class InflatedBody:
     """A body that came compressed, though it was not asked for so."""
+
+    quick = None
 
     __slots__ = ("_asked", "_body", "_inflater", "_is_stopped", "_room")
 

@@ -64,6 +64,7 @@ class HttpCall:
         "_loop",
         "_now",
         "_parser",
+        "_quick",
         "_read_s",
         "_settings",
         "_take",
@@ -95,6 +96,7 @@ class HttpCall:
         self._drain_room = settings.drain_bytes_max
         self._ends_by_close = False
         self._keep_alive = False
+        self._quick: Callable[[bytes], bool] | None = None
         self._is_between_chunks = False
         self._is_complete = False
         self._is_draining = False
@@ -112,6 +114,7 @@ class HttpCall:
             return not self._is_over
         if self._settings.on_cancel == "drain" and self._body is not None:
             self._is_draining = True
+            self._quick = None
             self._take = self._take_draining
             self._arm(self._settings.drain_timeout_s, self._drain_late)
             return True
@@ -151,11 +154,20 @@ class HttpCall:
                 and data[-2:] == b"\r\n"
             ):
                 try:
-                    self._take(data[start:-2])
+                    chunk, quick = data[start:-2], self._quick
+                    if quick is None or not quick(chunk):
+                        self._take(chunk)
+                        self._find_quick()
                 except Exception as exc:  # noqa: BLE001 -- whatever it is, the loop lives on
                     self._fail(self._error_of(exc))
                 return
         self._parse(data)
+        self._find_quick()
+
+    def _find_quick(self) -> None:
+        """Ask the body, after it was fed, whether it knows a quick way for the next chunk."""
+        if self._body is not None and not (self._is_over or self._is_draining):
+            self._quick = self._body.quick
 
     def _parse(self, data: bytes) -> None:
         self._unframed_bytes += len(data)
@@ -349,6 +361,7 @@ class HttpCall:
         """Part with the connection, the timer and the parser, which refers back to the call."""
         self._disarm()
         self._is_between_chunks = False
+        self._quick = None
         self._take = self._feed = ignore
         self._parser = None
         if self._body is not None:

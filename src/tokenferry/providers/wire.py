@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from tokenferry.engine.ports import Sink
 from tokenferry.errors import ProviderError
 from tokenferry.protocol.chat import ChatRequest
+from tokenferry.providers.event_template import EventTemplate
 
 # Whoever asks for more has made a mistake; clients' timers do not go much further either.
 RETRY_AFTER_MS_MAX = 24 * 60 * 60 * 1000
@@ -46,6 +47,10 @@ class WireRequest(NamedTuple):
 class Decoder(Protocol):
     """Reads one answer. Every method may call the sink it was made with."""
 
+    @property
+    def template(self) -> EventTemplate | None:
+        """The form of most events, if there is one and it is known."""
+
     def event(self, data: bytes) -> None:
         """Take the data of one server-sent event.
 
@@ -62,16 +67,6 @@ class Decoder(Protocol):
 
     def eof(self) -> None:
         """Take the end of the body: complete, or cut off."""
-
-
-class Shortcut(Protocol):
-    """A decoder that knows most events at a glance."""
-
-    def shortcut(self, event: bytes) -> bool:
-        """Take one whole event, with its `data: ` and its blank line, or return False.
-
-        After False nothing has happened; the event must be parsed and given to `event`.
-        """
 
 
 class WireFormat(Protocol):
