@@ -212,6 +212,9 @@ class SegmentJournal:
             parts = [said, *parts]
             size += len(said)
             begin += len(said)
+        if not size:
+            # What was to be said was said when the segment began.
+            return begin
         if size > COMMIT_BYTES_MAX:
             raise JournalUnavailable(f"A commit of {size} bytes is over {COMMIT_BYTES_MAX}.")
         self._committed_ms = now_ms = self._wall_ms()
