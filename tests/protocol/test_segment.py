@@ -97,6 +97,12 @@ def test_one_commit_in_full() -> None:
     )
 
 
+def test_the_limits_are_as_documented() -> None:
+    assert COMMIT_BYTES_MAX == 64 * 1024 * 1024
+    assert META_BYTES_MAX == 1024 * 1024
+    assert (ID_BYTES_MAX, EPOCHS_MAX, COMMIT_OVERHEAD_BYTES) == (255, 65535, 16)
+
+
 # -- what is not valid -----------------------------------------------------------------------
 
 FILE_PARTS = [

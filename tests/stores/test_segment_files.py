@@ -105,6 +105,24 @@ def test_a_sync_that_fails_is_told_and_leaves_no_file_open(
     files.close()
 
 
+def test_a_new_segment_s_directory_is_synced_though_a_sync_failed(
+    tmp_path: Path, synced: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = SegmentFiles(tmp_path, disk=True)
+    files.create()
+
+    def fail(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fdatasync", fail)
+        with pytest.raises(JournalUnavailable):
+            files.sync()
+    files.sync()
+    assert synced == ["00000001.seg", tmp_path.name]
+    files.close()
+
+
 def test_the_lock_is_let_go_of(tmp_path: Path) -> None:
     files = SegmentFiles(tmp_path, disk=False)
     with pytest.raises(StoreUnusable, match="Another Tokenferry uses"):

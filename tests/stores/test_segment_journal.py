@@ -18,7 +18,7 @@ from contracts.test_journal import Append
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.ports import Fenced, Gap, JournalUnavailable, Recovered
 from tokenferry.protocol import segment
-from tokenferry.protocol.segment import MAGIC
+from tokenferry.protocol.segment import MAGIC, META_BYTES_MAX
 from tokenferry.stores import segment_journal
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SEGMENT_BYTES_MAX, SegmentJournal
@@ -480,6 +480,15 @@ def test_a_commit_over_the_limit_is_refused(
         journal.append([Append("s", 1, 4, [b"t" * 21])])
     journal.append([Append("s", 1, 4, [b"t" * 20])])
     assert journal.read("s", 3, 9) == [b"td", b"t" * 20]
+
+
+def test_a_meta_over_the_limit_is_refused(opened: Opener) -> None:
+    journal = opened()
+    with pytest.raises(ValueError, match="over its limit"):
+        journal.open("s", 1, bytes(META_BYTES_MAX + 1))
+    journal.open("s", 1, bytes(META_BYTES_MAX))
+    (s,) = opened().recovered()
+    assert s.meta == bytes(META_BYTES_MAX)
 
 
 def test_a_segment_that_vanished_is_told(opened: Opener, tmp_path: Path) -> None:
