@@ -97,6 +97,12 @@ def test_one_commit_in_full() -> None:
     )
 
 
+def test_the_limits_are_as_documented() -> None:
+    assert COMMIT_BYTES_MAX == 64 * 1024 * 1024
+    assert META_BYTES_MAX == 1024 * 1024
+    assert (ID_BYTES_MAX, EPOCHS_MAX, COMMIT_OVERHEAD_BYTES) == (255, 65535, 16)
+
+
 # -- what is not valid -----------------------------------------------------------------------
 
 FILE_PARTS = [
@@ -219,6 +225,15 @@ def test_a_run_says_how_long_it_is() -> None:
         assert run_bytes(data, 2) == len(entry)
         # Its header is enough.
         assert run_bytes(data[: 2 + RUN_HEADER_BYTES], 2) == len(entry)
+
+
+def test_a_run_of_nothing_is_as_long_as_its_header() -> None:
+    assert run_bytes(record(1, 1, b""), 0) == 13
+
+
+def test_an_opening_at_its_limits_is_read() -> None:
+    opening = OPENING._replace(stream_id="s" * ID_BYTES_MAX, meta=bytes(META_BYTES_MAX))
+    assert scan(MAGIC + commit(opening_bytes(opening)))[0][0].entries == [opening]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x02", b"\x03" + bytes(15), b"\x01" + bytes(20)])

@@ -18,7 +18,7 @@ from contracts.test_journal import Append
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.ports import Fenced, Gap, JournalUnavailable, Recovered
 from tokenferry.protocol import segment
-from tokenferry.protocol.segment import MAGIC
+from tokenferry.protocol.segment import MAGIC, META_BYTES_MAX
 from tokenferry.stores import segment_journal
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SEGMENT_BYTES_MAX, SegmentJournal
@@ -482,6 +482,15 @@ def test_a_commit_over_the_limit_is_refused(
     assert journal.read("s", 3, 9) == [b"td", b"t" * 20]
 
 
+def test_a_meta_over_the_limit_is_refused(opened: Opener) -> None:
+    journal = opened()
+    with pytest.raises(ValueError, match="over its limit"):
+        journal.open("s", 1, bytes(META_BYTES_MAX + 1))
+    journal.open("s", 1, bytes(META_BYTES_MAX))
+    (s,) = opened().recovered()
+    assert s.meta == bytes(META_BYTES_MAX)
+
+
 def test_a_segment_that_vanished_is_told(opened: Opener, tmp_path: Path) -> None:
     journal = opened(segment_bytes=1)
     fill(journal)
@@ -564,6 +573,23 @@ def test_a_stream_stays_dropped_when_the_segment_that_says_so_goes(
         assert "long" in names
         left.close_files()
     assert opened(segment_bytes=200).recovered()[0].stream_id == "long"
+
+
+def test_what_is_said_when_a_segment_begins_is_not_said_again(
+    opened: Opener, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = opened(segment_bytes=1)
+    journal.open("long", 1, b"")
+    journal.open("s", 1, b"")
+    journal.append([Append("long", 1, 0, [b"t1"]), Append("s", 1, 0, [b"t1"])])
+    journal.drop("s")
+    journal.open("n", 1, b"")
+    journal.drop("n")
+    # Begins a segment, which says in place of the one before that s was dropped; and no more.
+    journal.close_files()
+    assert numbers(tmp_path) == [1, 3, 5]
+    assert [each.stream_id for each in opened().recovered()] == ["long"]
+    assert caplog.text == ""
 
 
 def test_a_name_that_was_dropped_can_be_used_again(opened: Opener, tmp_path: Path) -> None:
@@ -743,6 +769,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def close(self) -> None:
         self.journal.close_files()
+        self.check_files()
         self.journal = self.opened()
         self.check_recovered()
 
@@ -757,6 +784,7 @@ class Machine(RuleBasedStateMachine):
         self.check_recovered()
 
     def check_recovered(self) -> None:
+        self.check_files()
         found = {
             each.stream_id: (each.meta, each.epochs[-1][0], each.head)
             for each in self.journal.recovered()
@@ -765,6 +793,12 @@ class Machine(RuleBasedStateMachine):
             name: (meta, epoch, len(self.model.read(name, 0, 1 << 20)))
             for name, (meta, epoch) in self.metas.items()
         }
+
+    def check_files(self) -> None:
+        for path in segments(Path(self.directory.name)):
+            scanner = segment.Scanner()
+            scanner.feed(path.read_bytes())
+            assert scanner.end == path.stat().st_size
 
     @rule(name=names, after=st.integers(0, 12), limit=st.integers(0, 12))
     def read(self, name: str, after: int, limit: int) -> None:

@@ -128,7 +128,8 @@ class Journal(Protocol):
         Args:
             stream_id: The stream.
             epoch: The owner's epoch, from 1.
-            meta: What a later process needs to know of the stream.
+            meta: What a later process needs to know of the stream; a store may have a limit, of
+                1 MiB at least, over which it raises ValueError.
 
         Raises:
             Fenced: If the epoch is not higher than that of the stream's owner.

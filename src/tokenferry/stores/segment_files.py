@@ -210,6 +210,8 @@ class SegmentFiles:
                 if directory_changed:
                     self._sync_directory()
             except OSError as exc:
+                with self._state:
+                    self._directory_changed |= directory_changed
                 raise JournalUnavailable(explain(self.directory, exc)) from exc
             finally:
                 for fd in retired:

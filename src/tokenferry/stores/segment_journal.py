@@ -28,6 +28,7 @@ from tokenferry.protocol.segment import (
     dropping_bytes,
     opening_bytes,
     pack_record,
+    run_bytes,
     run_parts,
     run_records,
 )
@@ -132,7 +133,7 @@ class SegmentJournal:
             else:
                 run = run_parts(known.number, head + 1, pending)
                 parts += run
-                size += sum(map(len, run))
+                size += run_bytes(run[0], 0)
         if not parts:
             return
         begin = self._commit(parts, size)
@@ -212,6 +213,9 @@ class SegmentJournal:
             parts = [said, *parts]
             size += len(said)
             begin += len(said)
+        if not size:
+            # What was to be said was said when the segment began.
+            return begin
         if size > COMMIT_BYTES_MAX:
             raise JournalUnavailable(f"A commit of {size} bytes is over {COMMIT_BYTES_MAX}.")
         self._committed_ms = now_ms = self._wall_ms()

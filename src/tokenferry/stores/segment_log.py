@@ -119,7 +119,7 @@ class StreamLog:
         return [part.segment for part in self.parts]
 
     def places(self, after: int) -> Iterator[Place]:
-        """Yield where the records with seq > `after` are, in order."""
+        """Yield where the records with seq > `after`, which is below the head, are, in order."""
         parts = self.parts
         end = self.head
         index = len(parts) - 1
