@@ -126,9 +126,10 @@ class ServerSettings:
     durability: str = field(
         default="process",
         metadata=spec(
-            Choice("process", "disk"),
-            "What a token that a client has seen outlives: `process`, the death of the server; "
-            "`disk`, also a power cut, at the cost of a sync of the disk before each token is sent.",
+            Choice("memory", "process", "disk"),
+            "What a token that a client has seen outlives: `memory`, its connection; `process`, "
+            "also the death of the server; `disk`, also a power cut, at the cost of a sync of the "
+            "disk before each token is sent.",
         ),
     )
     retention_s: float = field(

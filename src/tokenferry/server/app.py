@@ -41,6 +41,7 @@ from tokenferry.server.metrics import Metrics
 from tokenferry.server.pages import add_pages
 from tokenferry.server.tickets import Tickets
 from tokenferry.server.transport import protocol_factory
+from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_archive import SqliteArchive
@@ -180,9 +181,13 @@ def _storage(settings: Settings, loop: asyncio.AbstractEventLoop) -> Iterator[St
     with contextlib.ExitStack() as stack:
         archive = stack.enter_context(contextlib.closing(SqliteArchive(server.database)))
         on_disk = server.durability == "disk"
-        journal = SegmentJournal(
-            server.journal, wall_ms=_wall_ms, durability="disk" if on_disk else "process"
-        )
+        journal: Journal
+        if server.durability == "memory":
+            journal = MemoryJournal(server.journal_bytes_max)
+        else:
+            journal = SegmentJournal(
+                server.journal, wall_ms=_wall_ms, durability="disk" if on_disk else "process"
+            )
         stack.callback(journal.close_files)
         # One thread: a sync that waits for another one would find nothing left to do.
         disk = stack.enter_context(ThreadPoolExecutor(1, "journal-sync"))
