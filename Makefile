@@ -64,7 +64,7 @@ check: setup-dev ## linter, formatter, types and import contracts
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=clients/python/src $(BIN)/lint-imports
 
 wheel: setup-dev ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist
