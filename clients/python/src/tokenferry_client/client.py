@@ -137,7 +137,11 @@ class Client:
     ) -> None:
         """Close; streams that have not ended fail with `client_closed`, and go on at the server."""
         self._act(self._link.close())
-        await self._tasks.__aexit__(kind, exc, trace)
+        if isinstance(exc, asyncio.CancelledError):
+            await self._tasks.__aexit__(kind, exc, trace)
+        else:
+            # An error of the caller's own leaves as it is, and not in a group.
+            await self._tasks.__aexit__(None, None, None)
 
     def stream(
         self,
