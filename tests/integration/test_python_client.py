@@ -1,119 +1,25 @@
 """The Python client against a real gateway, through a relay that cuts its connections."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from harness import dialects
 from harness.answers import body
 from harness.gateway import SERVER, Gateway, provider_entry
-from harness.providers import Exchange, ScriptedProvider
+from harness.providers import ScriptedProvider
+from harness.relay import Steps, relay_before
 from tokenferry_client import Chunk, Client, Done, Event, Failed, Started, Stream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PIECES = ["하나 ", "둘 ", "셋 ", "넷 ", "👩‍👩‍👧"]
 TIMEOUT_S = 30
-READ_BYTES_MAX = 65_536
 
 
 @pytest.fixture(scope="module")
 def gateway_options(provider: ScriptedProvider) -> dict[str, Any]:
     return {"server": SERVER, "providers": [provider_entry("openai", provider.url)]}
-
-
-class Steps:
-    """A script whose tokens the test releases one by one."""
-
-    def __init__(self) -> None:
-        self._leave: asyncio.Queue[int] = asyncio.Queue()
-
-    def give(self, count: int) -> None:
-        self._leave.put_nowait(count)
-
-    async def __call__(self, exchange: Exchange) -> None:
-        exchange.head()
-        for block in dialects.opening("openai"):
-            exchange.chunk(block)
-        pieces = list(PIECES)
-        while pieces:
-            for _ in range(await self._leave.get()):
-                exchange.chunk(dialects.token("openai", pieces.pop(0)))
-        for block in dialects.closing("openai", len(PIECES)):
-            exchange.chunk(block)
-        exchange.end()
-
-
-class Relay:
-    """A TCP relay before the gateway.
-
-    Attributes:
-        answers_withheld: How many further connections get nothing but the answer to their
-            upgrade; they are cut when the gateway has sent more.
-        connections: How many there were.
-    """
-
-    def __init__(self, gateway: Gateway) -> None:
-        self.answers_withheld = 0
-        self.connections = 0
-        self.url = ""
-        self._gateway_port = gateway.port
-        self._writers: list[asyncio.StreamWriter] = []
-
-    def cut(self) -> None:
-        """Reset every connection."""
-        writers, self._writers = self._writers, []
-        for writer in writers:
-            writer.transport.abort()
-
-    async def serve(
-        self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
-    ) -> None:
-        self.connections += 1
-        withholds = self.answers_withheld > 0
-        self.answers_withheld -= withholds
-        gateway_in, gateway_out = await asyncio.open_connection("127.0.0.1", self._gateway_port)
-        writers = [client_out, gateway_out]
-        self._writers += writers
-        with contextlib.suppress(ConnectionError):
-            async with asyncio.TaskGroup() as group:
-                up = group.create_task(self._pump(client_in, gateway_out))
-                await self._down(gateway_in, client_out, withholds=withholds)
-                up.cancel()
-        for writer in writers:
-            writer.transport.abort()
-
-    async def _pump(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await source.read(READ_BYTES_MAX):
-                to.write(data)
-
-    async def _down(
-        self, source: asyncio.StreamReader, to: asyncio.StreamWriter, *, withholds: bool
-    ) -> None:
-        if withholds:
-            to.write(await source.readuntil(b"\r\n\r\n"))
-            # `started` at the latest tells that the create has arrived.
-            await source.readuntil(b'"started"')
-            return
-        with contextlib.suppress(ConnectionError):
-            while data := await source.read(READ_BYTES_MAX):
-                to.write(data)
-
-
-@contextlib.asynccontextmanager
-async def relay_before(gateway: Gateway) -> AsyncIterator[Relay]:
-    relay = Relay(gateway)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    relay.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/stream"
-    try:
-        yield relay
-    finally:
-        relay.cut()
-        server.close()
 
 
 async def next_chunks(stream: Stream, count: int) -> list[Chunk]:
@@ -137,7 +43,7 @@ def text_of(events: list[Chunk] | list[Event]) -> str:
 
 
 async def test_an_answer(gateway: Gateway, provider: ScriptedProvider) -> None:
-    steps = Steps()
+    steps = Steps(PIECES)
     prompt = provider.play(steps)
     async with Client(gateway.ws_url, gateway.key) as client:
         stream = client.stream(body("m-openai", prompt))
@@ -154,7 +60,7 @@ async def test_an_answer(gateway: Gateway, provider: ScriptedProvider) -> None:
 async def test_two_answers_on_one_connection_that_is_cut_again_and_again(
     gateway: Gateway, provider: ScriptedProvider
 ) -> None:
-    steps = [Steps(), Steps()]
+    steps = [Steps(PIECES), Steps(PIECES)]
     prompts = [provider.play(script) for script in steps]
     async with relay_before(gateway) as relay, Client(relay.url, gateway.key) as client:
         streams = [client.stream(body("m-openai", prompt)) for prompt in prompts]
@@ -179,7 +85,7 @@ async def test_two_answers_on_one_connection_that_is_cut_again_and_again(
 async def test_a_create_whose_answer_is_lost_generates_once(
     gateway: Gateway, provider: ScriptedProvider
 ) -> None:
-    steps = Steps()
+    steps = Steps(PIECES)
     prompt = provider.play(steps)
     async with relay_before(gateway) as relay, Client(relay.url, gateway.key) as client:
         relay.answers_withheld = 2
@@ -194,7 +100,7 @@ async def test_a_create_whose_answer_is_lost_generates_once(
 async def test_follow_from_the_middle_and_from_the_end(
     gateway: Gateway, provider: ScriptedProvider
 ) -> None:
-    steps = Steps()
+    steps = Steps(PIECES)
     prompt = provider.play(steps)
     async with Client(gateway.ws_url, gateway.key) as client:
         stream = client.stream(body("m-openai", prompt))
@@ -209,7 +115,7 @@ async def test_follow_from_the_middle_and_from_the_end(
 
 
 async def test_cancel_without_a_connection(gateway: Gateway, provider: ScriptedProvider) -> None:
-    steps = Steps()
+    steps = Steps(PIECES)
     prompt = provider.play(steps)
     async with relay_before(gateway) as relay, Client(relay.url, gateway.key) as client:
         stream = client.stream(body("m-openai", prompt))
@@ -226,7 +132,7 @@ async def test_cancel_without_a_connection(gateway: Gateway, provider: ScriptedP
 async def test_detach_and_closing_end_the_iteration(
     gateway: Gateway, provider: ScriptedProvider
 ) -> None:
-    scripts = [Steps(), Steps()]
+    scripts = [Steps(PIECES), Steps(PIECES)]
     prompts = [provider.play(script) for script in scripts]
     async with Client(gateway.ws_url, gateway.key) as client:
         left, kept = (client.stream(body("m-openai", prompt)) for prompt in prompts)
