@@ -106,8 +106,10 @@ def test_the_callers_request_is_not_changed() -> None:
     request = {"model": "demo", "messages": [], "stream": False}
     link = Link(LinkOptions())
     link.create("a", Creation(request, "k"), now_ms=0)
-    sent = [action for action in link.opened(now_ms=0) if isinstance(action, actions.Send)]
-    assert sent[-1].message["request"]["stream"] is True
+    link.opened(now_ms=0)
+    sent, _ = link.received('{"type":"ready","heartbeat_s":15}', now_ms=0, random_bits=0)
+    assert isinstance(sent, actions.Send)
+    assert sent.message["request"]["stream"] is True
     assert request["stream"] is False
 
 

@@ -38,8 +38,8 @@ class Relay:
     """A TCP relay before the gateway.
 
     Attributes:
-        answers_withheld: How many further connections get nothing but the answer to their
-            upgrade; they are cut when the gateway has sent more.
+        answers_withheld: How many further connections are cut when the gateway has answered a
+            `create`, before the answer gets through.
         connections: How many there were.
     """
 
@@ -81,13 +81,10 @@ class Relay:
     async def _down(
         self, source: asyncio.StreamReader, to: asyncio.StreamWriter, *, withholds: bool
     ) -> None:
-        if withholds:
-            to.write(await source.readuntil(b"\r\n\r\n"))
-            # `started` at the latest tells that the create has arrived.
-            await source.readuntil(b'"started"')
-            return
         with contextlib.suppress(ConnectionError):
             while data := await source.read(READ_BYTES_MAX):
+                if withholds and b'"started"' in data:
+                    return
                 to.write(data)
 
 

@@ -85,6 +85,7 @@ export class Link {
   #heardMs = 0;
   #heartbeatMs = HEARTBEAT_MS;
   #pinged = false;
+  #ready = false;
   #leaving = false;
   #notBeforeMs = 0;
   #refusal: ErrorInfo | null = null;
@@ -136,15 +137,13 @@ export class Link {
     this.#phase = "open";
     this.#openedMs = this.#heardMs = nowMs;
     this.#heartbeatMs = HEARTBEAT_MS;
-    this.#pinged = this.#leaving = false;
+    this.#pinged = this.#leaving = this.#ready = false;
     this.#refusal = null;
-    const out: Action[] = [];
+    // A server that refuses the key closes, and what is then under way to it can cost its reason:
+    // a reset overtakes the close frame.
     const { token } = this.#options;
-    if (token !== undefined) out.push(send({ type: "auth", token }));
-    const caps = this.#pings ? ["coalesce"] : ["coalesce", "hb"];
-    out.push(send({ type: "hello", version: VERSION, caps }));
-    for (const lane of this.#lanes.values()) out.push(...lane.ask());
-    return [...out, this.#timer(nowMs)];
+    const first = token === undefined ? this.#hello() : send({ type: "auth", token });
+    return [first, this.#timer(nowMs)];
   }
 
   /** Takes note that the socket has closed, or could not be opened (1006). */
@@ -203,7 +202,21 @@ export class Link {
     if (typeof heartbeatS !== "number") throw new UnreadableFrame("`heartbeat_s` is no number");
     const wantedMs = Math.floor(Math.min(heartbeatS * 1000, HEARTBEAT_MS_MAX));
     this.#heartbeatMs = Math.max(HEARTBEAT_MS_MIN, wantedMs);
-    return [this.#timer(nowMs)];
+    return [...this.#askAll(), this.#timer(nowMs)];
+  }
+
+  /** Asks for every stream, once the connection is known to be good. */
+  #askAll(): Action[] {
+    if (this.#ready) return [];
+    this.#ready = true;
+    const out = this.#options.token === undefined ? [] : [this.#hello()];
+    if (!this.#leaving) for (const lane of this.#lanes.values()) out.push(...lane.ask());
+    return out;
+  }
+
+  #hello(): Action {
+    const caps = this.#pings ? ["coalesce"] : ["coalesce", "hb"];
+    return send({ type: "hello", version: VERSION, caps });
   }
 
   #onStarted(frame: JsonObject): Action[] {
@@ -256,7 +269,7 @@ export class Link {
     }
     this.#lanes.set(lane.ref, lane);
     if (this.#phase === "idle") return this.#dial(Math.max(0, this.#notBeforeMs - nowMs));
-    return this.#phase === "open" && !this.#leaving ? lane.ask() : [];
+    return this.#phase === "open" && this.#ready && !this.#leaving ? lane.ask() : [];
   }
 
   #ofUser(

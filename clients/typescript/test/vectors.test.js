@@ -131,7 +131,9 @@ test("the caller's request is not changed", () => {
   const request = { stream: false };
   const link = new Link();
   link.create("a", { ...creation, request }, 0);
-  assert.equal(link.opened(0)[1].message.request.stream, true);
+  link.opened(0);
+  const [sent] = link.received('{"type":"ready","heartbeat_s":15}', 0, 0);
+  assert.equal(sent.message.request.stream, true);
   assert.equal(request.stream, false);
 });
 

@@ -82,8 +82,7 @@ class Link:
         self._outage_since_ms: int | None = None
         self._opened_ms = self._heard_ms = 0
         self._heartbeat_ms = HEARTBEAT_MS
-        self._pinged = False
-        self._leaving = False
+        self._pinged = self._ready = self._leaving = False
         self._not_before_ms = 0
         self._refusal: ErrorInfo | None = None
 
@@ -137,16 +136,13 @@ class Link:
         self._phase = Phase.OPEN
         self._opened_ms = self._heard_ms = now_ms
         self._heartbeat_ms = HEARTBEAT_MS
-        self._pinged = self._leaving = False
+        self._pinged = self._ready = self._leaving = False
         self._refusal = None
-        caps = ["coalesce"] if self._options.pings else ["coalesce", "hb"]
-        out: list[Action] = []
-        if self._options.token is not None:
-            out.append(Send({"type": "auth", "token": self._options.token}))
-        out.append(Send({"type": "hello", "version": VERSION, "caps": caps}))
-        for lane in self._lanes.values():
-            out += lane.ask()
-        return [*out, self._timer(now_ms)]
+        # A server that refuses the key closes, and what is then under way to it can cost its
+        # reason: a reset overtakes the close frame.
+        token = self._options.token
+        first = self._hello() if token is None else Send({"type": "auth", "token": token})
+        return [first, self._timer(now_ms)]
 
     def closed(self, code: int, *, now_ms: int, random_bits: int) -> list[Action]:
         """Take note that the socket has closed, or could not be opened (1006)."""
@@ -203,7 +199,22 @@ class Link:
         if not isinstance(heartbeat_s, int | float):
             raise UnreadableFrame("`heartbeat_s` is no number")
         self._heartbeat_ms = int(max(HEARTBEAT_MS_MIN, min(heartbeat_s * 1000, HEARTBEAT_MS_MAX)))
-        return [self._timer(now_ms)]
+        return [*self._ask_all(), self._timer(now_ms)]
+
+    def _ask_all(self) -> list[Action]:
+        """Ask for every stream, once the connection is known to be good."""
+        if self._ready:
+            return []
+        self._ready = True
+        out: list[Action] = [] if self._options.token is None else [self._hello()]
+        if not self._leaving:
+            for lane in self._lanes.values():
+                out += lane.ask()
+        return out
+
+    def _hello(self) -> Send:
+        caps = ["coalesce"] if self._options.pings else ["coalesce", "hb"]
+        return Send({"type": "hello", "version": VERSION, "caps": caps})
 
     def _on_started(self, frame: dict[str, Any]) -> list[Action]:
         lane = self._of_ref(frame)
@@ -255,7 +266,7 @@ class Link:
         self._lanes[lane.ref] = lane
         if self._phase is Phase.IDLE:
             return self._dial(max(0, self._not_before_ms - now_ms))
-        if self._phase is Phase.OPEN and not self._leaving:
+        if self._phase is Phase.OPEN and self._ready and not self._leaving:
             return lane.ask()
         return []
 
