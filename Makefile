@@ -13,7 +13,7 @@ LOCK_PYTHON ?= python3.11
 PIP_TOOLS := pip-tools==7.6.2
 UPGRADE ?=
 
-NODE_TESTS := $(if $(shell command -v npm),$(wildcard tests/node/package-lock.json))
+NODE_LOCKS := $(if $(shell command -v npm),$(wildcard $(addsuffix /package-lock.json,tests/node clients/typescript)))
 WEBSOCKETS_13 := $(wildcard tests/compat/requirements-websockets13.txt)
 
 .DEFAULT_GOAL := help
@@ -25,7 +25,7 @@ help: ## this list
 setup: $(VENV)/.installed ## create .venv and install Tokenferry into it
 
 setup-dev: $(VENV)/.installed-dev ## setup, and what the tests and checks need
-setup-dev: $(NODE_TESTS:tests/node/package-lock.json=tests/node/node_modules/.installed)
+setup-dev: $(NODE_LOCKS:%/package-lock.json=%/node_modules/.installed)
 setup-dev: $(WEBSOCKETS_13:tests/compat/%.txt=build/websockets13/.installed)
 
 $(VENV)/.made:
@@ -43,9 +43,9 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
-tests/node/node_modules/.installed: tests/node/package.json tests/node/package-lock.json
-	@echo "Installing the Node packages that some tests need ..."
-	@cd tests/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+%/node_modules/.installed: %/package.json %/package-lock.json
+	@echo "Installing the Node packages of $* ..."
+	@cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 build/websockets13/.installed: tests/compat/requirements-websockets13.txt | $(VENV)/.made
@@ -64,7 +64,7 @@ check: setup-dev ## linter, formatter, types and import contracts
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=clients/python/src $(BIN)/lint-imports
 
 wheel: setup-dev ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT / ".." / "shared"
 NODE_MODULES = ROOT / "tests" / "node" / "node_modules"
+TYPESCRIPT = ROOT / "clients" / "typescript"
 # What a component is, and how to get it.
 COMPONENTS: dict[str, tuple[Callable[[], bool], str]] = {
     "chromium": (
@@ -19,6 +20,10 @@ COMPONENTS: dict[str, tuple[Callable[[], bool], str]] = {
     "node": (
         lambda: bool(shutil.which("node")) and (NODE_MODULES / "ws").is_dir(),
         "install node and run `npm ci --prefix tests/node`",
+    ),
+    "typescript": (
+        (TYPESCRIPT / "node_modules" / "typescript").is_dir,
+        "install node and run `npm ci --prefix clients/typescript`",
     ),
     "websockets13": (
         (ROOT / "build" / "websockets13" / "websockets").is_dir,

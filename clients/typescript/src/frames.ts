@@ -1,0 +1,99 @@
+// Reading of the server's frames: every field is checked before it is believed.
+//
+// Source: spec/PROTOCOL.md, section 3.3. Numbers stay within 2^53 - 1 (RFC 8259, section 6).
+
+import type { ErrorInfo, JsonObject } from "./events.js";
+
+// The choices of one answer; OpenAI's `n` goes to 128. It bounds what a faulty index can cost.
+const CHOICES_MAX = 128;
+
+/** The server sent what is not the protocol. */
+export class UnreadableFrame extends Error {}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Returns the object in a frame. */
+export function parse(text: string): JsonObject {
+  let frame: unknown;
+  try {
+    frame = JSON.parse(text);
+  } catch {
+    throw new UnreadableFrame("it is no JSON");
+  }
+  if (!isObject(frame)) throw new UnreadableFrame("it is no JSON object");
+  return frame;
+}
+
+/** Returns a number from 0. */
+export function integer(frame: JsonObject, key: string): number {
+  const value = frame[key];
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
+    throw new UnreadableFrame(`\`${key}\` is no number from 0`);
+  }
+  return value;
+}
+
+/** Returns a string. */
+export function string(frame: JsonObject, key: string): string {
+  const value = frame[key];
+  if (typeof value !== "string") throw new UnreadableFrame(`\`${key}\` is no string`);
+  return value;
+}
+
+/** Returns an object. */
+export function mapping(frame: JsonObject, key: string): JsonObject {
+  const value = frame[key];
+  if (!isObject(value)) throw new UnreadableFrame(`\`${key}\` is no object`);
+  return value;
+}
+
+/** Reads a field that may be null or missing. */
+export function optional<T>(
+  read: (frame: JsonObject, key: string) => T,
+  frame: JsonObject,
+  key: string,
+): T | null {
+  return (frame[key] ?? null) === null ? null : read(frame, key);
+}
+
+/** Returns the error in a frame. */
+export function errorInfo(frame: JsonObject): ErrorInfo {
+  const error = mapping(frame, "error");
+  return {
+    code: string(error, "code"),
+    message: optional(string, error, "message") ?? "",
+    type: optional(string, error, "type") ?? "",
+    param: optional(string, error, "param"),
+    retryable: error["retryable"] === true,
+  };
+}
+
+export interface Piece {
+  readonly index: number;
+  readonly delta: JsonObject;
+  readonly text: string;
+}
+
+/** Returns choice, delta and text of a chunk; a chunk without a choice adds nothing. */
+export function piece(frame: JsonObject): Piece {
+  const choices = frame["choices"];
+  if (!Array.isArray(choices) || choices.length === 0) return { index: 0, delta: {}, text: "" };
+  const choice: unknown = choices[0];
+  if (!isObject(choice)) throw new UnreadableFrame("`choices[0]` is no object");
+  const delta = optional(mapping, choice, "delta") ?? {};
+  const index = optional(integer, choice, "index") ?? 0;
+  if (index >= CHOICES_MAX) throw new UnreadableFrame(`\`index\` is not below ${CHOICES_MAX}`);
+  return { index, delta, text: optional(string, delta, "content") ?? "" };
+}
+
+/** Returns the finish reasons of several choices; of one choice, nothing. */
+export function reasons(frame: JsonObject): string[] {
+  const value = frame["finish_reasons"] ?? null;
+  if (value === null) return [];
+  if (!Array.isArray(value) || !value.every((reason) => typeof reason === "string")) {
+    throw new UnreadableFrame("`finish_reasons` is no list of strings");
+  }
+  return value;
+}

@@ -1,0 +1,275 @@
+// One stream on the way to its user, over any number of connections.
+//
+//     new ──create──▶ asked ──started──▶ live ◀──resumed, reset── asked ◀──resume── known
+//                       │                  │  └──a gap: detach, resume──▶ asked
+//                       └── connection lost: back to new or known; asked again on the next one
+//
+// Source: spec/PROTOCOL.md, section 5. Weakness: of a create whose answer was lost nobody knows
+// whether it arrived; it is repeated with the same idempotency key, and it is the server that
+// keeps that.
+
+import { type Action, deliver, send } from "./actions.js";
+import type { Done, ErrorInfo, Failed, JsonObject } from "./events.js";
+import {
+  UnreadableFrame,
+  errorInfo,
+  integer,
+  mapping,
+  optional,
+  piece,
+  reasons,
+  string,
+} from "./frames.js";
+import { Trail } from "./trail.js";
+
+// Gaps in a row, without one record that fits between them, that one connection may show. Nothing
+// in order loses frames; more of them say that this connection will not get better.
+const GAPS_MAX = 3;
+
+/** What is asked of the server for a new stream. */
+export interface Creation {
+  readonly request: JsonObject;
+  readonly idempotencyKey: string;
+  readonly options?: JsonObject;
+}
+
+/** A stream that is there, and the position to follow it from. */
+export interface Following {
+  readonly streamId: string;
+  readonly epoch: number;
+  readonly after: number;
+}
+
+export class Lane {
+  readonly ref: string;
+  asked = false;
+  ended = false;
+  #streamId: string | null = null;
+  #trail = new Trail();
+  #creation: Creation | null = null;
+  #live = false;
+  #offered = false;
+  #cancelled = false;
+  #cancelSent = false;
+  #detached = false;
+  #gaps = 0;
+
+  constructor(ref: string, wanted: Creation | Following) {
+    this.ref = ref;
+    if ("streamId" in wanted) {
+      this.#streamId = wanted.streamId;
+      this.#trail = new Trail(wanted.epoch, wanted.after);
+    } else {
+      this.#creation = wanted;
+    }
+  }
+
+  get streamId(): string | null {
+    return this.#streamId;
+  }
+
+  // -- the connection ---------------------------------------------------------------------------
+
+  /** Asks the server for the stream, on a connection that does not have it yet. */
+  ask(): Action[] {
+    this.asked = true;
+    if (this.#streamId === null && this.#creation !== null) {
+      this.#offered = true;
+      return [this.#create(this.#creation)];
+    }
+    return [...this.#sendCancel(), this.#resume()];
+  }
+
+  /** Takes note that the connection, or what was asked on it, is lost. */
+  cut(): void {
+    this.asked = this.#live = this.#cancelSent = false;
+    this.#gaps = 0;
+    if (this.#detached) this.ended = true;
+  }
+
+  /** Ends the stream for the user. */
+  fail(error: ErrorInfo, frame: JsonObject = {}): Action[] {
+    return this.#end({
+      type: "failed",
+      ref: this.ref,
+      error,
+      streamId: this.#streamId,
+      epoch: this.#trail.epoch,
+      seq: this.#trail.after,
+      usage: optional(mapping, frame, "usage"),
+      cost: optional(string, frame, "cost"),
+      state: optional(string, frame, "state"),
+      retryAfterMs: optional(integer, frame, "retry_after_ms"),
+    });
+  }
+
+  // -- the user ---------------------------------------------------------------------------------
+
+  /** Ends the stream at the server; its terminal message is the answer. */
+  cancel(): Action[] {
+    this.#cancelled = true;
+    if (this.#streamId === null && !this.#offered) {
+      return this.#end(this.#done({ finish_reason: "cancelled" }, 0, 0));
+    }
+    return this.asked ? this.#sendCancel() : [];
+  }
+
+  /** Stops receiving; the stream goes on without this client. */
+  detach(): Action[] {
+    if (this.asked && this.#streamId === null) {
+      this.#detached = true; // it has no name yet that could be detached from
+      return [];
+    }
+    this.ended = true;
+    return this.asked ? [this.#detach()] : [];
+  }
+
+  // -- the server -------------------------------------------------------------------------------
+
+  /** Takes the answer to `create`. */
+  started(frame: JsonObject): Action[] {
+    const streamId = string(frame, "stream_id");
+    const epoch = integer(frame, "epoch");
+    this.#streamId = streamId;
+    this.#trail = new Trail(epoch);
+    this.#live = true;
+    if (this.#detached) {
+      this.ended = true;
+      return [this.#detach()];
+    }
+    return [deliver({ type: "started", ref: this.ref, streamId, epoch }), ...this.#sendCancel()];
+  }
+
+  /** Takes the answer to `resume`: what follows, counts. */
+  resumed(frame: JsonObject): Action[] {
+    const after = integer(frame, "from");
+    const head = integer(frame, "head");
+    if (integer(frame, "epoch") !== this.#trail.epoch || after > this.#trail.after) {
+      throw new UnreadableFrame("`resumed` is not what was asked for");
+    }
+    this.#live = true;
+    const over = frame["state"] === "done" && head > 0 && head === this.#trail.after;
+    if (!over || !this.#trail.empty) return [];
+    // Nothing would come, because the user had the terminal message; but how the stream ended is
+    // what a follower waits for.
+    this.#trail = new Trail(this.#trail.epoch, head - 1);
+    return this.#askAnew();
+  }
+
+  /** Drops what the stream's new owner has not found. */
+  reset(frame: JsonObject): Action[] {
+    const epoch = integer(frame, "epoch");
+    const keepThrough = integer(frame, "keep_through");
+    const reason = optional(string, frame, "reason") ?? "";
+    if (epoch <= this.#trail.epoch) throw new UnreadableFrame("`reset` leads to no newer epoch");
+    const before = this.#trail.after;
+    this.#trail.rewind(epoch, Math.min(keepThrough, before));
+    this.#live = true;
+    const out: Action[] = [];
+    const after = this.#trail.after;
+    if (after < before) {
+      const texts = this.#trail.texts();
+      const { ref } = this;
+      out.push(deliver({ type: "rewind", ref, epoch, keepThrough: after, texts, reason }));
+    }
+    // What the server sends next fits on keepThrough; after a cut through a merged chunk less
+    // than that is left.
+    return after === keepThrough ? out : [...out, ...this.#askAnew()];
+  }
+
+  /** Takes one record, or a run of them. */
+  chunk(frame: JsonObject): Action[] {
+    const seq = integer(frame, "seq");
+    const first = optional(integer, frame, "from") ?? seq;
+    const epoch = integer(frame, "epoch");
+    const { index, delta, text } = piece(frame);
+    if (!this.#fits(epoch, first, seq)) return this.#mend(epoch, first, seq);
+    this.#trail.apply(seq, index, text);
+    return [deliver({ type: "chunk", ref: this.ref, text, delta, index, epoch, seq })];
+  }
+
+  /** Takes the last record: `done`, or an error with `done: true`. */
+  terminal(frame: JsonObject): Action[] {
+    const epoch = integer(frame, "epoch");
+    const seq = integer(frame, "seq");
+    if (!this.#fits(epoch, seq, seq)) return this.#mend(epoch, seq, seq);
+    if (frame["type"] === "error") return this.fail(errorInfo(frame), frame);
+    return this.#end(this.#done(frame, epoch, seq));
+  }
+
+  /** Takes the whole answer in place of its records. */
+  snapshot(frame: JsonObject): Action[] {
+    const epoch = integer(frame, "epoch");
+    const through = integer(frame, "through");
+    const message = mapping(frame, "message");
+    const done = this.#done(frame, epoch, through);
+    const told = deliver({ type: "snapshot", ref: this.ref, epoch, through, message });
+    return [told, ...this.#end(done)];
+  }
+
+  // -- both -------------------------------------------------------------------------------------
+
+  #fits(epoch: number, first: number, last: number): boolean {
+    const fits = this.#live && this.#trail.fit(epoch, first, last) === "next";
+    if (fits) this.#gaps = 0;
+    return fits;
+  }
+
+  /** Answers records that do not fit; not at all, if they are known or of another asking. */
+  #mend(epoch: number, first: number, last: number): Action[] {
+    if (!this.#live || this.#trail.fit(epoch, first, last) === "known") return [];
+    this.#gaps += 1;
+    if (this.#gaps > GAPS_MAX) throw new UnreadableFrame("records are missing again and again");
+    return this.#askAnew();
+  }
+
+  /** Asks at what the client has; a connection that follows the stream must first let go. */
+  #askAnew(): Action[] {
+    this.#live = false;
+    return [this.#detach(), this.#resume()];
+  }
+
+  #end(event: Done | Failed): Action[] {
+    this.ended = true;
+    return [deliver(event)];
+  }
+
+  #done(frame: JsonObject, epoch: number, seq: number): Done {
+    return {
+      type: "done",
+      ref: this.ref,
+      finishReason: string(frame, "finish_reason"),
+      finishReasons: reasons(frame),
+      usage: optional(mapping, frame, "usage"),
+      cost: optional(string, frame, "cost"),
+      epoch,
+      seq,
+    };
+  }
+
+  #sendCancel(): Action[] {
+    if (!this.#cancelled || this.#cancelSent || this.#streamId === null) return [];
+    this.#cancelSent = true;
+    return [send({ type: "cancel", stream_id: this.#streamId })];
+  }
+
+  #create({ request, idempotencyKey, options }: Creation): Action {
+    return send({
+      type: "create",
+      ref: this.ref,
+      idempotency_key: idempotencyKey,
+      // The pieces are the point; without this the server would send the whole at the end.
+      request: { ...request, stream: true },
+      ...(options === undefined ? {} : { options }),
+    });
+  }
+
+  #resume(): Action {
+    const { epoch, after } = this.#trail;
+    return send({ type: "resume", ref: this.ref, stream_id: this.#streamId, epoch, after });
+  }
+
+  #detach(): Action {
+    return send({ type: "detach", stream_id: this.#streamId });
+  }
+}

@@ -1,0 +1,382 @@
+// The client's side of the protocol: frames and the passing of time in, actions out. No I/O.
+//
+//     idle ──a stream is wanted──▶ dialling ──opened──▶ open ──closed──▶ dialling, or idle when no
+//                                     ▲                  │               stream is left or allowed
+//                                     └── silence, or an unreadable frame: closed by the client
+//
+// Source: spec/PROTOCOL.md, sections 2 to 6; what goes in and comes out is written down case by
+// case in spec/vectors. Weakness: it trusts its owner to carry actions out in order, and to report
+// nothing of a socket after `close`.
+
+import { type Action, send } from "./actions.js";
+import { delayMs, isFinal } from "./closing.js";
+import type { ErrorInfo, JsonObject } from "./events.js";
+import { UnreadableFrame, errorInfo, integer, optional, parse, string } from "./frames.js";
+import { type Creation, type Following, Lane } from "./lane.js";
+
+const VERSION = 1;
+export const STREAMS_MAX = 1024;
+// Section 6: the server's own default, until `ready` says otherwise.
+const HEARTBEAT_MS = 15_000;
+const HEARTBEAT_MS_MIN = 100;
+const HEARTBEAT_MS_MAX = 3_600_000;
+// For the way there and back, and a busy machine at either end.
+const GRACE_MS = 5_000;
+// A connection that lived this long was a good one, even if no record came: what ends it then is
+// a new fault, not the old one again.
+const STABLE_MS = 10_000;
+
+// What the client closes with; browsers allow a page no others than 1000 and those from 3000.
+const NORMAL = 1000;
+const UNREADABLE = 4000;
+const SILENT = 4108;
+// No close frame, RFC 6455, 7.1.5: how a connection counts that the client has given up.
+export const ABNORMAL = 1006;
+
+export interface LinkOptions {
+  /** The key, to be sent in the first message; left out when it is in a header or a ticket. */
+  readonly token?: string;
+  /** Whether to authenticate with a ticket, got anew for each connection. */
+  readonly ticket?: boolean;
+  /** Whether to send `ping` after silence (the default); else to ask for the server's `hb`. */
+  readonly pings?: boolean;
+  /** Connections that may fail in a row before the link gives up; 30. */
+  readonly attemptsMax?: number;
+  /** How long things may go wrong before the link gives up; five minutes. */
+  readonly outageMsMax?: number;
+}
+
+export type Phase = "idle" | "dialling" | "open";
+
+type Handler = (lane: Lane, frame: JsonObject) => Action[];
+
+const OF_STREAM: ReadonlyMap<string, Handler> = new Map<string, Handler>([
+  ["resumed", (lane, frame) => lane.resumed(frame)],
+  ["reset", (lane, frame) => lane.reset(frame)],
+  ["chunk", (lane, frame) => lane.chunk(frame)],
+  ["done", (lane, frame) => lane.terminal(frame)],
+  ["error", (lane, frame) => lane.terminal(frame)],
+  ["snapshot", (lane, frame) => lane.snapshot(frame)],
+]);
+
+const OFF: Action = { kind: "timer", inMs: null };
+
+const ownError = (code: string, message: string, retryable = false): ErrorInfo => ({
+  code,
+  message,
+  type: "",
+  param: null,
+  retryable,
+});
+
+/**
+ * One connection at a time, and the streams on it.
+ *
+ * Every input returns what is to be done. Times are of a monotonic clock; random bits are 32.
+ */
+export class Link {
+  readonly #options: LinkOptions;
+  readonly #pings: boolean;
+  #lanes = new Map<string, Lane>();
+  #phase: Phase = "idle";
+  #attempts = 0;
+  #outageSinceMs: number | null = null;
+  #openedMs = 0;
+  #heardMs = 0;
+  #heartbeatMs = HEARTBEAT_MS;
+  #pinged = false;
+  #ready = false;
+  #leaving = false;
+  #notBeforeMs = 0;
+  #refusal: ErrorInfo | null = null;
+
+  constructor(options: LinkOptions = {}) {
+    this.#options = options;
+    this.#pings = options.pings ?? true;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  // -- the user ---------------------------------------------------------------------------------
+
+  /** Starts a stream; throws a RangeError if the ref is in use, or there are too many streams. */
+  create(ref: string, creation: Creation, nowMs: number): Action[] {
+    return this.#add(new Lane(ref, creation), nowMs);
+  }
+
+  /** Follows a stream from a position on; throws a RangeError if it is followed already, too. */
+  follow(ref: string, following: Following, nowMs: number): Action[] {
+    if (this.#ofStream(following.streamId)) throw new RangeError("the stream is followed already");
+    return this.#add(new Lane(ref, following), nowMs);
+  }
+
+  /** Ends a stream; nothing happens to one that has ended. */
+  cancel(ref: string, nowMs: number, randomBits: number): Action[] {
+    return this.#ofUser(ref, (lane) => lane.cancel(), nowMs, randomBits);
+  }
+
+  /** Stops receiving a stream, which goes on; nothing happens to one that has ended. */
+  detach(ref: string, nowMs: number, randomBits: number): Action[] {
+    return this.#ofUser(ref, (lane) => lane.detach(), nowMs, randomBits);
+  }
+
+  /** Lets everything go: streams that have not ended fail with `client_closed`. */
+  close(): Action[] {
+    const out = this.#hangUp(NORMAL);
+    this.#phase = "idle";
+    return [...out, ...this.#failAll(ownError("client_closed", "The client was closed."))];
+  }
+
+  // -- the socket -------------------------------------------------------------------------------
+
+  /** Takes note that the socket is open: the upgrade was answered. */
+  opened(nowMs: number): Action[] {
+    if (this.#phase !== "dialling") return [];
+    this.#phase = "open";
+    this.#openedMs = this.#heardMs = nowMs;
+    this.#heartbeatMs = HEARTBEAT_MS;
+    this.#pinged = this.#leaving = this.#ready = false;
+    this.#refusal = null;
+    // A server that refuses the key closes, and what is then under way to it can cost its reason:
+    // a reset overtakes the close frame.
+    const { token } = this.#options;
+    const first = token === undefined ? this.#hello() : send({ type: "auth", token });
+    return [first, this.#timer(nowMs)];
+  }
+
+  /** Takes note that the socket has closed, or could not be opened (1006). */
+  closed(code: number, nowMs: number, randomBits: number): Action[] {
+    if (this.#phase === "idle") return [];
+    const out = this.#phase === "open" ? [OFF] : [];
+    return [...out, ...this.#lost(code, nowMs, randomBits)];
+  }
+
+  /** Takes note that the timer has fired. */
+  fired(nowMs: number, randomBits: number): Action[] {
+    if (this.#phase !== "open") return [];
+    const silentMs = nowMs - this.#heardMs;
+    if (silentMs >= this.#patienceMs) return this.#drop(SILENT, nowMs, randomBits);
+    const out: Action[] = [];
+    if (this.#pings && !this.#pinged && silentMs >= this.#heartbeatMs) {
+      this.#pinged = true;
+      out.push(send({ type: "ping", t: nowMs }));
+    }
+    return [...out, this.#timer(nowMs)];
+  }
+
+  /** Takes a text frame. */
+  received(text: string, nowMs: number, randomBits: number): Action[] {
+    if (this.#phase !== "open") return [];
+    this.#heardMs = nowMs;
+    this.#pinged = false;
+    let out: Action[];
+    try {
+      out = this.#take(parse(text), nowMs);
+    } catch (error) {
+      if (error instanceof UnreadableFrame) return this.#drop(UNREADABLE, nowMs, randomBits);
+      throw error;
+    }
+    return [...out, ...this.#leaveIfFree(nowMs, randomBits)];
+  }
+
+  // -- frames -----------------------------------------------------------------------------------
+
+  #take(frame: JsonObject, nowMs: number): Action[] {
+    const kind = frame["type"];
+    if (kind === "ready") return this.#onReady(frame, nowMs);
+    if (kind === "started") return this.#onStarted(frame);
+    if (kind === "going_away") {
+      this.#leave(nowMs, integer(frame, "reconnect_after_ms"));
+      return [];
+    }
+    if (kind === "error" && frame["done"] !== true) return this.#onRefusal(frame, nowMs);
+    const handler = typeof kind === "string" ? OF_STREAM.get(kind) : undefined;
+    const lane = handler && this.#ofStream(frame["stream_id"]);
+    return handler && lane?.asked ? this.#settle(lane, handler(lane, frame)) : [];
+  }
+
+  #onReady(frame: JsonObject, nowMs: number): Action[] {
+    const heartbeatS = frame["heartbeat_s"];
+    if (typeof heartbeatS !== "number") throw new UnreadableFrame("`heartbeat_s` is no number");
+    const wantedMs = Math.floor(Math.min(heartbeatS * 1000, HEARTBEAT_MS_MAX));
+    this.#heartbeatMs = Math.max(HEARTBEAT_MS_MIN, wantedMs);
+    return [...this.#askAll(), this.#timer(nowMs)];
+  }
+
+  /** Asks for every stream, once the connection is known to be good. */
+  #askAll(): Action[] {
+    if (this.#ready) return [];
+    this.#ready = true;
+    const out = this.#options.token === undefined ? [] : [this.#hello()];
+    if (!this.#leaving) for (const lane of this.#lanes.values()) out.push(...lane.ask());
+    return out;
+  }
+
+  #hello(): Action {
+    const caps = this.#pings ? ["coalesce"] : ["coalesce", "hb"];
+    return send({ type: "hello", version: VERSION, caps });
+  }
+
+  #onStarted(frame: JsonObject): Action[] {
+    const lane = this.#ofRef(frame);
+    if (!lane?.asked || lane.streamId !== null) return [];
+    if (this.#ofStream(string(frame, "stream_id"))) {
+      // Two creates with one idempotency key: the server sends the stream once only.
+      const said = "This client follows the stream already.";
+      return this.#settle(lane, lane.fail(ownError("already_followed", said)));
+    }
+    return this.#settle(lane, lane.started(frame));
+  }
+
+  /** Takes an error that ends no stream: a refused create or resume, or a connection's. */
+  #onRefusal(frame: JsonObject, nowMs: number): Action[] {
+    const error = errorInfo(frame);
+    const lane = this.#ofRef(frame);
+    if (!lane) {
+      const ofConnection = (frame["stream_id"] ?? frame["ref"] ?? null) === null;
+      if (ofConnection) this.#refusal = error; // why the server is about to close
+      return [];
+    }
+    if (!lane.asked) return [];
+    if (error.code === "server_draining" || (error.retryable && lane.streamId !== null)) {
+      this.#leave(nowMs, optional(integer, frame, "retry_after_ms") ?? 0);
+      lane.cut();
+      if (lane.ended) this.#lanes.delete(lane.ref);
+      return [];
+    }
+    return this.#settle(lane, lane.fail(error, frame));
+  }
+
+  /** Draws the conclusions from what a lane has made of a frame. */
+  #settle(lane: Lane, out: Action[]): Action[] {
+    if (lane.ended) this.#lanes.delete(lane.ref);
+    const progress = out.some(
+      (action) =>
+        action.kind === "deliver" && ["chunk", "started"].includes(action.event.type),
+    );
+    if (lane.ended || progress) this.#forgive();
+    return out;
+  }
+
+  // -- coming and going -------------------------------------------------------------------------
+
+  #add(lane: Lane, nowMs: number): Action[] {
+    if (this.#lanes.has(lane.ref)) throw new RangeError("the ref is in use");
+    if (this.#lanes.size >= STREAMS_MAX) {
+      throw new RangeError(`a link has at most ${STREAMS_MAX} streams`);
+    }
+    this.#lanes.set(lane.ref, lane);
+    if (this.#phase === "idle") return this.#dial(Math.max(0, this.#notBeforeMs - nowMs));
+    return this.#phase === "open" && this.#ready && !this.#leaving ? lane.ask() : [];
+  }
+
+  #ofUser(
+    ref: string,
+    act: (lane: Lane) => Action[],
+    nowMs: number,
+    randomBits: number,
+  ): Action[] {
+    const lane = this.#lanes.get(ref);
+    if (!lane) return [];
+    const out = act(lane);
+    if (lane.ended) this.#lanes.delete(ref);
+    return [...out, ...this.#leaveIfFree(nowMs, randomBits)];
+  }
+
+  /** Asks for nothing new on this connection, and comes back when the server wants it. */
+  #leave(nowMs: number, afterMs: number): void {
+    this.#leaving = true;
+    this.#notBeforeMs = nowMs + afterMs;
+  }
+
+  /** Closes a connection that the server wants to end, once no stream is on it. */
+  #leaveIfFree(nowMs: number, randomBits: number): Action[] {
+    if (this.#phase !== "open" || !this.#leaving) return [];
+    for (const lane of this.#lanes.values()) if (lane.asked) return [];
+    return this.#drop(NORMAL, nowMs, randomBits);
+  }
+
+  #drop(code: number, nowMs: number, randomBits: number): Action[] {
+    return [...this.#hangUp(code), ...this.#lost(ABNORMAL, nowMs, randomBits)];
+  }
+
+  #hangUp(code: number): Action[] {
+    return this.#phase === "idle" ? [] : [{ kind: "close", code }, OFF];
+  }
+
+  /** Goes on without the connection: comes back, gives up, or rests. */
+  #lost(code: number, nowMs: number, randomBits: number): Action[] {
+    const wasGood = this.#phase === "open" && nowMs - this.#openedMs >= STABLE_MS;
+    this.#phase = "idle";
+    if (wasGood || this.#lanes.size === 0) this.#forgive();
+    this.#cutAll();
+    if (this.#lanes.size === 0) return [];
+    if (isFinal(code)) {
+      const said = `The server closed the connection with ${code}.`;
+      return this.#giveUp(this.#refusal ?? ownError("connection_closed", said));
+    }
+    this.#outageSinceMs ??= nowMs;
+    const { attemptsMax = 30, outageMsMax = 300_000 } = this.#options;
+    if (this.#attempts >= attemptsMax || nowMs - this.#outageSinceMs >= outageMsMax) {
+      const said = `No connection held, ${this.#attempts} attempts in a row.`;
+      return this.#giveUp(ownError("connection_lost", said, true));
+    }
+    const wait = delayMs(code, this.#attempts, randomBits);
+    this.#attempts += 1;
+    return this.#dial(Math.max(wait, this.#notBeforeMs - nowMs));
+  }
+
+  #dial(wait: number): Action[] {
+    this.#phase = "dialling";
+    return [{ kind: "connect", delayMs: wait, ticket: this.#options.ticket ?? false }];
+  }
+
+  #cutAll(): void {
+    for (const lane of [...this.#lanes.values()]) {
+      lane.cut();
+      if (lane.ended) this.#lanes.delete(lane.ref);
+    }
+  }
+
+  #forgive(): void {
+    this.#attempts = 0;
+    this.#outageSinceMs = null;
+  }
+
+  #giveUp(error: ErrorInfo): Action[] {
+    this.#forgive();
+    return this.#failAll(error);
+  }
+
+  #failAll(error: ErrorInfo): Action[] {
+    const lanes = [...this.#lanes.values()];
+    this.#lanes.clear();
+    return lanes.flatMap((lane) => lane.fail(error));
+  }
+
+  get #patienceMs(): number {
+    return 2 * this.#heartbeatMs + GRACE_MS;
+  }
+
+  /**
+   * Sets the timer to when silence will have lasted long enough for the next step. Frames do not
+   * move it: it is looked at when it fires.
+   */
+  #timer(nowMs: number): Action {
+    const wait = this.#pings && !this.#pinged ? this.#heartbeatMs : this.#patienceMs;
+    return { kind: "timer", inMs: Math.max(1, this.#heardMs + wait - nowMs) };
+  }
+
+  #ofStream(streamId: unknown): Lane | undefined {
+    if (typeof streamId !== "string") return undefined;
+    for (const lane of this.#lanes.values()) if (lane.streamId === streamId) return lane;
+    return undefined;
+  }
+
+  #ofRef(frame: JsonObject): Lane | undefined {
+    const ref = frame["ref"];
+    return typeof ref === "string" ? this.#lanes.get(ref) : undefined;
+  }
+}

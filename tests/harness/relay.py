@@ -1,0 +1,100 @@
+"""What comes between a client and its answer: tokens one by one, connections that are cut."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+from harness import dialects
+from harness.gateway import Gateway
+from harness.providers import Exchange
+
+READ_BYTES_MAX = 65_536
+
+
+class Steps:
+    """The script of a chat-completions provider, whose tokens the test releases one by one."""
+
+    def __init__(self, pieces: Sequence[str]) -> None:
+        self._pieces = pieces
+        self._leave: asyncio.Queue[int] = asyncio.Queue()
+
+    def give(self, count: int) -> None:
+        self._leave.put_nowait(count)
+
+    async def __call__(self, exchange: Exchange) -> None:
+        exchange.head()
+        for block in dialects.opening("openai"):
+            exchange.chunk(block)
+        pieces = list(self._pieces)
+        while pieces:
+            for _ in range(await self._leave.get()):
+                exchange.chunk(dialects.token("openai", pieces.pop(0)))
+        for block in dialects.closing("openai", len(self._pieces)):
+            exchange.chunk(block)
+        exchange.end()
+
+
+class Relay:
+    """A TCP relay before the gateway.
+
+    Attributes:
+        answers_withheld: How many further connections are cut when the gateway has answered a
+            `create`, before the answer gets through.
+        connections: How many there were.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.answers_withheld = 0
+        self.connections = 0
+        self.url = ""
+        self._gateway_port = gateway.port
+        self._writers: list[asyncio.StreamWriter] = []
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        writers, self._writers = self._writers, []
+        for writer in writers:
+            writer.transport.abort()
+
+    async def serve(
+        self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
+    ) -> None:
+        self.connections += 1
+        withholds = self.answers_withheld > 0
+        self.answers_withheld -= withholds
+        gateway_in, gateway_out = await asyncio.open_connection("127.0.0.1", self._gateway_port)
+        writers = [client_out, gateway_out]
+        self._writers += writers
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.TaskGroup() as group:
+                up = group.create_task(self._pump(client_in, gateway_out))
+                await self._down(gateway_in, client_out, withholds=withholds)
+                up.cancel()
+        for writer in writers:
+            writer.close()  # and not abort(): what was written still goes out
+
+    async def _pump(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(READ_BYTES_MAX):
+                to.write(data)
+
+    async def _down(
+        self, source: asyncio.StreamReader, to: asyncio.StreamWriter, *, withholds: bool
+    ) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(READ_BYTES_MAX):
+                if withholds and b'"started"' in data:
+                    return
+                to.write(data)
+
+
+@contextlib.asynccontextmanager
+async def relay_before(gateway: Gateway) -> AsyncIterator[Relay]:
+    relay = Relay(gateway)
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    relay.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/stream"
+    try:
+        yield relay
+    finally:
+        relay.cut()
+        server.close()
