@@ -2,8 +2,9 @@
 
 It follows several streams on one connection, in the aware manner, and knows nothing of any SDK.
 
-Source: spec/PROTOCOL.md, "Resume" and "Flow, heartbeat, drain". Weakness: a silence is taken for a dead
-connection after `PATIENCE_S`; on a very slow machine that makes more resumes, and no wrong count.
+Source: spec/PROTOCOL.md, "Resume" and "Flow, heartbeat, drain". Weakness: a silence is taken for a
+dead connection after `PATIENCE_S`; on a very slow machine that makes more resumes, and no wrong
+count.
 """
 
 import asyncio
@@ -50,6 +51,12 @@ class Way:
         return {"Authorization": f"Bearer {self.key}"}
 
 
+def kind_of_loss(exc: Exception) -> str:
+    """Return what to count: a gateway that is not there is no lost connection."""
+    refused = isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ServerDisconnectedError)
+    return "connections refused" if refused else "connections lost"
+
+
 def body(transcript: Transcript) -> dict[str, Any]:
     """Return the request that orders the stream."""
     message = {"role": "user", "content": transcript.script.prompt}
@@ -66,9 +73,7 @@ class SocketClient:
         dice: Its luck.
     """
 
-    def __init__(
-        self, way: Way, lanes: Sequence[Transcript], tally: Tally, dice: random.Random
-    ):
+    def __init__(self, way: Way, lanes: Sequence[Transcript], tally: Tally, dice: random.Random):
         self.way = way
         self.lanes = lanes
         self.tally = tally
@@ -89,8 +94,8 @@ class SocketClient:
             first = False
             try:
                 await self.connection()
-            except (aiohttp.ClientError, OSError, Lost):
-                self.tally["connections lost"] += 1
+            except (aiohttp.ClientError, OSError, Lost) as exc:
+                self.tally[kind_of_loss(exc)] += 1
 
     async def connection(self) -> None:
         """Serve one connection until everything has ended or it is lost."""
@@ -182,7 +187,9 @@ class SocketClient:
         ref, stream_id = message.get("ref"), message.get("stream_id")
         if isinstance(ref, int) and 0 <= ref < len(self.lanes):
             return self.lanes[ref]
-        return next((each for each in self.lanes if stream_id and each.stream_id == stream_id), None)
+        return next(
+            (each for each in self.lanes if stream_id and each.stream_id == stream_id), None
+        )
 
     def refused(self, message: dict[str, Any]) -> None:
         code = message.get("error", {}).get("code")

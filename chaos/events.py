@@ -3,8 +3,8 @@
 Its request says `Idempotency-Key`, so that its stream outlives the connection, and that the same
 request, sent again because the answer to the first was lost, is the same stream.
 
-Source: WHATWG HTML, 9.2 (server-sent events); docs/decisions/0009-streams-survive.md. Weakness: a record
-that makes several events is taken as one only if the last of them, or all, carry its id.
+Source: WHATWG HTML, 9.2 (server-sent events); docs/decisions/0009-streams-survive.md. Weakness: a
+record that makes several events is taken as one only if the last of them, or all, carry its id.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from chaos.client import BACKOFF_S, COME_AGAIN, CONNECT_S, GIVE_UP, Way, body
+from chaos.client import BACKOFF_S, COME_AGAIN, CONNECT_S, GIVE_UP, Way, body, kind_of_loss
 from chaos.transcript import Tally, Transcript
 
 PATIENCE_S = 3.0  # no ping to ask with; silences of live streams are shorter
@@ -54,8 +54,8 @@ class EventClient:
             first = False
             try:
                 await self.connection()
-            except (aiohttp.ClientError, OSError, Broken):
-                self.tally["connections lost"] += 1
+            except (aiohttp.ClientError, OSError, Broken) as exc:
+                self.tally[kind_of_loss(exc)] += 1
 
     async def connection(self) -> None:
         async with asyncio.timeout(CONNECT_S):

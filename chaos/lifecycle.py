@@ -1,6 +1,7 @@
 """The gateway's lives: starts it, kills it, deploys it, on one port and one data directory.
 
-Weakness: the port is found by binding it for a moment; between two lives another process could take it.
+Weakness: the port is found by binding it for a moment; between two lives another process could take
+it.
 """
 
 import asyncio
@@ -47,6 +48,8 @@ api_key = "sk-chaos-chaos-chaos"
 models = ["chaos"]
 """
 DRAIN_S = 0.5
+POINT_SHARE = 0.75  # of the kills; the others come at random
+LIFE_S = (0.15, 1.5)  # from the first answer to a random kill
 
 
 def free_port() -> int:
@@ -78,6 +81,7 @@ class Ends:
     failed_starts: int = 0
     bad_exits: int = 0
     points: Counter[str] = field(default_factory=Counter)
+    tries: Counter[str] = field(default_factory=Counter)
     start_s: float = 0.0
 
 
@@ -178,7 +182,7 @@ class Lives:
     async def live_and_die(self) -> None:
         """Run one life from its start to a violent end, at a point or a time."""
         dice = self.dice
-        name = dice.choice(list(self._points)) if self._points and dice.random() < 0.75 else ""
+        name = self._next_point() if dice.random() < POINT_SHARE else ""
         hits = round(self._points.get(name, 1) ** dice.random())
         fail = f"{name}:{hits}:{dice.random():.3f}" if name else ""
         alive = await self.start(fail)
@@ -187,11 +191,24 @@ class Lives:
             await self._signal(signal.SIGTERM)
             alive = not await self.ended(STOP_WAIT_S)
         elif alive:
-            alive = not await self.ended(dice.uniform(0.15, 1.5))
+            alive = not await self.ended(dice.uniform(*LIFE_S))
         if alive:
             await self._signal(signal.SIGKILL)
             name = "at random"
         self._died(await self.wait(), name)
+
+    def _next_point(self) -> str:
+        """Return one of the points that were tried least."""
+        tries = self.ends.tries
+        least = min((tries[name] for name in self._points), default=0)
+        name = self.dice.choice([each for each in self._points if tries[each] == least] or [""])
+        tries[name] += 1
+        return name
+
+    @property
+    def never_reached(self) -> list[str]:
+        """Return the points that were tried and at which no process died."""
+        return sorted(name for name in self.ends.tries if not self.ends.points[name])
 
     async def deploy(self) -> None:
         """Run one life that ends as a deploy ends it."""

@@ -151,9 +151,7 @@ class Upstream(asyncio.Protocol):
 async def serve(port: int) -> None:
     counts: dict[str, Count] = {}
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: Upstream(counts), "127.0.0.1", port, backlog=BACKLOG
-    )
+    server = await loop.create_server(lambda: Upstream(counts), "127.0.0.1", port, backlog=BACKLOG)
     await server.serve_forever()
 
 

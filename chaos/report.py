@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chaos.lifecycle import Ends
+from chaos.lifecycle import Lives
 from chaos.transcript import FAULTS, Tally
 
 COUNTS = (
@@ -12,6 +12,7 @@ COUNTS = (
     "ended by a deploy",
     "cancelled",
     "connections lost",
+    "connections refused",
     "reconnects",
     "resumes",
     "resets",
@@ -46,6 +47,7 @@ class Report:
 
     lines: list[Line]
     points: list[tuple[str, int]]
+    never_reached: list[str]
     complaints: list[str]
 
     @property
@@ -56,24 +58,27 @@ class Report:
         width = max(len(line.name) for line in self.lines)
         rows = []
         for line in self.lines:
-            verdict = ("" if not line.zero else "  must be 0: NO" if line.count else "  must be 0")
+            verdict = "" if not line.zero else "  must be 0: NO" if line.count else "  must be 0"
             row = f"{line.name:<{width}}  {line.count:>9,}{verdict:<15}  {line.meaning}"
             rows.append(row.rstrip())
         kills = ", ".join(f"{name} {count}" for name, count in self.points)
         rows += ["", f"killed: {kills or 'never'}"]
+        if self.never_reached:
+            rows.append(f"points that were never reached: {', '.join(self.never_reached)}")
         rows += [f"! {complaint}" for complaint in self.complaints]
         return "\n".join(rows)
 
 
-def summarize(tally: Tally, ends: Ends, cuts: int, more: dict[str, int]) -> Report:
+def summarize(tally: Tally, lives: Lives, cuts: int, more: dict[str, int]) -> Report:
     """Return the report.
 
     Args:
         tally: What the clients saw.
-        ends: How the gateway's processes ended.
+        lives: The gateway's processes.
         cuts: Connections that the proxy cut.
         more: Counts by the names of `PROVIDER_FAULTS` and `SERVER_FAULTS`.
     """
+    ends = lives.ends
     lines = [
         Line("kills", ends.kills, meaning="kill -9, at a point or at random"),
         Line("starts", ends.starts),
@@ -85,4 +90,4 @@ def summarize(tally: Tally, ends: Ends, cuts: int, more: dict[str, int]) -> Repo
     found = more | {"failed starts": ends.failed_starts, "bad exits": ends.bad_exits}
     for name, what in (PROVIDER_FAULTS | SERVER_FAULTS).items():
         lines.append(Line(name, found[name], zero=True, meaning=what))
-    return Report(lines, sorted(ends.points.items()), tally.complaints)
+    return Report(lines, sorted(ends.points.items()), lives.never_reached, tally.complaints)

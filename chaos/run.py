@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -37,7 +36,8 @@ DEPLOY_SHARE = 0.1
 # How a stream is drawn: tokens and pace; a burst, an ordinary answer, a slow one, a long one.
 SHAPES = (((1, 40), 0), ((20, 150), 8_000), ((10, 60), 30_000), ((300, 1_500), 1_000))
 LANES_MAX = 4
-EVENTS_SHARE = 0.25
+LONE_SHARE = 0.25  # of clients with one stream, beside those that draw one
+EVENTS_SHARE_OF_LONE = 0.5
 FOLLOWED_SHARE = 0.25
 REVISIT_SHARE = 0.25
 REMEMBERED = 300  # finished streams that are read again; younger than their retention
@@ -105,7 +105,7 @@ class Run:
             self.finished += [each for each in lanes if each.end is not None]
 
     def draw_lanes(self, dice: random.Random) -> int:
-        return 1 if self.has_events and dice.random() < EVENTS_SHARE else dice.randint(1, LANES_MAX)
+        return 1 if dice.random() < LONE_SHARE else dice.randint(1, LANES_MAX)
 
     def lead(self, name: str, dice: random.Random) -> Transcript:
         (least, most), pace_us = dice.choice(SHAPES)
@@ -120,12 +120,10 @@ class Run:
 
     def client(self, lanes: list[Transcript], dice: random.Random) -> Client:
         """Return a client; here SDKs' clients will take their share."""
-        make: Callable[[], Client]
-        if self.has_events and len(lanes) == 1 and dice.random() < 0.5:
-            make = lambda: EventClient(self.way, lanes[0], self.book.tally, dice)  # noqa: E731
-        else:
-            make = lambda: SocketClient(self.way, lanes, self.book.tally, dice)  # noqa: E731
-        return make()
+        tally = self.book.tally
+        if self.has_events and len(lanes) == 1 and dice.random() < EVENTS_SHARE_OF_LONE:
+            return EventClient(self.way, lanes[0], tally, dice)
+        return SocketClient(self.way, lanes, tally, dice)
 
     async def follow(self, leader: Transcript, dice: random.Random) -> None:
         """Read a stream from its start beside the client that created it."""
@@ -239,7 +237,7 @@ class Run:
             "unheard tokens": len(unheard),
             "journal errors": len(errors),
         }
-        return summarize(tally, self.lives.ends, self.proxy.cuts, found)
+        return summarize(tally, self.lives, self.proxy.cuts, found)
 
 
 async def has_events(way: Way, port: int) -> bool:
@@ -250,8 +248,15 @@ async def has_events(way: Way, port: int) -> bool:
         return answer["error"]["code"] == "stream_not_found"
 
 
-async def run(plan: Plan, seed: int, *, insists: bool) -> Report | None:
-    """Run a plan; None if it asks for kills and the journal is not durable."""
+async def run(plan: Plan, seed: int, if_volatile: str) -> Report | None:
+    """Run a plan.
+
+    Args:
+        plan: How much.
+        seed: The dice.
+        if_volatile: What to do when the journal is not durable and the plan asks for kills:
+            `refuse` (return None), `spare` (no kill) or `kill`.
+    """
     with tempfile.TemporaryDirectory(prefix="tokenferry-chaos-") as directory:
         work = Path(directory)
         provider = Provider(work)
@@ -266,8 +271,8 @@ async def run(plan: Plan, seed: int, *, insists: bool) -> Report | None:
                 if not await lives.start():
                     raise RuntimeError(f"the gateway does not start:\n{lives.tail()}")
                 await proxy.start()
-                if plan.kills and not lives.durable:
-                    if insists:
+                if plan.kills and not lives.durable and if_volatile != "kill":
+                    if if_volatile == "refuse":
                         return None
                     print("chaos: the journal is not durable; no kills", file=sys.stderr)
                     plan = replace(plan, kills=0)
@@ -289,6 +294,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, help="how often the gateway is killed")
     parser.add_argument("--cuts", type=int, help="how many connections are cut, at least")
     parser.add_argument("--clients", type=int, help="how many clients at a time")
+    parser.add_argument(
+        "--anyway", action="store_true", help="kill, though the journal is not durable"
+    )
     return parser.parse_args()
 
 
@@ -300,8 +308,8 @@ def main() -> int:
     plan = replace(SHORT if args.short else Plan(), **given)
     print(f"chaos: seed {seed}", flush=True)
     began_s = time.monotonic()
-    insists = not args.short or bool(args.kills)
-    report = uvloop.run(run(plan, seed, insists=insists))
+    if_volatile = "kill" if args.anyway else "spare" if args.short and not args.kills else "refuse"
+    report = uvloop.run(run(plan, seed, if_volatile))
     if report is None:
         print("chaos: the journal of this version is not durable; try --kills 0", file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
 """What the provider says: token i of stream s is a function of both, so anybody can check it.
 
-A stream's script stands in its prompt: name, number of tokens, pace. The provider reads it there, and
-the clients know what each chunk has to be without asking anybody.
+A stream's script stands in its prompt: name, number of tokens, pace. The provider reads it there,
+and the clients know what each chunk has to be without asking anybody.
 
 Weakness: a token is recognized by the syllable at its end, one of 11,172; two neighbours that are
 the same are as rare as that.
@@ -15,8 +15,9 @@ from hashlib import blake2b
 # Korean, emoji of several code points, ASCII, and what JSON, SSE and XML have to escape or cut.
 PIECES = (
     "안녕하세요 ", "스트림", "끊어진 ", "다시 이어서 ", "뷁", "token ", "the quick brown fox ", "x",
-    "👩‍👩‍👧‍👦", "🇰🇷", "👍🏽", "é\u0301", '"\\/', "\n", "\r\n\r\n", "data: [DONE]\n\n", "\t\u0001\u007f",
-    "\u2028\u2029", "<&>", "𝔘𝔫𝔦",
+    "\U0001f469\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466", "🇰🇷", "👍🏽", "e\u0301",
+    '"\\/', "\n", "\r\n\r\n", "data: [DONE]\n\n", "\t\u0001\u007f",
+    "\u2028\u2029", "<&>", "\U00020bb7",
 )  # fmt: skip
 REPEATS = (1, 1, 1, 1, 1, 2, 3, 40)
 SYLLABLES = (0xAC00, 11_172)  # Unicode 15, "Hangul Syllables"

@@ -1,10 +1,10 @@
 """What one client has of one stream, and whether it is right: the judge. No I/O.
 
-It is told every message as it came and says what is wrong with it in `Tally`. It applies a chunk only
-if its first seq is the last applied one plus 1, as the protocol asks of clients.
+It is told every message as it came and says what is wrong with it in `Tally`. It applies a chunk
+only if its first seq is the last applied one plus 1, as the protocol asks of clients.
 
-Source: spec/PROTOCOL.md, "Streams and positions" and "Resume". Weakness: a gap is given up as lost when
-the resume after it begins with the same gap.
+Source: spec/PROTOCOL.md, "Streams and positions" and "Resume". Weakness: a gap is given up as lost
+when the resume after it begins with the same gap.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from typing import Any
 
 from chaos.script import Script
 
-COMPLAINTS_MAX = 40
+COMPLAINTS_PER_KIND_MAX = 4
 
 # What must be zero at the end, and what it means.
 FAULTS = {
@@ -37,13 +37,15 @@ class Tally(Counter[str]):
     def __init__(self) -> None:
         super().__init__()
         self.complaints: list[str] = []
+        self._told: Counter[str] = Counter()
 
     def fault(self, kind: str, count: int, complaint: str) -> None:
         """Count something that must not be."""
         if kind not in FAULTS:
             raise KeyError(kind)
         self[kind] += count
-        if len(self.complaints) < COMPLAINTS_MAX:
+        self._told[kind] += 1
+        if self._told[kind] <= COMPLAINTS_PER_KIND_MAX:
             self.complaints.append(f"{kind}: {complaint}")
 
 
