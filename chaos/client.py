@@ -51,12 +51,6 @@ class Way:
         return {"Authorization": f"Bearer {self.key}"}
 
 
-def kind_of_loss(exc: Exception) -> str:
-    """Return what to count: a gateway that is not there is no lost connection."""
-    refused = isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ServerDisconnectedError)
-    return "connections refused" if refused else "connections lost"
-
-
 def body(transcript: Transcript) -> dict[str, Any]:
     """Return the request that orders the stream."""
     message = {"role": "user", "content": transcript.script.prompt}
@@ -78,6 +72,7 @@ class SocketClient:
         self.lanes = lanes
         self.tally = tally
         self.dice = dice
+        self.opened = False
         self.merges = dice.random() < 0.5
         # A reader that takes its time falls behind, which is another path through the server.
         self.dawdles = dice.random() < 0.1
@@ -94,12 +89,12 @@ class SocketClient:
             first = False
             try:
                 await self.connection()
-            except (aiohttp.ClientError, OSError, Lost) as exc:
-                self.tally[kind_of_loss(exc)] += 1
+            except (aiohttp.ClientError, OSError, Lost):
+                self.tally["connections lost" if self.opened else "attempts that failed"] += 1
 
     async def connection(self) -> None:
         """Serve one connection until everything has ended or it is lost."""
-        way = self.way
+        way, self.opened = self.way, False
         async with asyncio.timeout(CONNECT_S):
             socket = await way.session.ws_connect(
                 f"{way.url}/v1/stream",
@@ -108,6 +103,7 @@ class SocketClient:
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
                 max_msg_size=0,
             )
+        self.opened = True
         try:
             caps = ["coalesce"] if self.merges else []
             await socket.send_json({"type": "hello", "version": 1, "caps": caps})

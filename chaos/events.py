@@ -14,12 +14,13 @@ from typing import Any
 
 import aiohttp
 
-from chaos.client import BACKOFF_S, COME_AGAIN, CONNECT_S, GIVE_UP, Way, body, kind_of_loss
+from chaos.client import BACKOFF_S, COME_AGAIN, CONNECT_S, GIVE_UP, Way, body
 from chaos.transcript import Tally, Transcript
 
 PATIENCE_S = 3.0  # no ping to ask with; silences of live streams are shorter
 READ_BYTES = 64 * 1024
 EPOCH_UNKNOWN = 0
+REFUSALS_MAX = 15  # a drain is over long before
 
 
 class Broken(Exception):
@@ -41,8 +42,14 @@ class EventClient:
         self.lane = lane
         self.tally = tally
         self.dice = dice
+        # An error's event tells no usage, and other streams' events only if their request asked.
+        lane.told_usage = lane.leads
         # Of a terminal record, of which several events tell.
         self.finish: dict[str, Any] = {}
+        # The text of a stream whose chunks are no longer kept, when the request was sent again.
+        self.whole: str | None = None
+        self.refusals = 0
+        self.opened = False
 
     async def run(self) -> None:
         """Read the stream to its end."""
@@ -54,12 +61,14 @@ class EventClient:
             first = False
             try:
                 await self.connection()
-            except (aiohttp.ClientError, OSError, Broken) as exc:
-                self.tally[kind_of_loss(exc)] += 1
+            except (aiohttp.ClientError, OSError, Broken):
+                self.tally["connections lost" if self.opened else "attempts that failed"] += 1
 
     async def connection(self) -> None:
+        self.opened = False
         async with asyncio.timeout(CONNECT_S):
             response = await self.ask()
+        self.opened = True
         async with response:
             if response.status != 200:
                 async with asyncio.timeout(CONNECT_S):
@@ -90,11 +99,23 @@ class EventClient:
     def refused(self, code: str) -> None:
         if code in GIVE_UP:
             self.lane.give_up(code)
+        elif self.lane.stream_id is None and self.knows_end(code):
+            return
         elif code in COME_AGAIN:
             raise Broken(code)
         else:
             self.lane.fault("wrong answers", f"refused with {code}")
             self.lane.given_up = True
+
+    def knows_end(self, code: str) -> bool:
+        """Take an error that is the end of the stream: nothing had come before it.
+
+        `server_draining` is that, or the refusal of a server that stops; asking again tells.
+        """
+        self.refusals += 1
+        if code == "server_draining" and self.refusals < REFUSALS_MAX:
+            return False
+        return self.lane.failed(code)
 
     async def read(self, response: aiohttp.ClientResponse) -> None:
         rest = b""
@@ -105,7 +126,8 @@ class EventClient:
                 raise Broken("the end of the body")
             *events, rest = (rest + data).split(b"\n\n")
             for event in events:
-                self.take(event.decode())
+                if not self.lane.over:  # what follows a snapshot says nothing more
+                    self.take(event.decode())
 
     def take(self, event: str) -> None:
         """Take one event."""
@@ -128,6 +150,8 @@ class EventClient:
             self.finish["id"] = position or self.finish.get("id")
         elif (reason := message["choices"][0]["finish_reason"]) is not None:
             self.finish |= {"finish_reason": reason, "id": position}
+            if position is None:
+                self.whole = message["choices"][0]["delta"].get("content") or ""
         else:
             self.take_chunk(position, message["choices"][0]["delta"].get("content") or "")
 
@@ -151,6 +175,11 @@ class EventClient:
 
     def ended(self, position: str | None) -> None:
         lane = self.lane
+        if self.whole is not None:
+            lane.kept(self.whole, self.finish)
+            return
+        if "error" in self.finish:
+            lane.told_usage = False
         position = position or self.finish.get("id") or f"{lane.epoch}-{lane.last + 1}"
         epoch, seq = self.split(position)
         if not lane.terminal(epoch, seq, self.finish):

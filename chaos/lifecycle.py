@@ -39,6 +39,7 @@ log_level = "warning"
 log_format = "json"
 demo = false
 environment_providers = false
+{brief}
 
 [[providers]]
 name = "chaos"
@@ -48,6 +49,10 @@ api_key = "sk-chaos-chaos-chaos"
 models = ["chaos"]
 """
 DRAIN_S = 0.5
+# So short that streams are moved to the archive within the run.
+BRIEF = {"retention_s": "12"}
+SYNC_POINTS = "journal.sync"
+DISK_SHARE = 0.3  # of the lives that sync what they write
 POINT_SHARE = 0.75  # of the kills; the others come at random
 LIFE_S = (0.15, 1.5)  # from the first answer to a random kill
 
@@ -125,8 +130,8 @@ class Lives:
         self.ends = Ends()
         self.log = work / "gateway.log"
         self.data = work / "data"
-        self.config = work / "tokenferry.toml"
-        self.config.write_text(CONFIG.format(provider_port=provider_port, drain_s=DRAIN_S))
+        self._provider_port = provider_port
+        self._configs: list[Path] = []
         self._process: asyncio.subprocess.Process | None = None
         self._points: dict[str, int] = {}
 
@@ -141,7 +146,15 @@ class Lives:
         return made.stdout.strip()
 
     def prepare(self) -> str:
-        """Learn the points that there are, create a key, and return it."""
+        """Learn what this version has, write its configurations, and return a key."""
+        reference = self.run_once("config", "reference")
+        for durability in ("process", "disk"):
+            wanted = BRIEF | {"durability": f'"{durability}"'}
+            known = [f"{name} = {text}" for name, text in wanted.items() if name in reference]
+            path = self.work / f"{durability}.toml"
+            ours = {"provider_port": self._provider_port, "drain_s": DRAIN_S}
+            path.write_text(CONFIG.format(brief="\n".join(known), **ours))
+            self._configs.append(path)
         lines = self.run_once("--points").splitlines()
         self._points = {name: int(hits) for name, hits in map(str.split, lines)}
         return self.run_once("keys", "create", "chaos", "--data-dir", str(self.data))
@@ -158,7 +171,10 @@ class Lives:
             RuntimeError: If it neither died nor answered.
         """
         began_s = time.monotonic()
-        argv = [sys.executable, "-m", "chaos.server", "serve", "--config", str(self.config)]
+        argv = [sys.executable, "-m", "chaos.server", "serve"]
+        # Only a journal that syncs comes to the points of a sync.
+        on_disk = self.dice.random() < DISK_SHARE or fail.startswith(SYNC_POINTS)
+        argv += ["--config", str(self._configs[on_disk])]
         argv += ["--port", str(self.port), "--data-dir", str(self.data)]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(

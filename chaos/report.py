@@ -12,7 +12,7 @@ COUNTS = (
     "ended by a deploy",
     "cancelled",
     "connections lost",
-    "connections refused",
+    "attempts that failed",
     "reconnects",
     "resumes",
     "resets",
@@ -23,6 +23,10 @@ COUNTS = (
 PROVIDER_FAULTS = {
     "second calls": "streams for which the provider was called more than once",
     "unheard tokens": "completed streams of which the provider says otherwise",
+}
+PLAN_FAULTS = {
+    "missing kills": "fewer than planned when the time was up",
+    "missing cuts": "fewer than planned when the time was up",
 }
 SERVER_FAULTS = {
     "journal errors": "errors in the server's log",
@@ -76,7 +80,7 @@ def summarize(tally: Tally, lives: Lives, cuts: int, more: dict[str, int]) -> Re
         tally: What the clients saw.
         lives: The gateway's processes.
         cuts: Connections that the proxy cut.
-        more: Counts by the names of `PROVIDER_FAULTS` and `SERVER_FAULTS`.
+        more: Counts by the names of `PROVIDER_FAULTS`, `SERVER_FAULTS` and `PLAN_FAULTS`.
     """
     ends = lives.ends
     lines = [
@@ -88,6 +92,6 @@ def summarize(tally: Tally, lives: Lives, cuts: int, more: dict[str, int]) -> Re
         *(Line(name, tally[name], zero=True, meaning=what) for name, what in FAULTS.items()),
     ]
     found = more | {"failed starts": ends.failed_starts, "bad exits": ends.bad_exits}
-    for name, what in (PROVIDER_FAULTS | SERVER_FAULTS).items():
+    for name, what in (PROVIDER_FAULTS | SERVER_FAULTS | PLAN_FAULTS).items():
         lines.append(Line(name, found[name], zero=True, meaning=what))
     return Report(lines, sorted(ends.points.items()), lives.never_reached, tally.complaints)

@@ -49,14 +49,33 @@ class Tally(Counter[str]):
             self.complaints.append(f"{kind}: {complaint}")
 
 
+SEQ_UNTOLD = 0
+USAGE_UNTOLD = ""
+
+
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a stream ended; every reader of it must hear the same."""
+    """How a stream ended; every reader of it must hear the same, as far as it hears of it.
+
+    Attributes:
+        seq: Seq of the terminal record, or SEQ_UNTOLD.
+        finish: Finish reason; "error" for an error.
+        code: The error's code.
+        usage: What was billed, or USAGE_UNTOLD.
+    """
 
     seq: int
     finish: str
     code: str | None
     usage: str
+
+    def agrees(self, other: "End") -> bool:
+        """Say whether two readers heard of the same end."""
+        return (
+            (self.finish, self.code) == (other.finish, other.code)
+            and (self.seq == other.seq or SEQ_UNTOLD in (self.seq, other.seq))
+            and (self.usage == other.usage or USAGE_UNTOLD in (self.usage, other.usage))
+        )
 
 
 @dataclass
@@ -88,12 +107,14 @@ class Transcript:
         last: Seq of the last applied record.
         end: How it ended.
         given_up: Whether the server said that it cannot be had.
+        told_usage: Whether the end tells this reader what was billed.
     """
 
     def __init__(self, script: Script, book: Book, *, leads: bool):
         self.script = script
         self.book = book
         self.leads = leads
+        self.told_usage = True
         self.stream_id: str | None = None
         self.epoch = 0
         self.last = 0
@@ -152,25 +173,39 @@ class Transcript:
 
     def terminal(self, epoch: int, seq: int, message: dict[str, Any]) -> bool:
         """Take the terminal message; False as for `chunk`."""
-        code = (message.get("error") or {}).get("code")
-        finish = message.get("finish_reason") or "error"
-        end = End(seq, finish, code, str(message.get("usage")))
         if self.end is not None:
-            self.fault("second terminals", f"{end} after {self.end}")
+            self.fault("second terminals", f"{message} after {self.end}")
             return True
         if not self._in_turn(epoch, seq, seq):
             return self.gap_after is None
-        self.last, self.end = seq, end
-        self._judge(end, message.get("usage"))
+        self.last = seq
+        self._close(seq, message)
         return True
 
     def snapshot(self, message: dict[str, Any]) -> None:
         """Take the whole text, of a stream whose chunks are no longer kept."""
-        content = message["message"]["content"]
-        if content != self.script.text(1, message["through"] - 1):
-            self.fault("wrong bytes", f"snapshot through {message['through']}")
-        self.end = End(message["through"], message["finish_reason"], None, str(message["usage"]))
-        self._judge(self.end, message["usage"])
+        through = message["through"]
+        content = (message["message"] or {}).get("content") or ""
+        if content != self.script.text(1, through - 1):
+            self.fault("wrong bytes", f"snapshot through {through} is {content[:40]!r}")
+        self.last, self.epoch = through, message["epoch"]
+        self._close(through, message)
+
+    def kept(self, content: str, message: dict[str, Any]) -> None:
+        """Take the whole text from where no position is told, as a repeated request has it."""
+        whole = self.script.text(1, self.script.records - 1)
+        if not whole.startswith(content) or (
+            message["finish_reason"] == "stop" and content != whole
+        ):
+            self.fault("wrong bytes", f"the kept answer is {content[:40]!r}")
+        self._close(SEQ_UNTOLD, message)
+
+    def failed(self, code: str) -> bool:
+        """Take an error in place of the stream; False if no stream ends in it."""
+        if code not in ERROR_ENDS:
+            return False
+        self._close(SEQ_UNTOLD, {"error": {"code": code}})
+        return True
 
     def caught_up(self, seq: int) -> None:
         """Take `caught_up`: everything up to `seq` must be here."""
@@ -215,22 +250,27 @@ class Transcript:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    def _judge(self, end: End, usage: dict[str, Any] | None) -> None:
+    def _close(self, seq: int, message: dict[str, Any]) -> None:
+        """Judge the end."""
         script = self.script
-        kind = ENDS.get(end.finish) or ERROR_ENDS.get(end.code or "")
+        code = (message.get("error") or {}).get("code")
+        finish = "error" if code else message["finish_reason"]
+        told = self.told_usage and seq != SEQ_UNTOLD
+        usage = message.get("usage") or {}
+        self.end = end = End(seq, finish, code, str(usage) if told else USAGE_UNTOLD)
+        kind = ERROR_ENDS.get(code) if code else ENDS.get(finish)
         if kind is None:
-            self.fault("wrong answers", f"ended in {end.finish}, {end.code}")
+            self.fault("wrong answers", f"ended in {finish}, {code}")
         elif self.leads:
             self.book.tally[kind] += 1
         known = self.book.ends.setdefault(script.name, end)
-        if known != end:
+        if not known.agrees(end):
             self.fault("second terminals", f"{end}, another reader has {known}")
-        if end.finish != "stop":
+        if finish != "stop" or seq == SEQ_UNTOLD:
             return
-        if end.seq < script.records:
-            self.fault("lost", f"done at {end.seq} of {script.records}", script.records - end.seq)
+        if seq < script.records:
+            self.fault("lost", f"done at {seq} of {script.records}", script.records - seq)
         asked = (script.prompt_tokens, script.tokens, script.prompt_tokens + script.tokens)
         names = ("prompt_tokens", "completion_tokens", "total_tokens")
-        billed = tuple((usage or {}).get(name) for name in names)
-        if billed != asked or (usage or {}).get("estimated"):
+        if told and (tuple(map(usage.get, names)) != asked or usage.get("estimated")):
             self.fault("wrong bills", f"{usage} instead of {asked}")

@@ -101,8 +101,25 @@ class TestGood:
         assert book.tally["completed"] == 1
         assert faults(book) == {}
 
+    def test_readers_who_are_told_less(self, book: Book, lane: Transcript) -> None:
+        give(lane, *range(1, END))
+        lane.terminal(1, END, done())
+        silent, late = (Transcript(SCRIPT, book, leads=False) for _ in range(2))
+        silent.told_usage = False
+        silent.started("st_1", 1)
+        give(silent, *range(1, END))
+        silent.terminal(1, END, done(usage=None))
+        late.kept(SCRIPT.text(1, END - 1), done())
+        assert faults(book) == {}
+
+    def test_an_error_in_place_of_the_stream(self, book: Book, lane: Transcript) -> None:
+        assert not lane.failed("invalid_value")
+        assert lane.failed("upstream_lost")
+        assert lane.over
+        assert book.tally["ended in upstream_lost"] == 1
+
     def test_a_snapshot(self, book: Book, lane: Transcript) -> None:
-        message = {"message": {"content": SCRIPT.text(1, 6)}, "through": END}
+        message = {"message": {"content": SCRIPT.text(1, 6)}, "through": END, "epoch": 1}
         lane.snapshot(message | done())
         assert faults(book) == {}
 
@@ -194,6 +211,21 @@ class TestFaults:
         give(lane, *range(1, END))
         lane.terminal(1, END, done(usage=wrong))
         assert faults(book) == {"wrong bills": 1}
+
+    @pytest.mark.parametrize("content", ["x", SCRIPT.text(1, 5), SCRIPT.text(1, 6) + "x"])
+    def test_a_kept_answer_that_is_another(
+        self, book: Book, lane: Transcript, content: str
+    ) -> None:
+        lane.kept(content, done())
+        assert faults(book) == {"wrong bytes": 1}
+
+    @pytest.mark.parametrize("through", [END - 1, END + 1])
+    def test_a_snapshot_that_is_not_the_stream(
+        self, book: Book, lane: Transcript, through: int
+    ) -> None:
+        message = {"message": {"content": SCRIPT.text(1, 6)}, "through": through, "epoch": 1}
+        lane.snapshot(message | done())
+        assert faults(book)["wrong bytes"] == 1
 
     def test_an_end_that_nothing_explains(self, book: Book, lane: Transcript) -> None:
         error = {"code": "internal_error"}
