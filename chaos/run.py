@@ -171,10 +171,14 @@ class Run:
         return time.monotonic() - self.began_s > self.plan.limit_s
 
     async def tell(self) -> None:
-        """Say from time to time how far it is."""
+        """Say from time to time how far it is, and what was found since."""
+        told = 0
         while True:
             await asyncio.sleep(PROGRESS_S)
             tally, ends = self.book.tally, self.lives.ends
+            for complaint in tally.complaints[told:]:
+                print(f"! {complaint}", file=sys.stderr)
+            told = len(tally.complaints)
             print(
                 f"  {time.monotonic() - self.began_s:4.0f} s: {ends.kills} kills,"
                 f" {self.proxy.cuts} cuts, {tally['streams created']} streams,"
