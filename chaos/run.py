@@ -46,6 +46,7 @@ REMEMBERED = (
 STUCK_S = 60.0  # a stream takes a few seconds; the rest is patience
 CALM_S = 45.0  # at the end, with nothing going wrong any more, everybody must get through
 PROGRESS_S = 10.0
+LINE_CHARACTERS = 1_500  # the end of a traceback says what it was
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ class Run:
                 tasks.create_task(self.watch_all(lanes, client))
                 if followed:
                     tasks.create_task(self.follow(lanes[0], dice))
-            self.finished += [each for each in lanes if each.end is not None]
+            # One that an error stood for has no name to come back to.
+            self.finished += [each for each in lanes if each.end and each.stream_id]
 
     def draw_lanes(self, dice: random.Random) -> int:
         return 1 if dice.random() < LONE_SHARE else dice.randint(1, LANES_MAX)
@@ -232,7 +234,7 @@ class Run:
         ]
         errors = self.lives.errors()
         tally.complaints += [f"second calls: {name} {counts[name]}" for name in second[:5]]
-        tally.complaints += [f"the server's log: {line[:1000]}" for line in errors[:5]]
+        tally.complaints += [f"the server's log: …{line[-LINE_CHARACTERS:]}" for line in errors[:5]]
         found = {
             "second calls": len(second),
             "unheard tokens": len(unheard),
