@@ -103,6 +103,14 @@ bench-short: setup-dev ## the same in under a minute; fails on lost tokens only,
 bench-peers: setup-dev .venv-peers/.installed ## bench with LiteLLM beside it, from a venv of its own
 	@$(BIN)/python -m bench.run --peers
 
+# The proof that streams survive; chaos/README.md says what is killed and cut, and what is counted.
+.PHONY: chaos chaos-short
+chaos: setup-dev ## 500 kills and 10,000 cuts, under 20 minutes: make chaos ARGS="--seed 7"
+	@$(BIN)/python -m chaos.run $(ARGS)
+
+chaos-short: setup-dev ## a few kills and a hundred cuts, under half a minute
+	@$(BIN)/python -m chaos.run --short $(ARGS)
+
 .venv-peers/.installed: bench/requirements-peers.txt
 	@echo "Installing LiteLLM into .venv-peers (once, about 750 MB) ..."
 	@tools/make-venv $(PYTHON) .venv-peers

@@ -3,6 +3,7 @@
     python -m bench.load stream --kind sse|ws|lanes --port N --key K --model mock-100-20 …
     python -m bench.load requests --port N --key K --model mock-1-0 …
     python -m bench.load idle --port N --key K --steps 1000 5000 …
+    python -m bench.load storm|resume|behind|resumable --port N --key K --model mock-60-500 …
 
 `ws` sends a bare OpenAI body, one stream a connection; `lanes` speaks `tokenferry.v1`, many streams
 a connection. Every stream must bring exactly the tokens that its model's name promises, each once
@@ -26,6 +27,7 @@ from bench.clients import (
     SocketStream,
     SSEStream,
 )
+from bench.comeback import MODES, comeback
 from bench.meter import Summary, Tally
 from bench.processes import cpu_s, family, machine_s, raise_fd_limit, rss_kib
 
@@ -176,7 +178,7 @@ async def idle(args) -> dict:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.load")
-    parser.add_argument("mode", choices=["stream", "requests", "idle"])
+    parser.add_argument("mode", choices=["stream", "requests", "idle", *MODES])
     parser.add_argument("--kind", choices=["sse", "ws", "lanes"], default="sse")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--key", default="none")
@@ -188,6 +190,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--timeout-s", type=float, default=60.0)
     parser.add_argument("--pids", type=int, nargs="*", default=[])
     parser.add_argument("--steps", type=int, nargs="*", default=[1000])
+    parser.add_argument("--missed", type=int, default=1000, help="records that a resume fetches")
+    parser.add_argument("--wait-s", type=float, default=3.0, help="how long a reader stands still")
     parser.add_argument("--rss", action="store_true", help="watch the peak of the memory as well")
     args = parser.parse_args()
     promise = re.fullmatch(r"mock-(\d+)-\d+", args.model)
@@ -200,8 +204,11 @@ def main() -> None:
     raise_fd_limit()
     gc.freeze()
     gc.disable()  # a collection in the client would look like latency of the gateway
-    mode = {"stream": stream, "requests": requests, "idle": idle}[args.mode]
-    print(json.dumps(uvloop.run(mode(args))))
+    if args.mode in MODES:
+        work = comeback(args, request_body(args.model, stream=True))
+    else:
+        work = {"stream": stream, "requests": requests, "idle": idle}[args.mode](args)
+    print(json.dumps(uvloop.run(work)))
 
 
 if __name__ == "__main__":

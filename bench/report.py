@@ -30,6 +30,9 @@ LIMITS = {  # at most; where they come from is in bench/README.md
     "socket_kib": 16.0,
     "idle_mb": 80.0,
     "start_s": 1.5,
+    "storm_ms": 500.0,
+    "resume_ms": 20.0,
+    "resumable_mb": 200.0,
     "noise": 0.05,
     "steady_peer": 1 / 20,
     "requests_peer": 1 / 25,
@@ -103,6 +106,47 @@ def latency_rows(cases: list[Case]) -> list[Row]:
 def limit_row(figure: str, value: float, unit: str, limit: float) -> Row:
     digits = 2 if unit == "s" else 1
     return Row(figure, NONE, f"≤ {limit:g} {unit}", value <= limit, f"{value:.{digits}f} {unit}")
+
+
+def storm_row(storms: list[dict]) -> Row:
+    """Return the row of connections that were all dropped and all came back; the median storm."""
+    storm = sorted(storms, key=lambda each: each["p99_ms"])[len(storms) // 2]
+    limit, late = LIMITS["storm_ms"], storm["p99_ms"]
+    return Row(
+        f"All of {storm['streams']:,} connections dropped at once, from reconnecting to caught"
+        f" up p50 / p99; CPU, median of {len(storms)}",
+        target=f"p99 ≤ {limit:g} ms",
+        met=late <= limit,
+        absolute=f"{storm['p50_ms']:.0f} / {late:.0f} ms; {storm['cpu_s']:.2f} s",
+    )
+
+
+def resume_row(outcome: dict) -> Row:
+    limit, late = LIMITS["resume_ms"], outcome["p99_ms"]
+    return Row(
+        f"Resume with {outcome['missed']:,} missed chunks until caught up p50 / p99, without the"
+        " network's round trip",
+        target=f"p99 ≤ {limit:g} ms",
+        met=late <= limit,
+        absolute=f"{outcome['p50_ms']:.2f} / {late:.2f} ms",
+    )
+
+
+def behind_row(outcome: dict) -> Row:
+    steps = (outcome[f"{when}_kib"] * 1024 / 1e6 for when in ("before", "while", "after"))
+    return Row(
+        f"Memory, a reader {outcome['behind']:,} chunks behind: before, while, after",
+        absolute=" → ".join(f"{step:.0f}" for step in steps) + " MB",
+    )
+
+
+def resumable_row(outcome: dict) -> Row:
+    return limit_row(
+        f"Memory, {outcome['streams']:,} idle connections, each with a finished stream to resume",
+        outcome["after_kib"] * 1024 / 1e6,
+        "MB",
+        LIMITS["resumable_mb"],
+    )
 
 
 def noise_row(runs: list[Summary]) -> Row:

@@ -28,6 +28,7 @@ from bench.targets import ROOT, Gateway, Missing, Target, running, start_provide
 
 RESULTS = ROOT / "bench" / "RESULTS.md"
 FDS_SPARE = 2000
+COMEBACK_CHECKS = 3  # errors, disorder, complaints: all that is there when no figure is
 STREAMS = 200
 MEMORY_STREAMS = 400
 FLOOD_STREAMS = 4
@@ -47,10 +48,14 @@ class Plan:
     request_rounds: int = 100
     starts: int = 5
     idle_steps: tuple[int, ...] = (1000, 5000)
+    storms: int = 3
+    storm_streams: int = 1000
+    resumes: int = 200  # 0: no figures of clients that come back but the storm
+    resumable_streams: int = 10_000
     patience_s: float = 180.0
 
 
-SHORT = Plan(1, 1, 1, "mock-50-20", 1, 5, 20, 3, (500,), 0.0)
+SHORT = Plan(1, 1, 1, "mock-50-20", 1, 5, 20, 3, (500,), 1, 100, 0, 0, 0.0)
 WARM_UP_STREAMS = 50
 WARM_UP_ROUNDS = 2
 PEER_TIMEOUT_S = 300.0
@@ -72,6 +77,7 @@ class Bench:
     def rows(self) -> list[Row]:
         """Measure everything; memory and start-up first, on processes that did nothing else."""
         self.fresh_processes()
+        self.comebacks()
         with contextlib.ExitStack() as stack:
             target = stack.enter_context(running(self.gateway.start()))
             steady, flood, requests = (
@@ -230,6 +236,43 @@ class Bench:
             each_kib = (step["rss_kib"] - first["rss_kib"]) / added
             figure = f"Memory of an idle WebSocket, {step['sockets']:,} authenticated ones"
             self.memory.append(report.limit_row(figure, each_kib, "KiB", LIMITS["socket_kib"]))
+
+    def comebacks(self) -> None:
+        """Measure clients that come back, each kind on a process that did nothing else."""
+        print("clients that come back:", file=sys.stderr, flush=True)
+        plan = self.plan
+        with running(self.gateway.start()) as target:
+            storms = [
+                self.comeback(target, Load("storm", "ws", "mock-60-500", plan.storm_streams, 1))
+                for _ in range(plan.storms)
+            ]
+            self.memory.append(report.storm_row(storms))
+        if not plan.resumes:
+            return
+        room = min(plan.resumable_streams, raise_fd_limit() - FDS_SPARE)
+        for row, load in (
+            (report.resume_row, Load("resume", "ws", "mock-2000-0", 1, plan.resumes)),
+            (report.behind_row, Load("behind", "ws", "mock-12000-0", 1, 1)),
+            (report.resumable_row, Load("resumable", "ws", "mock-20-0", room, 1, 120.0)),
+        ):
+            with running(self.gateway.start()) as target:
+                self.memory.append(row(self.comeback(target, load)))
+
+    def comeback(self, target: Target, load: Load) -> dict:
+        """Run a load of clients that come back, and return what it printed.
+
+        Raises:
+            RuntimeError: If it did not get as far as a figure.
+        """
+        self.patience.wait()
+        outcome = load_output(target, load)
+        self.losses.errors += outcome["errors"]
+        self.losses.disorder += outcome["disorder"]
+        self.losses.complaints += [f"{load.mode}: {each}" for each in outcome["complaints"]]
+        if len(outcome) == COMEBACK_CHECKS:
+            raise RuntimeError(f"{load.mode} gave no figure: {outcome['complaints']}")
+        print(f"  {load.mode}: {outcome}", file=sys.stderr, flush=True)
+        return outcome
 
 
 def mb(kib: int) -> str:

@@ -14,7 +14,17 @@ from pathlib import Path
 from bench.processes import Process, cores, free_port, listens
 
 ROOT = Path(__file__).parent.parent
-MODELS = ("mock-100-20", "mock-50-20", "mock-50-40", "mock-2000-0", "mock-1-0")
+MODELS = (
+    "mock-100-20",
+    "mock-50-20",
+    "mock-50-40",
+    "mock-2000-0",
+    "mock-1-0",
+    # Of clients that come back: streams that still run, that are far ahead, that are kept.
+    "mock-60-500",
+    "mock-12000-0",
+    "mock-20-0",
+)
 START_WAIT_S = 20.0
 PROVIDER_ENV = re.compile(r".*_API_KEY|(https?|all|no)_proxy|TOKENFERRY_.*", re.IGNORECASE)
 
