@@ -88,7 +88,11 @@ def test_positions_never_go_back() -> None:
 
 @pytest.mark.parametrize(
     ("data", "chunk"),
-    [(b"", b"0\r\n\r\n"), (b": a\n\n", b"5\r\n: a\n\n\r\n"), (b"x" * 16, b"10\r\n" + b"x" * 16 + b"\r\n")],
+    [
+        (b"", b"0\r\n\r\n"),
+        (b": a\n\n", b"5\r\n: a\n\n\r\n"),
+        (b"x" * 16, b"10\r\n" + b"x" * 16 + b"\r\n"),
+    ],
 )
 def test_framing_vectors(data: bytes, chunk: bytes) -> None:
     assert framed(data, chunked=True) == chunk

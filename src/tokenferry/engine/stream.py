@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tokenferry.domain import journal
 from tokenferry.engine.ports import Journal, JournalUnavailable
-from tokenferry.errors import TokenferryError
+from tokenferry.errors import TokenferryError  # noqa: TC001 -- no import of its own for one name
 from tokenferry.protocol.frames import Renderer
 
 log = logging.getLogger(__name__)

@@ -145,16 +145,11 @@ class HttpCall:
         if self._is_between_chunks:
             # Most reads are one whole chunk: its framing is checked here, and the parser, which
             # stands between two chunks, stays there.
-            start = data.find(b"\r\n", 1, CHUNK_SIZE_DIGITS_MAX + 2) + 2
-            size = len(data) - start - 2
-            if (
-                start > 2
-                and size > 0
-                and data[: start - 2] == b"%x" % size
-                and data[-2:] == b"\r\n"
-            ):
+            end = data.find(b"\r\n", 1, CHUNK_SIZE_DIGITS_MAX + 2)
+            chunk = data[end + 2 : -2]
+            if chunk and end > 0 and data[:end] == b"%x" % len(chunk) and data[-2:] == b"\r\n":
                 try:
-                    chunk, quick = data[start:-2], self._quick
+                    quick = self._quick
                     if quick is None or not quick(chunk):
                         self._take(chunk)
                         self._find_quick()

@@ -5,7 +5,7 @@ implements `WireFormat`. The demo model implements the engine's `Provider` port 
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from tokenferry.engine.ports import Sink
 from tokenferry.errors import ProviderError

@@ -6,6 +6,7 @@ frames go out through `server.client_socket`.
 Source: spec/PROTOCOL.md.
 """
 
+import logging
 import secrets
 import time
 from collections import deque
@@ -15,7 +16,8 @@ from aiohttp import WSMsgType, web
 
 from tokenferry.engine.archive import Summary
 from tokenferry.engine.dispatcher import Options
-from tokenferry.engine.keys import Key
+from tokenferry.engine.keys import Key, StoreUnusable
+from tokenferry.engine.ports import JournalUnavailable
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.stream import Stream, Subscription
 from tokenferry.errors import (
@@ -23,6 +25,7 @@ from tokenferry.errors import (
     InvalidKey,
     InvalidRequest,
     RequestError,
+    StorageUnavailable,
     StreamNotFound,
     TokenferryError,
     TooManyStreams,
@@ -37,6 +40,11 @@ from tokenferry.protocol.session import PlainRequest, Refusal, Session
 from tokenferry.server.client_socket import UNSUPPORTED_DATA, ClientSocket
 from tokenferry.server.hub import Hub
 from tokenferry.server.transport import ClientProtocol
+
+log = logging.getLogger(__name__)
+
+# RFC 6455, 7.4.1.
+INTERNAL_ERROR = 1011
 
 
 class Connection(ClientSocket):
@@ -80,7 +88,12 @@ class Connection(ClientSocket):
         while True:
             frame = await socket.receive()
             if frame.type is WSMsgType.TEXT:
-                self._receive(frame.data.encode())
+                try:
+                    self._receive(frame.data.encode())
+                except Exception:
+                    # Not further up: an HTTP error has no place on this connection any more.
+                    log.exception("a frame could not be handled")
+                    self.close(INTERNAL_ERROR, "The gateway failed; its log has more.")
                 await self.room()
             elif frame.type is WSMsgType.PING:
                 await socket.pong(frame.data)
@@ -110,12 +123,19 @@ class Connection(ClientSocket):
             try:
                 self._handlers[type(message)](self, message)
             except TokenferryError as exc:
-                ref = getattr(message, "ref", None)
-                stream_id = getattr(message, "stream_id", None)
-                self._hub.shared.metrics.refused(exc)
-                self.write(messages.error(exc, ref=ref, stream_id=stream_id))
-                if isinstance(exc, AuthenticationError):
-                    self.close(exc.close_code or UNSUPPORTED_DATA, exc.message)
+                self._answer(message, exc)
+            except (JournalUnavailable, StoreUnusable) as exc:
+                log.error("a message could not be served: %s", exc)  # noqa: TRY400 -- the message says all
+                self._answer(message, StorageUnavailable("The server's storage fails; try later."))
+
+    def _answer(self, message: messages.ClientMessage, error: TokenferryError) -> None:
+        """Say that a message was refused."""
+        ref = getattr(message, "ref", None)
+        stream_id = getattr(message, "stream_id", None)
+        self._hub.shared.metrics.refused(error)
+        self.write(messages.error(error, ref=ref, stream_id=stream_id))
+        if isinstance(error, AuthenticationError):
+            self.close(error.close_code or UNSUPPORTED_DATA, error.message)
 
     def _refuse(self, refusal: Refusal) -> None:
         error = refusal.error
@@ -182,7 +202,9 @@ class Connection(ClientSocket):
 
     def _on_create(self, message: messages.Create) -> None:
         settings = self._hub.shared.settings
-        if len(self._lanes) >= settings.streams_per_connection_max:
+        key, book = message.idempotency_key, self._hub.shared.dispatcher.book
+        repeats = key is not None and book.repeated(self._public_id(), key) is not None
+        if len(self._lanes) >= settings.streams_per_connection_max and not repeats:
             raise TooManyStreams(
                 f"This connection has {len(self._lanes)} streams running, as many as it may. "
                 "Wait for one to end, or open another connection."
