@@ -45,8 +45,8 @@ SERVER = {
     'origins = [\n  "https://a.example",\n  "b"]': (
         "4: `origins` of [server] has an item that is no"
     ),
-    "stream_bytes_max = 1073741824": (
-        "2: `stream_bytes_max` (1073741824) is above `journal_bytes_max` (67108864) -> lower"
+    "journal_bytes_max = 1048576": (
+        "`stream_bytes_max` (4194304) is above `journal_bytes_max` (1048576) -> lower"
     ),
     'metrics_public = "yes"': "2: `metrics_public` of [server] is a string, not a boolean -> write",
     'data_dir = ""': "2: `data_dir` of [server] is '', not a path -> write a path in quotes",

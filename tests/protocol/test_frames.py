@@ -130,17 +130,17 @@ def frame_json(data: bytes) -> Any:
     return json.loads(unframe(data))
 
 
-def event_json(data: bytes) -> list[Any]:
+def event_json(events: bytes) -> list[Any]:
     """Read events: JSON of each, and "[DONE]" as it is."""
-    text = data.decode()
+    text = events.decode()
     assert text.endswith("\n\n")
     read = []
     for event in text[:-2].split("\n\n"):
         assert event.startswith("data: ")
         assert "\r" not in event
-        event, *rest = event.split("\n")
+        data, *rest = event.split("\n")
         assert all(re.fullmatch(r"id: \d+-\d+", line) for line in rest)
-        read.append(event[6:] if event == "data: [DONE]" else json.loads(event[6:]))
+        read.append(data[6:] if data == "data: [DONE]" else json.loads(data[6:]))
     return read
 
 

@@ -35,7 +35,8 @@ class ServerSettings:
         metadata=spec(
             PathTo(must_be_file=False),
             "Where the database and the journal are kept. It is created when it is not there. "
-            "A relative path in the file starts at the file's directory, elsewhere at the current one.",
+            "A relative path in the file starts at the file's directory, elsewhere at the current "
+            "one.",
         ),
     )
     tls_cert: Path | None = field(

@@ -154,8 +154,7 @@ class GeminiDecoder:
         api_key: The operator's key, which no error may show.
     """
 
-    template = None  # an event of this format says more than one string
-
+    template = None
     __slots__ = (
         "_api_key",
         "_call_count",

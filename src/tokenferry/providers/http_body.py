@@ -143,6 +143,13 @@ def ignore(_: bytes) -> None:
     """Take the place of a decoder that is to hear nothing more."""
 
 
+class Unhurried:
+    """A body that knows no quick way."""
+
+    __slots__ = ()
+    quick = None
+
+
 class EventsBody:
     """Server-sent events: every event goes to the decoder at once."""
 
@@ -183,10 +190,8 @@ class EventsBody:
         return error
 
 
-class JsonBody:
+class JsonBody(Unhurried):
     """A whole answer: collected, then decoded."""
-
-    quick = None
 
     __slots__ = ("_asked", "_bytes", "_chunks")
 
@@ -218,10 +223,8 @@ class JsonBody:
         return error
 
 
-class UntypedBody:
+class UntypedBody(Unhurried):
     """A successful body without a content type: its first character tells JSON from events."""
-
-    quick = None
 
     __slots__ = ("_asked", "_body")
 
@@ -257,10 +260,8 @@ class UntypedBody:
         return error
 
 
-class UselessBody:
+class UselessBody(Unhurried):
     """A successful body of a type that is no answer; its beginning is quoted."""
-
-    quick = None
 
     __slots__ = ("_asked", "_content_type", "_start")
 
@@ -294,10 +295,8 @@ class UselessBody:
         )
 
 
-class ErrorBody:
+class ErrorBody(Unhurried):
     """The body of an HTTP error: collected up to a limit, then translated by the wire format."""
-
-    quick = None
 
     __slots__ = ("_asked", "_chunks", "_head", "_room")
 
@@ -331,10 +330,8 @@ class ErrorBody:
         return self._asked.wire.error(self._head.status, self._head.headers, body)
 
 
-class DiscardedBody:
+class DiscardedBody(Unhurried):
     """The body of an HTTP error that cannot be read."""
-
-    quick = None
 
     __slots__ = ("_error",)
 
@@ -356,10 +353,8 @@ class DiscardedBody:
         return self._error.explain(error)
 
 
-class InflatedBody:
+class InflatedBody(Unhurried):
     """A body that came compressed, though it was not asked for so."""
-
-    quick = None
 
     __slots__ = ("_asked", "_body", "_inflater", "_is_stopped", "_room")
 
