@@ -186,7 +186,8 @@ class Relay:
                             data = b"".join(rendered)
                         subscription.after = seq
                         if outlet.lanes == 1:
-                            outlet.write(data)
+                            write = outlet.write  # loaded first: see `HttpCall.received`
+                            write(data)
                             continue
                         # Other streams of this tick may go to the same client: one write for all.
                         outlet.out.append(data)

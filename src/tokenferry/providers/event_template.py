@@ -43,5 +43,6 @@ class EventTemplate:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return False  # two events, or no string, or a broken one
         if text:
-            self._sink(text)
+            sink = self._sink  # see `HttpCall.received`
+            sink(text)
         return True

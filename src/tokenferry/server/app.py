@@ -146,7 +146,9 @@ async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[
     if runner.server is None:
         raise RuntimeError("aiohttp made no server")
     factory = protocol_factory(
-        runner.server, {"access_log": None, "keepalive_timeout": KEEPALIVE_TIMEOUT_S}
+        runner.server,
+        # Our pings and heartbeats find dead peers sooner than the kernel's keep-alive would.
+        {"access_log": None, "keepalive_timeout": KEEPALIVE_TIMEOUT_S, "tcp_keepalive": False},
     )
     tls = _tls(settings)
     listener = await asyncio.get_running_loop().create_server(
