@@ -19,6 +19,7 @@ class Append:
     epoch: int
     head: int
     pending: list[bytes]
+    log: object = None
 
 
 JOURNALS: dict[str, Callable[[Path], Journal]] = {

@@ -629,7 +629,7 @@ import sys
 from pathlib import Path
 from tokenferry.stores.segment_journal import SegmentJournal
 class Append:
-    def __init__(self, id): self.id, self.epoch, self.head, self.pending = id, 1, 0, []
+    def __init__(self, id): self.id, self.epoch, self.head, self.log = id, 1, 0, None
 journal = SegmentJournal(Path(sys.argv[1]), segment_bytes=20_000, wall_ms=lambda: 1)
 streams = [Append("a"), Append("b")]
 for stream in streams: journal.open(stream.id, 1, b"meta")

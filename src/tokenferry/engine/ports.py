@@ -6,7 +6,7 @@ event loop's thread, and nothing on that path awaits.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Raw
 
@@ -90,12 +90,14 @@ class Append(Protocol):
         epoch: The owner's epoch; an older one is fenced off.
         head: Seq of the last committed record: the records follow it, the log is contiguous.
         pending: Encoded records, see `domain.journal`; at least one.
+        log: Whatever the journal wants to find again without looking for it; None at first.
     """
 
     id: str
     epoch: int
     head: int
     pending: list[bytes]
+    log: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Stream:
         head_record: The head record, once it is committed.
         pending: Records that are not committed yet.
         in_flight: Records that are written and wait for the disk.
+        log: The journal's own.
         done: Whether the terminal record is committed.
         error: What the stream ended in, if it is an error.
         sealed: Whether the terminal record is at least pending; nothing may follow it.
@@ -57,6 +58,7 @@ class Stream:
         "head_record",
         "id",
         "in_flight",
+        "log",
         "owner",
         "pending",
         "sealed",
@@ -80,6 +82,7 @@ class Stream:
         self.head_record: bytes | None = None
         self.pending: list[bytes] = []
         self.in_flight: Sequence[bytes] = ()
+        self.log: object = None
         self.done = False
         self.sealed = False
         self.error: TokenferryError | None = None

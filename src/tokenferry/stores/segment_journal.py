@@ -120,7 +120,9 @@ class SegmentJournal:
         places: list[tuple[StreamLog, int, int]] = []
         size = 0
         for append in batch:
-            known = self._logs.get(append.id)
+            known = append.log
+            if known is None:
+                known = append.log = self._logs.get(append.id)
             head = append.head
             if known is None or append.epoch != known.epoch or head != known.head:
                 raise _refusal(append, known)
@@ -194,6 +196,7 @@ class SegmentJournal:
         known = self._logs.get(stream_id)
         if known is None:
             return
+        known.epoch = 0  # whoever has it still cannot write to it
         self._book.forget(known)
         for segment in known.segments():
             self._delete_if_empty(segment)
