@@ -18,7 +18,7 @@ from tokenferry.domain.routing import Catalog
 from tokenferry.domain.usage import estimate_tokens
 from tokenferry.engine.archive import Archive, Summary
 from tokenferry.engine.attempt import Attempt, Beginning, Plan
-from tokenferry.engine.book import Book, Entry, StreamMeta, not_found
+from tokenferry.engine.book import NO_REQUEST, Book, Entry, StreamMeta, not_found
 from tokenferry.engine.generation import Generation
 from tokenferry.engine.ports import Journal, JournalUnavailable, Meter, Provider, Timers
 from tokenferry.engine.relay import Durability, Relay
@@ -175,7 +175,7 @@ class Dispatcher:
             idempotency_key=options.idempotency_key,
             request_hash=request_hash,
             recovery=options.recovery,
-            request=_kept(request) if options.recovery == "continue" else None,
+            request=_kept(request) if options.recovery == "continue" else NO_REQUEST,
         )
         stream = Stream(self.engine.new_id(), owner, ((1, 1),), self.engine.journal)
         plan = self.plan(request, attempts, meta, arrived_s)

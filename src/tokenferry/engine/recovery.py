@@ -120,7 +120,7 @@ def _plan(
     dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, stream: Stream
 ) -> Plan | None:
     """Return how to go on with a stream; None if it is not wanted, or nobody can."""
-    if meta.request is None or not may_continue(found, meta):
+    if not may_continue(found, meta):
         return None
     try:
         request = parse_request(bytes(meta.request))
