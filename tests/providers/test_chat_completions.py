@@ -218,21 +218,27 @@ def test_any_body_is_an_error_with_a_message(status: int, body: bytes) -> None:
     [
         (
             "prefix",
-            '{"model":"m","messages":[{"role":"user","content":"안녕"},'
-            '{"role":"assistant","content":"하나 ","prefix":true}],"stream":false}',
+            (
+                '{"model":"m","messages":[{"role":"user","content":"안녕"},'
+                '{"role":"assistant","content":"하나 ","prefix":true}],"stream":false}'
+            ),
             "",
         ),
         (
             "prefix_repeated",
-            '{"model":"m","messages":[{"role":"user","content":"안녕"},'
-            '{"role":"assistant","content":"하나 ","prefix":true}],"stream":false}',
+            (
+                '{"model":"m","messages":[{"role":"user","content":"안녕"},'
+                '{"role":"assistant","content":"하나 ","prefix":true}],"stream":false}'
+            ),
             "하나 ",
         ),
         (
             "continue_final_message",
-            '{"model":"m","messages":[{"role":"user","content":"안녕"},'
-            '{"role":"assistant","content":"하나 "}],"add_generation_prompt":false,'
-            '"continue_final_message":true,"stream":false}',
+            (
+                '{"model":"m","messages":[{"role":"user","content":"안녕"},'
+                '{"role":"assistant","content":"하나 "}],"add_generation_prompt":false,'
+                '"continue_final_message":true,"stream":false}'
+            ),
             "",
         ),
     ],
