@@ -365,3 +365,18 @@ def test_the_room_of_a_stream_counts_what_was_there(site: Site) -> None:
     bench.sink.text("b" * 300)
     bench.timers.tick()
     assert [outcome.error_code for outcome in bench.meter.outcomes] == ["stream_too_large"]
+
+
+def test_a_takeover_lasts_before_a_provider_is_called(site: Site) -> None:
+    cut_off(site, "a")
+    assert site.journal is not None
+    site.journal.close_files()
+    order: list[str] = []
+    site.journal = journal = SegmentJournal(site.path, wall_ms=lambda: 1_790_000_000_000)
+    sync = journal.sync
+    journal.sync = lambda: (order.append("sync"), sync())[1]  # type: ignore[method-assign]
+    bench = Bench(journal=journal)  # type: ignore[arg-type] -- another adapter of the port
+    takeover = recover(bench.dispatcher, journal.recovered())
+    assert (order, bench.provider.calls) == (["sync"], [])
+    start(bench.dispatcher, takeover, site.check_key)
+    assert len(bench.provider.calls) == 1
