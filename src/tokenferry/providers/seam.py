@@ -10,7 +10,6 @@ Weakness: a model that really begins the rest with the whole beginning once more
 import msgspec
 from msgspec import Raw
 
-from tokenferry.domain.usage import Usage
 from tokenferry.engine.ports import Sink
 from tokenferry.errors import ProviderError
 from tokenferry.protocol.chat import Delta
