@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenferry.domain.usage import Usage, estimate, estimate_tokens
+from tokenferry.domain.usage import Usage, estimate, estimate_tokens, with_lost
 
 texts = st.text(max_size=200)
 limits = st.none() | st.integers(1, 200)
@@ -69,3 +69,20 @@ def test_estimates_are_flagged_and_bounded(prompt: str, output: str, limit: int 
 
 def test_nothing_delivered_is_nothing_charged_for() -> None:
     assert estimate(estimate_tokens("질문"), "", output_tokens_max=1).completion_tokens == 0
+
+
+LOST = Usage(10, 6, estimated=True)
+
+
+@pytest.mark.parametrize(
+    ("limit", "completion"), [(None, 9), (10, 9), (9, 9), (8, 8), (3, 3), (2, 3)]
+)
+def test_what_was_lost_is_added_within_the_output_limit(limit: int | None, completion: int) -> None:
+    rest = Usage(20, 3, cached_tokens=5, reasoning_tokens=1)
+    assert with_lost(LOST, rest, output_tokens_max=limit) == Usage(
+        30, completion, cached_tokens=5, reasoning_tokens=1, estimated=True
+    )
+
+
+def test_without_a_rest_only_what_was_lost_counts() -> None:
+    assert with_lost(LOST, None, output_tokens_max=1) == LOST

@@ -302,6 +302,8 @@ def test_a_stream_that_is_cancelled_before_its_sync_calls_nobody() -> None:
         disk.sync(bench)
     assert bench.provider.calls == []
     assert outlet.frames()[-1]["choices"][0]["finish_reason"] == "cancelled"
+    # What is settled has begun, or the number of open streams would fall below zero.
+    assert (bench.meter.begun, len(bench.meter.outcomes)) == (1, 1)
 
 
 def test_a_failed_sync_holds_nothing_back(caplog: pytest.LogCaptureFixture) -> None:

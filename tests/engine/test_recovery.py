@@ -1,13 +1,25 @@
 """A process dies, and the next one finds its streams: on the journal that survives."""
 
+import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from engine.virtual import Bench, RecordingOutlet
+from engine.virtual import Bench, RecordingOutlet, ScriptedProvider
+from tokenferry.domain.usage import Usage, estimate_tokens
 from tokenferry.engine.dispatcher import Options
-from tokenferry.engine.recovery import recover
+from tokenferry.engine.recovery import Takeover, recover, start
 from tokenferry.engine.resume import Replay, plan_resume
+from tokenferry.engine.stream import Stream
+from tokenferry.errors import (
+    InvalidKey,
+    ProviderCutOff,
+    ProviderRejected,
+    UnsupportedParameter,
+)
+from tokenferry.protocol.chat import parse_request
 from tokenferry.protocol.cursor import Position
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SegmentJournal
@@ -18,15 +30,22 @@ class Site:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.revoked: set[str] = set()
         self.journal: SegmentJournal | None = None
 
-    def start(self) -> Bench:
+    def check_key(self, owner: str) -> None:
+        if owner in self.revoked:
+            raise InvalidKey("The key was revoked.")
+
+    def start(self, *providers: ScriptedProvider) -> Bench:
         """Start a process; the one before it is gone, with all that was not committed."""
         if self.journal is not None:
             self.journal.close_files()
         self.journal = SegmentJournal(self.path, wall_ms=lambda: 1_790_000_000_000)
-        bench = Bench(journal=self.journal)  # type: ignore[arg-type] -- another adapter of the port
-        self.ended = recover(bench.dispatcher, self.journal.recovered())
+        bench = Bench(list(providers), journal=self.journal)  # type: ignore[arg-type] -- another adapter of the port
+        takeover = recover(bench.dispatcher, self.journal.recovered())
+        self.ended = takeover.ended
+        start(bench.dispatcher, takeover, self.check_key)
         bench.timers.tick()
         return bench
 
@@ -153,4 +172,211 @@ def test_an_unreadable_stream_is_dropped_and_the_others_stay(
 def test_nothing_is_recovered_from_memory() -> None:
     bench = Bench(journal=MemoryJournal(1 << 20))
     bench.create()
-    assert recover(bench.dispatcher, bench.journal.recovered()) == 0
+    assert recover(bench.dispatcher, bench.journal.recovered()) == Takeover(0, [])
+
+
+CONTINUE = Options(on_disconnect_cancel=False, orphan_timeout_s=60, recovery="continue")
+
+
+def cut_off(site: Site, *texts: str, options: Options = CONTINUE, **fields: Any) -> Stream:
+    """Begin a stream, and let its process die."""
+    bench = site.start()
+    stream = bench.create(options, **fields)
+    for text in texts:
+        bench.sink.text(text)
+        bench.timers.tick()
+    return stream
+
+
+def finished(bench: Bench, *texts: str, usage: Usage | None = None) -> None:
+    for text in texts:
+        bench.sink.text(text)
+        bench.timers.tick()
+    bench.sink.finish(0, "stop")
+    if usage is not None:
+        bench.sink.usage(usage)
+    bench.sink.end()
+    bench.timers.tick()
+
+
+def test_a_stream_that_asked_for_it_is_gone_on_with(site: Site) -> None:
+    stream = cut_off(site, "하나 ", "둘 ", max_tokens=50)
+    bench = site.start()
+    assert (site.ended, bench.provider.beginnings, len(bench.provider.calls)) == (
+        0,
+        ["하나 둘 "],
+        1,
+    )
+    plan, outlet = resumed(bench, stream.id, 1, 2)
+    assert (plan.is_reset, plan.after, plan.entry.stream.epoch) == (True, 2, 2)
+    bench.sink.head("another name", None, None)
+    finished(bench, "셋", usage=Usage(20, 7))
+    frames = outlet.frames()
+    assert [(frame["epoch"], frame["seq"]) for frame in frames] == [(2, 3), (2, 4), (2, 5)]
+    assert outlet.text() == "둘 셋"
+    assert [frame["model"] for frame in frames] == ["m"] * 3
+    prompt = estimate_tokens("안녕")
+    assert frames[-1]["usage"]["prompt_tokens"] == prompt + 20
+    assert frames[-1]["usage"]["completion_tokens"] == estimate_tokens("하나 둘 ") + 7
+    assert frames[-1]["usage"]["estimated"] is True
+    (outcome,) = bench.meter.outcomes
+    assert (outcome.finish, outcome.error_code, bench.meter.begun) == ("stop", None, 1)
+    assert outcome.usage == Usage(prompt + 20, estimate_tokens("하나 둘 ") + 7, estimated=True)
+    again = site.start()
+    assert again.provider.calls == []
+    _, whole = resumed(again, stream.id, 2, 0)
+    assert whole.text() == "하나 둘 셋"
+
+
+def test_the_estimate_never_lifts_the_sum_above_the_limit(site: Site) -> None:
+    cut_off(site, "가나다라마바사", max_tokens=8)
+    bench = site.start()
+    finished(bench, "아", usage=Usage(9, 3))
+    (outcome,) = bench.meter.outcomes
+    assert outcome.usage is not None
+    assert outcome.usage.completion_tokens == 8
+
+
+def test_a_rest_without_a_report_is_estimated_too(site: Site) -> None:
+    cut_off(site, "가나")
+    bench = site.start()
+    finished(bench, "다")
+    (outcome,) = bench.meter.outcomes
+    assert outcome.usage == Usage(2 * estimate_tokens("안녕"), 3, estimated=True)
+
+
+@pytest.mark.parametrize("recovery", ["fail", "continue"])
+def test_nobody_is_called_twice_who_did_not_ask_for_it(site: Site, recovery: str) -> None:
+    options = dataclasses.replace(CONTINUE, recovery=recovery)
+    cut_off(site, "a", options=options)
+    cut_off(site, options=options)
+    bench = site.start()
+    assert len(bench.provider.calls) == (2 if recovery == "continue" else 0)
+
+
+def test_an_answer_that_had_not_begun_is_asked_for_anew(site: Site) -> None:
+    request = {"model": "m", "messages": [{"role": "user", "content": "?"}], "stream": None}
+    bench = site.start()
+    asked = parse_request(json.dumps(request).encode())
+    asked.stream = True  # as the WebSocket's front does
+    stream = bench.dispatcher.create("k", asked, CONTINUE, arrived_s=0.0)
+    assert isinstance(stream, Stream)
+    bench = site.start()
+    assert (bench.provider.beginnings, bench.provider.prepared[0].stream) == ([], True)
+    _, outlet = resumed(bench, stream.id, 1, 0)
+    finished(bench, "a", usage=Usage(3, 1))
+    assert outlet.text() == "a"
+    assert bench.meter.outcomes[0].usage == Usage(3, 1)
+
+
+def test_one_that_no_provider_goes_on_with_is_lost(site: Site) -> None:
+    stream = cut_off(site, "a")
+    provider = ScriptedProvider()
+    provider.no_continuation = UnsupportedParameter("not here")
+    bench = site.start(provider)
+    assert (site.ended, provider.calls) == (1, [])
+    _, outlet = resumed(bench, stream.id, 1, 2)
+    assert outlet.frames()[0]["error"]["code"] == "upstream_lost"
+
+
+def test_one_whose_model_is_gone_is_lost(site: Site) -> None:
+    cut_off(site, "a", model="p/m")
+    bench = site.start(ScriptedProvider("other"))
+    assert (site.ended, bench.provider.calls) == (1, [])
+
+
+def test_a_provider_that_refuses_the_beginning_ends_it_as_lost(site: Site) -> None:
+    stream = cut_off(site, "a")
+    bench = site.start()
+    _, outlet = resumed(bench, stream.id, 1, 2)
+    bench.sink.fail(ProviderRejected("no prefill here", status=400, code="invalid"))
+    bench.timers.tick()
+    (last,) = outlet.frames()
+    assert last["error"]["code"] == "upstream_lost"
+    assert "no prefill here" in last["error"]["message"]
+    assert last["usage"]["completion_tokens"] == 1
+    assert [outcome.finish for outcome in bench.meter.outcomes] == ["error"]
+
+
+def test_the_next_candidate_may_take_what_one_refuses(site: Site) -> None:
+    stream = cut_off(site, "a")
+    first, second = ScriptedProvider("p"), ScriptedProvider("q")
+    bench = site.start(first, second)
+    _, outlet = resumed(bench, stream.id, 1, 2)
+    first.sink.fail(ProviderRejected("no prefill here", status=400, code="invalid"))
+    second.sink.text("b")
+    second.sink.finish(0, "stop")
+    second.sink.end()
+    bench.timers.tick()
+    assert outlet.text() == "b"
+    assert (bench.meter.outcomes[0].provider, bench.meter.outcomes[0].attempts) == ("q", 2)
+
+
+def test_after_new_text_the_providers_own_error_ends_it(site: Site) -> None:
+    stream = cut_off(site, "a")
+    bench = site.start()
+    _, outlet = resumed(bench, stream.id, 1, 2)
+    bench.sink.text("b")
+    bench.sink.fail(ProviderCutOff("gone"))
+    bench.timers.tick()
+    assert outlet.frames()[-1]["error"]["code"] == ProviderCutOff.code
+
+
+def test_nobody_comes_back_and_it_is_cancelled_after_the_orphan_time(site: Site) -> None:
+    cut_off(site, "a")
+    bench = site.start()
+    bench.sink.text("b")
+    bench.timers.advance(59)
+    assert bench.provider.calls[-1].cancelled == 0
+    bench.timers.advance(2)
+    assert bench.provider.calls[-1].cancelled == 1
+    assert [outcome.finish for outcome in bench.meter.outcomes] == ["cancelled"]
+    assert bench.dispatcher.book.live_count == 0
+
+
+def test_a_key_that_was_revoked_meanwhile_gets_nothing_more(site: Site) -> None:
+    stream = cut_off(site, "a")
+    site.revoked.add("k")
+    bench = site.start()
+    assert bench.provider.calls == []
+    _, outlet = resumed(bench, stream.id, 1, 2)
+    assert outlet.frames()[-1]["error"]["code"] == InvalidKey.code
+
+
+def test_it_is_taken_over_three_times_and_then_lost(site: Site) -> None:
+    stream = cut_off(site, "0")
+    for number in ("1", "2", "3"):
+        bench = site.start()
+        assert site.ended == 0
+        bench.sink.text(number)
+        bench.timers.tick()
+    assert bench.provider.beginnings == ["012"]
+    bench = site.start()
+    assert (site.ended, bench.provider.calls) == (1, [])
+    plan, outlet = resumed(bench, stream.id, 1, 0)
+    assert plan.entry.stream.epoch == 5
+    assert outlet.text() == "0123"
+    assert outlet.frames()[-1]["error"]["code"] == "upstream_lost"
+
+
+def test_the_room_of_a_stream_counts_what_was_there(site: Site) -> None:
+    cut_off(site, "a" * ((1 << 20) - 200))
+    bench = site.start()
+    bench.sink.text("b" * 300)
+    bench.timers.tick()
+    assert [outcome.error_code for outcome in bench.meter.outcomes] == ["stream_too_large"]
+
+
+def test_a_takeover_lasts_before_a_provider_is_called(site: Site) -> None:
+    cut_off(site, "a")
+    assert site.journal is not None
+    site.journal.close_files()
+    order: list[str] = []
+    site.journal = journal = SegmentJournal(site.path, wall_ms=lambda: 1_790_000_000_000)
+    sync = journal.sync
+    journal.sync = lambda: (order.append("sync"), sync())[1]  # type: ignore[method-assign]
+    bench = Bench(journal=journal)  # type: ignore[arg-type] -- another adapter of the port
+    takeover = recover(bench.dispatcher, journal.recovered())
+    assert (order, bench.provider.calls) == (["sync"], [])
+    start(bench.dispatcher, takeover, site.check_key)
+    assert len(bench.provider.calls) == 1

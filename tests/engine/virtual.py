@@ -87,12 +87,25 @@ class ScriptedProvider:
         self.drains = drains
         self.refusal: RequestError | None = None
         self.failure: Exception | None = None
+        # What a continuation is refused with.
+        self.no_continuation: RequestError | None = None
+        self.beginnings: list[str] = []
+        self.prepared: list[ChatRequest] = []
         self.calls: list[ScriptedCall] = []
 
     def prepare(self, request: ChatRequest, model: str) -> "ScriptedProvider":
         if self.refusal is not None:
             raise self.refusal
+        self.prepared.append(request)
         return self
+
+    def prepare_continuation(
+        self, request: ChatRequest, model: str, text: str
+    ) -> "ScriptedProvider":
+        if self.no_continuation is not None:
+            raise self.no_continuation
+        self.beginnings.append(text)
+        return self.prepare(request, model)
 
     def start(self, sink: Sink) -> ScriptedCall:
         if self.failure is not None:

@@ -422,3 +422,32 @@ def test_a_delta_says_only_what_there_is() -> None:
     assert msgspec.json.encode(ToolCallDelta(1, function=FunctionDelta())) == (
         b'{"index":1,"function":{}}'
     )
+
+
+@pytest.mark.parametrize(
+    ("limits", "less", "left"),
+    [
+        ({"max_tokens": 10}, 4, {"max_tokens": 6}),
+        ({"max_tokens": 10}, 9, {"max_tokens": 1}),
+        ({"max_tokens": 10}, 10, {"max_tokens": 1}),
+        ({"max_completion_tokens": 10}, 4, {"max_completion_tokens": 6}),
+        (
+            {"max_tokens": 7, "max_completion_tokens": 10},
+            4,
+            {"max_tokens": 3, "max_completion_tokens": 6},
+        ),
+        ({"max_tokens": None}, 4, {"max_tokens": None}),
+        ({}, 4, {}),
+    ],
+)
+def test_a_shortened_request_is_streamed_and_has_less_room(
+    limits: dict[str, int | None], less: int, left: dict[str, int | None]
+) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "q"}], "top_k": 3}
+    request = parse_request(json.dumps(body | limits).encode())
+    shortened = request.shortened(less)
+    fields = {name: json.loads(bytes(raw)) for name, raw in shortened.fields.items()}
+    assert fields == body | left | {"stream": True}
+    again = parse_request(json.dumps(fields).encode())
+    assert again.output_tokens_max == shortened.output_tokens_max
+    assert (shortened.stream, request.stream) == (True, None)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tokenferry.errors import ProviderAuthFailed, ProviderRejected
+from tokenferry.errors import ProviderAuthFailed, ProviderRejected, UnsupportedParameter
 from tokenferry.protocol.chat import parse_request
 from tokenferry.providers.anthropic import AnthropicFormat
 from tokenferry.providers.wire import WireFormat
@@ -87,3 +87,41 @@ def test_the_key_is_never_repeated() -> None:
 def test_retry_after(headers: dict[str, str], retry_after_ms: int | None) -> None:
     result = error(429, anthropic("rate_limit_error", "slow"), headers)
     assert result.retry_after_ms == retry_after_ms
+
+
+QUESTION = {"model": "a", "messages": [{"role": "user", "content": "q"}], "max_tokens": 9}
+
+
+def test_a_continuation_on_the_wire() -> None:
+    asked = parse_request(json.dumps(QUESTION).encode())
+    continuation = FORMAT.encode_continuation(asked, "claude-sonnet-4-5", "Eins \n")
+    assert json.loads(continuation.request.body)["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "q"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "Eins"}]},
+    ]
+    assert (continuation.repeated, continuation.as_whole) == (" \n", False)
+    assert continuation.request.path == "/v1/messages"
+
+
+def test_white_space_alone_is_no_beginning() -> None:
+    asked = parse_request(json.dumps(QUESTION).encode())
+    continuation = FORMAT.encode_continuation(asked, "claude-haiku-4-5", "\n")
+    assert len(json.loads(continuation.request.body)["messages"]) == 1
+    assert continuation.repeated == "\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("claude-opus-4-6", {}),
+        ("claude-sonnet-5-5", {}),
+        ("claude-newest", {}),
+        ("deepseek-v4", {}),
+        ("claude-sonnet-4-5", {"reasoning_effort": "low"}),
+        ("claude-sonnet-4-5", {"thinking": {"type": "enabled", "budget_tokens": 2048}}),
+    ],
+)
+def test_what_claude_does_not_go_on_with(model: str, fields: dict[str, object]) -> None:
+    asked = parse_request(json.dumps(QUESTION | fields).encode())
+    with pytest.raises(UnsupportedParameter):
+        FORMAT.encode_continuation(asked, model, "a")

@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.chat_completions_stream import Recorder
-from tokenferry.errors import ProviderAuthFailed, ProviderError, ProviderRejected
+from tokenferry.errors import (
+    ProviderAuthFailed,
+    ProviderError,
+    ProviderRejected,
+    UnsupportedParameter,
+)
 from tokenferry.protocol.chat import ChatRequest, parse_request
 from tokenferry.providers.chat_completions import PARAMETERS, ChatCompletionsFormat
 from tokenferry.providers.chat_completions_answer import ChatCompletionsDecoder
@@ -203,3 +208,50 @@ def test_any_body_is_an_error_with_a_message(status: int, body: bytes) -> None:
     assert got.message
     got.message.encode()
     assert 400 <= got.http_status < 600
+
+
+# The rest of an answer.
+
+
+@pytest.mark.parametrize(
+    ("prefill", "body", "repeated"),
+    [
+        (
+            "prefix",
+            (
+                '{"model":"m","messages":[{"role":"user","content":"안녕"},'
+                '{"role":"assistant","content":"하나 ","prefix":true}],"stream":false}'
+            ),
+            "",
+        ),
+        (
+            "prefix_repeated",
+            (
+                '{"model":"m","messages":[{"role":"user","content":"안녕"},'
+                '{"role":"assistant","content":"하나 ","prefix":true}],"stream":false}'
+            ),
+            "하나 ",
+        ),
+        (
+            "continue_final_message",
+            (
+                '{"model":"m","messages":[{"role":"user","content":"안녕"},'
+                '{"role":"assistant","content":"하나 "}],"add_generation_prompt":false,'
+                '"continue_final_message":true,"stream":false}'
+            ),
+            "",
+        ),
+    ],
+)
+def test_a_continuation_on_the_wire(prefill: str, body: str, repeated: str) -> None:
+    wire = ChatCompletionsFormat("k", prefill=prefill)
+    asked = b'{"model":"fast","messages":[{"role":"user","content":"\xec\x95\x88\xeb\x85\x95"}]}'
+    continuation = wire.encode_continuation(parse_request(asked), "m", "하나 ")
+    assert continuation.request.body.decode() == body
+    assert (continuation.repeated, continuation.as_whole) == (repeated, True)
+    assert continuation.request.path == "/chat/completions"
+
+
+def test_without_a_setting_there_is_no_continuation() -> None:
+    with pytest.raises(UnsupportedParameter):
+        FORMAT.encode_continuation(request(), "m", "a")

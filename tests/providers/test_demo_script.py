@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from tokenferry.errors import InvalidRequest, UnsupportedParameter
 from tokenferry.protocol.chat import ChatRequest, parse_request
 from tokenferry.providers.demo import DemoProvider
-from tokenferry.providers.demo.script import Script, language_of, write
+from tokenferry.providers.demo.script import Script, language_of, rest_of, write
 from tokenferry.providers.demo.texts import TEXTS
 
 
@@ -211,3 +211,21 @@ class TestStructured:
         with pytest.raises(UnsupportedParameter) as caught:
             write(ask(response_format=form))
         assert caught.value.param == "response_format.json_schema.schema"
+
+
+@pytest.mark.parametrize("limit", [None, 30])
+def test_the_rest_of_an_answer_is_what_follows_anywhere(limit: int | None) -> None:
+    script = write(ask("긴 답변", max_tokens=limit))
+    whole = spoken(script)
+    for cut in range(1, len(whole) + 1):
+        rest = rest_of(script, whole[:cut])
+        assert rest is not None
+        assert whole[:cut] + spoken(rest) == whole
+        assert rest.finish_reason == script.finish_reason
+        assert rest.usage.completion_tokens == len(rest.steps)
+
+
+def test_another_answer_has_no_rest_here() -> None:
+    script = write(ask("hello"))
+    assert rest_of(script, "Something else") is None
+    assert rest_of(script, spoken(script) + "!") is None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tokenferry.errors import InvalidRequest, ProviderRejected
+from tokenferry.errors import InvalidRequest, ProviderRejected, UnsupportedParameter
 from tokenferry.protocol.chat import ChatRequest, parse_request
 from tokenferry.providers.gemini import PARAMETERS, GeminiFormat
 
@@ -80,3 +80,9 @@ def test_every_parameter_has_one_of_three_fates():
         "dropped",
         "refused",
     }
+
+
+def test_gemini_goes_on_with_nothing() -> None:
+    asked = parse_request(b'{"model":"g","messages":[{"role":"user","content":"q"}]}')
+    with pytest.raises(UnsupportedParameter):
+        GeminiFormat("k").encode_continuation(asked, "gemini-2.5-flash", "a")

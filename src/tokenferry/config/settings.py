@@ -116,6 +116,16 @@ class ProviderSettings:
             "that field; their tokens are then estimated.",
         ),
     )
+    prefill: str = field(
+        default="none",
+        metadata=spec(
+            Choice("none", "prefix", "prefix_repeated", "continue_final_message"),
+            "Of `openai`: how it is asked to go on from an answer's beginning, for streams that "
+            'outlive the server with `recovery: "continue"`. `prefix`: DeepSeek below `/beta`. '
+            "`prefix_repeated`: Mistral, which says the beginning again. "
+            "`continue_final_message`: vLLM and SGLang. `none`: not at all.",
+        ),
+    )
     headers: tuple[tuple[str, Secret], ...] = field(
         default=(),
         metadata=spec(Headers(32), "Headers to add to every request. A value may be `env:NAME`."),

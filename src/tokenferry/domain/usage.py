@@ -7,7 +7,7 @@ Weakness: the estimate, for streams whose provider never reported, knows charact
 provider's tokenizer. It is bounded by the output limit and flagged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Usage:
         completion_audio_tokens: Output tokens that are audio.
         accepted_prediction_tokens: Predicted output tokens that were used.
         rejected_prediction_tokens: Predicted output tokens that were not used.
-        estimated: True when the provider never reported and we counted ourselves.
+        estimated: True when we counted ourselves, for a provider that did not report it all.
     """
 
     prompt_tokens: int
@@ -60,6 +60,27 @@ def estimate_tokens(text: str) -> int:
     other = len(text) - len(text.encode("ascii", "ignore"))
     ascii_count = len(text) - other
     return other + -(-ascii_count // ASCII_CHARACTERS_PER_TOKEN)
+
+
+def with_lost(lost: Usage, rest: Usage | None, *, output_tokens_max: int | None = None) -> Usage:
+    """Return the usage of an answer whose beginning was never reported.
+
+    Args:
+        lost: The estimate of the beginning.
+        rest: What the rest consumed; None for nothing.
+        output_tokens_max: The request's output limit; the estimate never lifts the sum above it.
+    """
+    if rest is None:
+        return lost
+    completion = lost.completion_tokens
+    if output_tokens_max is not None:
+        completion = min(completion, max(0, output_tokens_max - rest.completion_tokens))
+    return replace(
+        rest,
+        prompt_tokens=lost.prompt_tokens + rest.prompt_tokens,
+        completion_tokens=completion + rest.completion_tokens,
+        estimated=True,
+    )
 
 
 def estimate(

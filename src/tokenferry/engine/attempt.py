@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tokenferry.domain.usage import Usage
 from tokenferry.engine.ports import Prepared, Sink
 from tokenferry.protocol.chat import ChatRequest
 
@@ -18,6 +19,23 @@ class Attempt(NamedTuple):
     provider: str
     model: str
     prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What earlier processes have left of an answer that is to be gone on with.
+
+    Attributes:
+        text: The text; empty if nothing was shown but the head.
+        head: Seq of the last record.
+        record_bytes: How much room the records take.
+        usage: The estimate of what those processes consumed.
+    """
+
+    text: str
+    head: int
+    record_bytes: int
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +50,7 @@ class Plan:
         created_s: Wall-clock seconds, for `created`.
         arrived_s: Monotonic seconds at which the request came in.
         prompt_tokens: Our estimate of the prompt.
+        beginning: What is there already; None for an answer from its first record on.
     """
 
     request: ChatRequest
@@ -41,6 +60,7 @@ class Plan:
     created_s: int
     arrived_s: float
     prompt_tokens: int
+    beginning: Beginning | None = None
 
 
 class AttemptSink:

@@ -20,6 +20,7 @@ from tokenferry.errors import StreamNotFound, TooManyFollowers
 # Finished streams whose chunks are kept; beyond it the oldest go to the archive first.
 FINISHED_STREAMS_MAX = 10_000
 MS_PER_S = 1000
+NO_REQUEST = Raw(b"null")
 
 
 class StreamMeta(Struct, omit_defaults=True):
@@ -39,7 +40,7 @@ class StreamMeta(Struct, omit_defaults=True):
         idempotency_key: A repeated create with it gets this stream.
         request_hash: What the request with that key was.
         recovery: "fail" or "continue": what a later process does with a stream it finds unfinished.
-        request: The request, where recovery needs it.
+        request: The request, where recovery needs it; else null.
     """
 
     owner: str
@@ -55,7 +56,8 @@ class StreamMeta(Struct, omit_defaults=True):
     idempotency_key: str | None = None
     request_hash: bytes | None = None
     recovery: str = "fail"
-    request: Raw | None = None
+    # No union: msgspec reads `Raw | None` as None alone.
+    request: Raw = NO_REQUEST
 
 
 @dataclass(slots=True, eq=False)

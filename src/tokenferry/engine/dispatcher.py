@@ -17,8 +17,8 @@ from tokenferry.domain.rate_limit import Allowed, Limit, check
 from tokenferry.domain.routing import Catalog
 from tokenferry.domain.usage import estimate_tokens
 from tokenferry.engine.archive import Archive, Summary
-from tokenferry.engine.attempt import Attempt, Plan
-from tokenferry.engine.book import Book, Entry, StreamMeta, not_found
+from tokenferry.engine.attempt import Attempt, Beginning, Plan
+from tokenferry.engine.book import NO_REQUEST, Book, Entry, StreamMeta, not_found
 from tokenferry.engine.generation import Generation
 from tokenferry.engine.ports import Journal, JournalUnavailable, Meter, Provider, Timers
 from tokenferry.engine.relay import Durability, Relay
@@ -160,7 +160,7 @@ class Dispatcher:
         if self.draining:
             raise Draining("The server is about to restart; try again in a moment.")
         self._check_rate(owner)
-        attempts = self._attempts(request)
+        attempts = self.attempts(request)
         meta = StreamMeta(
             owner,
             request.model,
@@ -175,7 +175,7 @@ class Dispatcher:
             idempotency_key=options.idempotency_key,
             request_hash=request_hash,
             recovery=options.recovery,
-            request=Raw(encode(request.fields)) if options.recovery == "continue" else None,
+            request=_kept(request) if options.recovery == "continue" else NO_REQUEST,
         )
         stream = Stream(self.engine.new_id(), owner, ((1, 1),), self.engine.journal)
         plan = self.plan(request, attempts, meta, arrived_s)
@@ -191,10 +191,16 @@ class Dispatcher:
             raise StorageUnavailable(
                 "The server cannot save anything now, and so begins nothing. Try again later."
             ) from exc
+        self.engine.meter.started()
         return stream
 
     def plan(
-        self, request: ChatRequest, attempts: Sequence[Attempt], meta: StreamMeta, arrived_s: float
+        self,
+        request: ChatRequest,
+        attempts: Sequence[Attempt],
+        meta: StreamMeta,
+        arrived_s: float,
+        beginning: Beginning | None = None,
     ) -> Plan:
         """Return what a generation is to do."""
         return Plan(
@@ -205,6 +211,7 @@ class Dispatcher:
             meta.created_ms // MS_PER_S,
             arrived_s,
             meta.prompt_tokens,
+            beginning,
         )
 
     def generation(self, stream: Stream, plan: Plan) -> Generation:
@@ -276,16 +283,25 @@ class Dispatcher:
             )
         return known
 
-    def _attempts(self, request: ChatRequest) -> list[Attempt]:
+    def attempts(self, request: ChatRequest, text: str = "") -> list[Attempt]:
+        """Return who can serve a request, or, with a `text`, go on from it; at least one.
+
+        Raises:
+            RequestError: If nobody can.
+        """
         attempts = []
         refusal: RequestError | None = None
-        for provider, model in self.engine.catalog.resolve(request.model):
+        for name, model in self.engine.catalog.resolve(request.model):
+            provider = self.engine.providers[name]
             try:
-                prepared = self.engine.providers[provider].prepare(request, model)
+                if text:
+                    prepared = provider.prepare_continuation(request, model, text)
+                else:
+                    prepared = provider.prepare(request, model)
             except RequestError as exc:
                 refusal = refusal or exc
             else:
-                attempts.append(Attempt(provider, model, prepared))
+                attempts.append(Attempt(name, model, prepared))
         if not attempts and refusal is not None:
             raise refusal
         return attempts
@@ -324,6 +340,11 @@ class Dispatcher:
                 entry.generation.abort(error)
             for subscription in list(stream.subscriptions):
                 subscription.outlet.cut()
+
+
+def _kept(request: ChatRequest) -> Raw:
+    """Return a request for a later process; what an absent `stream` means depends on the manner."""
+    return Raw(encode(request.fields | {"stream": Raw(encode(bool(request.stream)))}))
 
 
 def _fingerprint(request: ChatRequest) -> bytes:

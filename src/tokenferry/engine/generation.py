@@ -2,24 +2,25 @@
 
 It is the `Sink` that provider adapters call. It encodes what they say as records, decides which
 record ends the stream (of finish, failure and cancel the first wins), and reports the outcome
-exactly once.
+exactly once. It can go on with an answer that an earlier process has begun.
 
 Weakness: with `on_cancel = "drain"` the outcome waits for the provider's own end, which its
 adapter bounds.
 """
 
 from collections.abc import Callable
+from itertools import islice
 
 import msgspec
 from msgspec import Raw
 
 from tokenferry.domain import journal
-from tokenferry.domain.usage import Usage, estimate
+from tokenferry.domain.usage import Usage, estimate, with_lost
 from tokenferry.engine.attempt import AttemptSink, Plan
 from tokenferry.engine.ports import Call, Meter, Outcome, TimerHandle, Timers
 from tokenferry.engine.relay import Relay
 from tokenferry.engine.stream import Stream
-from tokenferry.errors import Overloaded, ProviderCutOff, TokenferryError
+from tokenferry.errors import Overloaded, ProviderCutOff, TokenferryError, UpstreamLost
 from tokenferry.protocol.chat import Delta
 from tokenferry.protocol.completion import folded
 from tokenferry.protocol.frames import Head, Terminal, encode, wire_error, wire_usage
@@ -87,7 +88,8 @@ class Generation:
         self._attempt = 0
         self._call: Call | None = None
         self._opened = False
-        self._room_bytes = plan.stream_bytes_max
+        beginning = plan.beginning
+        self._room_bytes = plan.stream_bytes_max - (beginning.record_bytes if beginning else 0)
         self._finish_reasons: dict[int, str] = {}
         self._first_s: float | None = None
         self._head_info: tuple[str, str | None, str | None] = ("", None, None)
@@ -101,7 +103,6 @@ class Generation:
 
     def start(self) -> None:
         """Send the request to the first candidate."""
-        self._meter.started()
         self._send()
         self._meter.sent(self._timers.time() - self._plan.arrived_s)
 
@@ -171,9 +172,16 @@ class Generation:
         self._settle()
 
     def fail(self, error: TokenferryError) -> None:
-        """Try the next candidate if nothing was shown yet; otherwise end with the error."""
-        if not self.stream.sealed and not self._opened and self._try_next(error):
-            return
+        """Try the next candidate if it has shown nothing yet; otherwise end with the error."""
+        if not self.stream.sealed and not self._opened:
+            if self._try_next(error):
+                return
+            if self._plan.beginning is not None:
+                # The client's request is fine; a provider that does not go on is our trouble.
+                error = UpstreamLost(
+                    "The server restarted before the answer was complete, and the provider did "
+                    f"not go on with it: {error.message}"
+                )
         self._terminate_with_error(error)
         self._settle()
 
@@ -200,6 +208,8 @@ class Generation:
         self._opened = True
         self._first_s = self._timers.time()
         plan = self._plan
+        if plan.beginning is not None:
+            return  # the stream has its head record
         model, fingerprint, tier = self._head_info
         head = Head(
             model or plan.attempts[self._attempt].model,
@@ -230,7 +240,11 @@ class Generation:
 
     def _try_next(self, error: TokenferryError) -> bool:
         """Start the next candidate; False when there is none or another could do no better."""
-        if not error.retryable or self._attempt + 1 >= len(self._plan.attempts):
+        plan = self._plan
+        if self._attempt + 1 >= len(plan.attempts):
+            return False
+        # What one provider refuses of an answer's beginning, another may take.
+        if not error.retryable and plan.beginning is None:
             return False
         if self._sink is not None:
             self._sink.close()
@@ -288,14 +302,21 @@ class Generation:
         )
 
     def _final_usage(self) -> Usage | None:
-        """Return the provider's report, or an estimate of what was delivered without one."""
+        """Return the provider's report, or an estimate of what was delivered without one.
+
+        What an earlier process received is in it, as an estimate: nobody reported that.
+        """
+        plan, beginning = self._plan, self._plan.beginning
+        limit = plan.request.output_tokens_max
         if self._usage is None and self._estimate is None and self._opened:
-            self._estimate = estimate(
-                self._plan.prompt_tokens,
-                folded(self.stream.id, self.stream.all_records()).output_text(),
-                output_tokens_max=self._plan.request.output_tokens_max,
-            )
-        return self._usage or self._estimate
+            records = self.stream.all_records()
+            own = islice(records, beginning.head if beginning else 0, None)
+            text = folded(self.stream.id, own).output_text()
+            self._estimate = estimate(plan.prompt_tokens, text, output_tokens_max=limit)
+        usage = self._usage or self._estimate
+        if beginning is None:
+            return usage
+        return with_lost(beginning.usage, usage, output_tokens_max=limit)
 
     def _seal(
         self, kind: int, terminal: Terminal, finish: str, error: TokenferryError | None

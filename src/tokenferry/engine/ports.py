@@ -71,6 +71,19 @@ class Provider(Protocol):
             RequestError: If this provider cannot serve the request; nothing was sent.
         """
 
+    def prepare_continuation(self, request: ChatRequest, model: str, text: str) -> "Prepared":
+        """Translate a request for the rest of an answer; the sink gets the rest alone.
+
+        Args:
+            request: What the client asked for; its last message is not the assistant's.
+            model: The provider's own name for it.
+            text: What there is of the answer; not empty.
+
+        Raises:
+            RequestError: If this provider cannot go on from an answer's beginning; nothing was
+                sent.
+        """
+
 
 class Prepared(Protocol):
     """A request that is translated and ready to be sent, any number of times."""

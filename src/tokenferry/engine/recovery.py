@@ -9,17 +9,22 @@ It runs before the server accepts anybody, so that no stream is ever seen withou
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from tokenferry.domain import journal
 from tokenferry.domain.usage import Usage, estimate
+from tokenferry.engine.attempt import Plan
 from tokenferry.engine.book import Entry, StreamMeta
+from tokenferry.engine.continuation import may_continue, read_beginning
 from tokenferry.engine.dispatcher import Dispatcher
+from tokenferry.engine.generation import Generation
 from tokenferry.engine.ports import Outcome, Recovered
 from tokenferry.engine.stream import Stream
-from tokenferry.errors import UpstreamLost
+from tokenferry.errors import RequestError, TokenferryError, UpstreamLost
+from tokenferry.protocol.chat import parse_request
 from tokenferry.protocol.completion import folded
 from tokenferry.protocol.frames import Terminal, encode, wire_error, wire_usage
 
@@ -30,13 +35,27 @@ MS_PER_S = 1000
 _meta_decoder = msgspec.json.Decoder(StreamMeta)
 
 
-def recover(dispatcher: Dispatcher, streams: Iterable[Recovered]) -> int:
-    """Enter what the journal has into the book; return how many streams got an end.
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """What became of the streams that an earlier process left unfinished.
+
+    Attributes:
+        ended: How many got an end.
+        continued: Those that are gone on with; nothing is asked of a provider before `start`.
+    """
+
+    ended: int
+    continued: Sequence[Generation]
+
+
+def recover(dispatcher: Dispatcher, streams: Iterable[Recovered]) -> Takeover:
+    """Enter what the journal has into the book; return what became of the unfinished.
 
     Raises:
         JournalUnavailable: If the journal takes or gives nothing.
     """
     ended = 0
+    continued: list[Generation] = []
     for found in streams:
         try:
             meta = _meta_decoder.decode(found.meta)
@@ -47,11 +66,38 @@ def recover(dispatcher: Dispatcher, streams: Iterable[Recovered]) -> int:
             continue
         if found.terminal is not None:
             _keep(dispatcher, found, meta)
-        else:
-            _end(dispatcher, found, meta)
+            continue
+        stream = _owned(dispatcher, found, meta)
+        plan = _plan(dispatcher, found, meta, stream)
+        if plan is None:
+            _end(dispatcher, found, meta, stream)
             ended += 1
+        else:
+            continued.append(_go_on(dispatcher, stream, meta, plan))
+    if continued:
+        # A provider is called only after it is certain that the next process will count this one.
+        dispatcher.engine.journal.sync()
     dispatcher.relay.flush()
-    return ended
+    return Takeover(ended, continued)
+
+
+def start(dispatcher: Dispatcher, takeover: Takeover, check_key: Callable[[str], object]) -> None:
+    """Have providers called for the streams that are gone on with.
+
+    Apart from `recover`, so that a server that cannot listen costs nothing.
+
+    Args:
+        dispatcher: Whose streams they are.
+        takeover: What `recover` returned.
+        check_key: Raises a `TokenferryError` for the public id of a key that is no longer good.
+    """
+    for generation in takeover.continued:
+        try:
+            check_key(generation.stream.owner)
+        except TokenferryError as exc:
+            generation.abort(exc)
+        else:
+            dispatcher.start(generation)
 
 
 def _keep(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta) -> None:
@@ -62,15 +108,51 @@ def _keep(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta) -> None:
     dispatcher.book.retire(entry, found.written_ms)
 
 
-def _end(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta) -> None:
-    """Take a stream over and give it its terminal record."""
-    engine = dispatcher.engine
+def _owned(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta) -> Stream:
+    """Take a stream over."""
     epochs = (*found.epochs, (found.epochs[-1][0] + 1, found.head + 1))
     stream = _stream(dispatcher, found, meta, epochs)
+    dispatcher.engine.journal.open(stream.id, stream.epoch, found.meta)
+    return stream
+
+
+def _plan(
+    dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, stream: Stream
+) -> Plan | None:
+    """Return how to go on with a stream; None if it is not wanted, or nobody can."""
+    if not may_continue(found, meta):
+        return None
+    try:
+        request = parse_request(bytes(meta.request))
+        beginning = None
+        if found.head:
+            beginning = read_beginning(found, meta, request, stream.committed())
+            if beginning is None:
+                return None
+        attempts = dispatcher.attempts(request, beginning.text if beginning else "")
+    except RequestError as exc:
+        # The configuration may have changed as well.
+        log.info("stream %s cannot be gone on with: %s", found.stream_id, exc)
+        return None
+    return dispatcher.plan(request, attempts, meta, dispatcher.engine.timers.time(), beginning)
+
+
+def _go_on(dispatcher: Dispatcher, stream: Stream, meta: StreamMeta, plan: Plan) -> Generation:
+    """Enter a stream that is generated further; until somebody resumes, it is an orphan."""
+    entry = Entry(stream, meta)
+    entry.generation = generation = dispatcher.generation(stream, plan)
+    dispatcher.book.add(entry)
+    dispatcher.engine.meter.started()
+    dispatcher.book.orphan(entry)
+    return generation
+
+
+def _end(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, stream: Stream) -> None:
+    """Give a stream that was taken over its terminal record."""
+    engine = dispatcher.engine
     usage = _estimated(stream, meta) if found.head else None
     error = UpstreamLost("The server restarted before the answer was complete; ask again.")
     terminal = Terminal(usage=None if usage is None else wire_usage(usage), error=wire_error(error))
-    engine.journal.open(stream.id, stream.epoch, found.meta)
     stream.error = error
     dispatcher.book.add(Entry(stream, meta))
     dispatcher.relay.mark(stream)

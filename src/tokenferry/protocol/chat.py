@@ -182,6 +182,17 @@ class ChatRequest(Struct, kw_only=True):
         """The output limit that the client set, by either of its names."""
         return self.max_completion_tokens or self.max_tokens
 
+    def shortened(self, output_tokens: int) -> "ChatRequest":
+        """Return the request with so much less of an output limit, at least 1; streamed."""
+        changes: dict[str, Any] = {}
+        for name in ("max_tokens", "max_completion_tokens"):
+            limit = getattr(self, name)
+            if limit is not None:
+                changes[name] = max(1, limit - output_tokens)
+        changes["stream"] = True
+        fields = self.fields | {n: Raw(msgspec.json.encode(v)) for n, v in changes.items()}
+        return msgspec.structs.replace(self, **changes, fields=fields)
+
     def prompt_text(self) -> str:
         """Return all text of the conversation: what an estimate of the prompt counts."""
         texts: list[str] = []

@@ -15,8 +15,8 @@ from tokenferry.errors import ProviderError
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.providers.anthropic_answer import AnthropicDecoder
 from tokenferry.providers.anthropic_errors import read_error, translate_error
-from tokenferry.providers.anthropic_request import PARAMETERS, encode_request
-from tokenferry.providers.wire import WireRequest, retry_after_ms
+from tokenferry.providers.anthropic_request import PARAMETERS, encode_continuation, encode_request
+from tokenferry.providers.wire import Continuation, WireRequest, retry_after_ms
 
 __all__ = ["PARAMETERS", "AnthropicFormat"]
 
@@ -42,6 +42,17 @@ class AnthropicFormat:
             RequestError: If Anthropic has no way to say it; `param` names the field.
         """
         return WireRequest(_PATH, encode_request(request, model), self._headers)
+
+    def encode_continuation(self, request: ChatRequest, model: str, text: str) -> Continuation:
+        """Translate a request for the rest of an answer, which Claude up to 4.5 can give.
+
+        Raises:
+            RequestError: If the model cannot, or was asked to think.
+        """
+        shown = text.rstrip()
+        body = encode_continuation(request, model, shown)
+        # Anthropic refuses a beginning that ends in white space.
+        return Continuation(WireRequest(_PATH, body, self._headers), text[len(shown) :])
 
     def decoder(self, request: ChatRequest, sink: Sink) -> AnthropicDecoder:
         """Return a reader for the answer to `request`."""

@@ -33,6 +33,8 @@ class Family:
             `none`, as of 4.7.
         forced_tools: Whether a tool choice may be `any` or a named tool.
         output_tokens_max: The most that `max_tokens` may be.
+        prefill: Whether a last assistant message is the beginning of the answer; from 4.6 on it
+            is refused. Of servers of others nobody knows.
     """
 
     thinking: Literal["never", "budget", "adaptive"]
@@ -43,6 +45,7 @@ class Family:
     efforts: tuple[str, ...] = ()
     sampling: Literal["both", "one", "none"] = "both"
     forced_tools: bool = True
+    prefill: bool = False
 
 
 def _adaptive(
@@ -74,12 +77,12 @@ _ROWS: Final[tuple[tuple[tuple[str, ...], tuple[int, int], Family], ...]] = (
         (4, 6),
         Family("adaptive", 128_000, efforts=_EFFORTS_4_6, sampling="one"),
     ),
-    (("haiku", "opus", "sonnet"), (4, 5), Family("budget", 64_000, sampling="one")),
-    (("opus",), (4, 0), Family("budget", 32_000)),
-    (("sonnet",), (4, 0), Family("budget", 64_000)),
-    (("sonnet",), (3, 7), Family("budget", 64_000)),
-    (("haiku", "sonnet"), (3, 5), Family("never", 8_192)),
-    (("haiku", "instant", "opus", "sonnet", ""), (0, 0), Family("never", 4_096)),
+    (("haiku", "opus", "sonnet"), (4, 5), Family("budget", 64_000, sampling="one", prefill=True)),
+    (("opus",), (4, 0), Family("budget", 32_000, prefill=True)),
+    (("sonnet",), (4, 0), Family("budget", 64_000, prefill=True)),
+    (("sonnet",), (3, 7), Family("budget", 64_000, prefill=True)),
+    (("haiku", "sonnet"), (3, 5), Family("never", 8_192, prefill=True)),
+    (("haiku", "instant", "opus", "sonnet", ""), (0, 0), Family("never", 4_096, prefill=True)),
 )
 _UNKNOWN_CLAUDE: Final = _adaptive("lowest")
 # DeepSeek, Moonshot, Zhipu and others serve the Messages form with the classic parameters.

@@ -22,7 +22,7 @@ from tokenferry.errors import (
     MissingParameter,
     UnsupportedParameter,
 )
-from tokenferry.protocol.chat import ChatRequest, Tool, ToolChoice
+from tokenferry.protocol.chat import ChatRequest, Message, Tool, ToolChoice
 from tokenferry.providers.anthropic_messages import CacheControl, read_conversation
 from tokenferry.providers.anthropic_models import Family, family_of
 from tokenferry.providers.anthropic_thinking import Plan, plan_thinking
@@ -108,6 +108,21 @@ def encode_request(request: ChatRequest, model: str) -> bytes:
         return _encode_request(request, model)
     except RecursionError:
         raise InvalidRequest("A schema or a call is nested too deeply; flatten it.") from None
+
+
+def encode_continuation(request: ChatRequest, model: str, text: str) -> bytes:
+    """Return the body of a request for the rest of an answer.
+
+    Raises:
+        RequestError: If the model does not go on from a beginning, or not when it is to think.
+    """
+    if not family_of(model).prefill:
+        raise UnsupportedParameter("This model does not go on from an answer's beginning.")
+    thinking = request.fields.get("thinking", _NULL)
+    if request.reasoning_effort not in (None, "none") or thinking != _NULL:
+        raise UnsupportedParameter("Claude does not go on from a beginning when it is to think.")
+    messages = [*request.messages, Message("assistant", text)]
+    return encode_request(msgspec.structs.replace(request, messages=messages), model)
 
 
 def _encode_request(request: ChatRequest, model: str) -> bytes:

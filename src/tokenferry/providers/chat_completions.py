@@ -14,11 +14,16 @@ import msgspec
 from msgspec import Raw
 
 from tokenferry.engine.ports import Sink
-from tokenferry.errors import ProviderAuthFailed, ProviderError, ProviderRejected
+from tokenferry.errors import (
+    ProviderAuthFailed,
+    ProviderError,
+    ProviderRejected,
+    UnsupportedParameter,
+)
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.providers.chat_completions_answer import ChatCompletionsDecoder
 from tokenferry.providers.chat_completions_chunks import read_error
-from tokenferry.providers.wire import WireRequest, retry_after_ms
+from tokenferry.providers.wire import Continuation, WireRequest, retry_after_ms
 
 PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
@@ -41,9 +46,12 @@ class ChatCompletionsFormat:
         api_key: The operator's key at this provider; empty for servers that want none.
         include_usage: Whether to ask for usage in streams; False for servers that refuse
             `stream_options`, at the price of estimated usage.
+        prefill: How the provider is asked to go on from an answer's beginning: `none`, `prefix`,
+            `prefix_repeated` or `continue_final_message`.
     """
 
-    def __init__(self, api_key: str, *, include_usage: bool = True) -> None:
+    def __init__(self, api_key: str, *, include_usage: bool = True, prefill: str = "none") -> None:
+        self._prefill = prefill
         self._headers = (("authorization", f"Bearer {api_key}"),) if api_key else ()
         self._include_usage = include_usage
 
@@ -61,6 +69,32 @@ class ChatCompletionsFormat:
         else:
             fields.pop("stream_options", None)
         return WireRequest("/chat/completions", msgspec.json.encode(fields), self._headers)
+
+    def encode_continuation(self, request: ChatRequest, model: str, text: str) -> Continuation:
+        """Ask for the rest of an answer in the way that the provider's settings name.
+
+        Raises:
+            UnsupportedParameter: If they name none.
+        """
+        if self._prefill == "none":
+            raise UnsupportedParameter(
+                "This provider is not known to go on from an answer's beginning; see `prefill`."
+            )
+        beginning: dict[str, object] = {"role": "assistant", "content": text}
+        changes = {}
+        if self._prefill == "continue_final_message":
+            changes = {
+                "add_generation_prompt": Raw(b"false"),
+                "continue_final_message": Raw(b"true"),
+            }
+        else:
+            beginning["prefix"] = True
+        messages = msgspec.json.decode(request.fields["messages"], type=list[Raw])
+        messages.append(Raw(msgspec.json.encode(beginning)))
+        changes["messages"] = Raw(msgspec.json.encode(messages))
+        asked = msgspec.structs.replace(request, fields=request.fields | changes)
+        repeated = text if self._prefill == "prefix_repeated" else ""
+        return Continuation(self.encode(asked, model), repeated, as_whole=True)
 
     def decoder(
         self,

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from tokenferry.engine.ports import Sink
-from tokenferry.errors import ProviderError
+from tokenferry.errors import ProviderError, UnsupportedParameter
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.providers import gemini_errors
 from tokenferry.providers.gemini_answer import GeminiDecoder
 from tokenferry.providers.gemini_request import PARAMETERS, encode_body
-from tokenferry.providers.wire import WireRequest
+from tokenferry.providers.wire import Continuation, WireRequest
 
 __all__ = ["PARAMETERS", "GeminiFormat"]
 
@@ -42,6 +42,16 @@ class GeminiFormat:
         method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
         path = f"/v1beta/{collection}/{quote(name, safe='')}:{method}"
         return WireRequest(path, encode_body(request, name), self._headers)
+
+    def encode_continuation(self, request: ChatRequest, model: str, text: str) -> Continuation:  # noqa: ARG002 -- the port's
+        """Refuse: from 3.5 on models take no contents that end with the model's turn.
+
+        Earlier ones go on from it; Google promises that nowhere.
+
+        Raises:
+            UnsupportedParameter: Always.
+        """
+        raise UnsupportedParameter("Gemini's models do not go on from an answer's beginning.")
 
     def decoder(self, request: ChatRequest, sink: Sink) -> GeminiDecoder:
         """Return a reader for the answer to `request`."""

@@ -9,6 +9,7 @@ of its own.
 
 import os
 
+from tokenferry.domain.usage import estimate_tokens
 from tokenferry.engine.ports import Sink
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.providers.http_body import Asked
@@ -21,7 +22,8 @@ from tokenferry.providers.http_request import (
     RequestWriter,
     parse_base_url,
 )
-from tokenferry.providers.wire import WireFormat
+from tokenferry.providers.seam import SeamSink
+from tokenferry.providers.wire import Continuation, WireFormat
 
 __all__ = ["HttpCall", "HttpProvider", "HttpProviderSettings", "PreparedCall"]
 
@@ -77,20 +79,39 @@ class HttpProvider:
         written = self.writer.write(self.wire.encode(request, model))
         return PreparedCall(self, request, written)
 
+    def prepare_continuation(self, request: ChatRequest, model: str, text: str) -> "PreparedCall":
+        """Translate a request for the rest of an answer; its output limit is less by what is there.
+
+        Raises:
+            RequestError: If this provider cannot go on from there.
+        """
+        rest = request.shortened(estimate_tokens(text))
+        continuation = self.wire.encode_continuation(rest, model, text)
+        return PreparedCall(self, rest, self.writer.write(continuation.request), continuation)
+
 
 class PreparedCall:
     """A request in bytes; implements the engine's `Prepared`."""
 
-    __slots__ = ("_provider", "_request", "_written")
+    __slots__ = ("_continuation", "_provider", "_request", "_written")
 
-    def __init__(self, provider: HttpProvider, request: ChatRequest, written: bytes) -> None:
+    def __init__(
+        self,
+        provider: HttpProvider,
+        request: ChatRequest,
+        written: bytes,
+        continuation: Continuation | None = None,
+    ) -> None:
+        self._continuation = continuation
         self._provider = provider
         self._request = request
         self._written = written
 
     def start(self, sink: Sink) -> "HttpCall":
         """Send it: at once, if a connection is idle. The sink hears nothing before the return."""
-        provider = self._provider
+        provider, continuation = self._provider, self._continuation
+        if continuation is not None and continuation.repeated:
+            sink = SeamSink(sink, continuation.repeated, as_whole=continuation.as_whole)
         asked = Asked(
             provider=provider.name,
             wire=provider.wire,

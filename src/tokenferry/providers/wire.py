@@ -44,6 +44,20 @@ class WireRequest(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class Continuation(NamedTuple):
+    """A translated request for the rest of an answer.
+
+    Attributes:
+        request: The request.
+        repeated: What the provider may say again, and the client has already.
+        as_whole: Whether that is dropped as a whole or not at all; otherwise as far as it comes.
+    """
+
+    request: WireRequest
+    repeated: str = ""
+    as_whole: bool = False
+
+
 class Decoder(Protocol):
     """Reads one answer. Every method may call the sink it was made with."""
 
@@ -77,6 +91,13 @@ class WireFormat(Protocol):
 
         Raises:
             RequestError: If the dialect has no way to say it; `param` names the field.
+        """
+
+    def encode_continuation(self, request: ChatRequest, model: str, text: str) -> Continuation:
+        """Translate a request for the rest of an answer that begins with `text`.
+
+        Raises:
+            RequestError: If the dialect or the model cannot go on from there.
         """
 
     def decoder(self, request: ChatRequest, sink: Sink) -> Decoder:

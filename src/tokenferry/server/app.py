@@ -23,7 +23,7 @@ from tokenferry.engine.archive import Archive
 from tokenferry.engine.dispatcher import Dispatcher, Engine, Limits
 from tokenferry.engine.keys import Authenticator, KeyStore, StoreUnusable, ensure_first_key
 from tokenferry.engine.ports import Journal, JournalUnavailable, Provider
-from tokenferry.engine.recovery import recover
+from tokenferry.engine.recovery import recover, start
 from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.retention import Periods, Retention
 from tokenferry.providers.anthropic import AnthropicFormat
@@ -111,8 +111,13 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         pool = stack.enter_context(contextlib.closing(ConnectionPool()))
         hub = _hub(settings, keys, storage, pool)
         dispatcher = hub.shared.dispatcher
-        if ended := recover(dispatcher, storage.journal.recovered()):
-            log.warning("%d streams were cut off when the server last ended", ended)
+        takeover = recover(dispatcher, storage.journal.recovered())
+        if takeover.ended or takeover.continued:
+            log.warning(
+                "the server's last end cut streams off: %d have ended, %d are gone on with",
+                takeover.ended,
+                len(takeover.continued),
+            )
         app = web.Application(client_max_size=settings.server.body_bytes_max)
         HttpApi(hub, settings.catalog(), int(time.time())).add_to(app)
         add_pages(app)
@@ -127,6 +132,7 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
                     tasks.create_task(hub.watch_revocations()),
                     tasks.create_task(retention.run(_wall_ms)),
                 ]
+                start(dispatcher, takeover, hub.shared.authenticator.check)
                 on_ready(url, first_key)
                 await stop.wait()
                 await drain(hub, settings.server.drain_timeout_s)
@@ -265,7 +271,9 @@ def _wire(provider: ProviderSettings) -> WireFormat:
         return AnthropicFormat(key)
     if provider.kind == "gemini":
         return GeminiFormat(key)
-    return ChatCompletionsFormat(key, include_usage=provider.include_usage)
+    return ChatCompletionsFormat(
+        key, include_usage=provider.include_usage, prefill=provider.prefill
+    )
 
 
 def _http(provider: ProviderSettings) -> HttpProviderSettings:

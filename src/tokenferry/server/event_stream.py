@@ -34,6 +34,7 @@ HEADERS = {
     "cache-control": "no-cache",
     "x-accel-buffering": "no",  # nginx would hold the tokens back
 }
+RECOVERY = "x-tokenferry-recovery"
 ON_DISCONNECT = "x-tokenferry-on-disconnect"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
@@ -80,7 +81,11 @@ def _options(request: web.Request, hub: Hub) -> Options:
             param=IDEMPOTENCY_KEY,
         )
     settings = hub.shared.settings
-    default = settings.http_on_disconnect if idempotency_key is None else "continue"
+    recovery = request.headers.get(RECOVERY, "fail")
+    if recovery not in ("fail", "continue"):
+        raise InvalidRequest(f"{RECOVERY} must be `fail` or `continue`.", param=RECOVERY)
+    comes_back = idempotency_key is not None or recovery == "continue"
+    default = "continue" if comes_back else settings.http_on_disconnect
     wish = request.headers.get(ON_DISCONNECT, default)
     if wish not in ("cancel", "continue"):
         raise InvalidRequest(
@@ -90,6 +95,7 @@ def _options(request: web.Request, hub: Hub) -> Options:
         on_disconnect_cancel=wish == "cancel",
         orphan_timeout_s=settings.orphan_timeout_s,
         idempotency_key=idempotency_key,
+        recovery=recovery,
     )
 
 

@@ -5,6 +5,7 @@ Weakness: a tool is called when its exact name stands in the user's message; not
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -121,6 +122,24 @@ def write(request: ChatRequest) -> Script:
     if limit is not None and len(steps) > limit:
         steps, finish_reason = steps[:limit], "length"
     return Script(tuple(steps), finish_reason, request.choice_count, _usage(request, steps))
+
+
+def rest_of(script: Script, text: str) -> Script | None:
+    """Return what of an answer follows its beginning; None if it does not begin so."""
+    steps = list(script.steps)
+    while text and steps:
+        step = steps.pop(0)
+        if step.kind == "text" and text.startswith(step.text):
+            text = text[len(step.text) :]
+        elif step.kind == "text" and step.text.startswith(text):
+            steps.insert(0, step._replace(text=step.text[len(text) :]))
+            text = ""
+        else:
+            return None
+    if text:
+        return None
+    usage = replace(script.usage, completion_tokens=len(steps), reasoning_tokens=0)
+    return script._replace(steps=tuple(steps), usage=usage)
 
 
 def language_of(text: str) -> Language:

@@ -8,8 +8,9 @@ Weakness: one timer a token and stream; meant for tens of streams, not for load 
 import asyncio
 
 from tokenferry.engine.ports import Call, Sink
+from tokenferry.errors import UnsupportedParameter
 from tokenferry.protocol.chat import ChatRequest
-from tokenferry.providers.demo.script import Script, Step, write
+from tokenferry.providers.demo.script import Script, Step, rest_of, write
 
 FIRST_TOKEN_MS = 250
 TOKEN_INTERVAL_MS = 33
@@ -48,6 +49,17 @@ class DemoProvider:
             UnsupportedParameter: If the request wants what a simulator cannot give.
         """
         return DemoPrepared(write(request), model, self._first_token_s, self._interval_s)
+
+    def prepare_continuation(self, request: ChatRequest, model: str, text: str) -> "DemoPrepared":
+        """Write the answer again, and leave out what is there: it is the same for ever.
+
+        Raises:
+            RequestError: If the answer is another one, as of another release.
+        """
+        rest = rest_of(write(request), text)
+        if rest is None:
+            raise UnsupportedParameter("The simulator's answer does not begin like this any more.")
+        return DemoPrepared(rest, model, self._first_token_s, self._interval_s)
 
 
 class DemoPrepared:
