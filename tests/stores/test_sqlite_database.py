@@ -2,6 +2,8 @@
 
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,20 @@ def test_a_database_that_is_a_directory_is_told(path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(StoreUnusable, match=r"Cannot open .*Is a directory"):
         SqliteKeys(path)
+
+
+def test_a_second_connection_leaves_the_first_ones_locks_alone(path: Path) -> None:
+    """A process that opens and closes the database is not the last one: the log stays."""
+    first = SqliteKeys(path)
+    second = SqliteKeys(path)
+    code = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+        "c.execute('PRAGMA user_version').fetchone(); c.close()"
+    )
+    first.create("a", "id", bytes(32), 1)
+    log = path.with_name(f"{path.name}-wal")
+    before = log.stat().st_ino
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, timeout=20)
+    assert log.stat().st_ino == before
+    second.close()
+    first.close()

@@ -109,7 +109,7 @@ class SegmentJournal:
         self._logs[stream_id] = opened
         self._book.enter(opened, self._files.active)
 
-    def append(self, batch: Sequence[Append]) -> None:
+    def append(self, batch: Sequence[Append]) -> None:  # noqa: C901, PLR0912, PLR0915 -- the token path, in one piece
         """Commit a batch, all or nothing; see `Journal`."""
         files = self._files
         if not files.active or files.size >= self._segment_bytes:

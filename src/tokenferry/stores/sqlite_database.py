@@ -8,10 +8,11 @@ Weakness: SQLite's write-ahead log needs a local disk; a data directory on a net
 may lose writes. Calls block the caller's thread, a write for as long as the disk takes to sync.
 """
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
@@ -136,8 +137,13 @@ class Database:
 
 def _create_file(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its -wal and -shm files the mode of the database.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # Only a file that is not there yet: to close one that another connection of this process has
+    # open would give up that connection's locks (https://sqlite.org/howtocorrupt.html, 2.2).
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with suppress(FileExistsError):
+        # SQLite gives its -wal and -shm files the mode of the database.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _statements(name: str) -> Iterator[str]:
