@@ -8,10 +8,11 @@ Weakness: SQLite's write-ahead log needs a local disk; a data directory on a net
 may lose writes. Calls block the caller's thread, a write for as long as the disk takes to sync.
 """
 
+import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
@@ -115,7 +116,7 @@ class Database:
             self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
-    @contextmanager
+    @contextlib.contextmanager
     def _transaction(self, kind: str) -> Iterator[None]:
         self._connection.execute(f"BEGIN {kind}")
         try:
@@ -136,8 +137,13 @@ class Database:
 
 def _create_file(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its -wal and -shm files the mode of the database.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # SQLite gives its -wal and -shm files the mode of the database. One that is there must not be
+    # opened here: closing it would give up the locks of this process's other connections to it
+    # (https://sqlite.org/howtocorrupt.html, 2.2).
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _statements(name: str) -> Iterator[str]:
