@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness import websocket
 from harness.answers import body
 from harness.dialects import closing, opening, token
 from harness.gateway import SERVER, Gateway, provider_entry
@@ -213,13 +214,25 @@ async def test_a_live_stream_is_followed_by_a_second_client(
 
 async def test_so_many_followers_and_no_more(gateway: Gateway, provider: ScriptedProvider) -> None:
     steps = Steps(1)
-    async with posted(gateway, provider.play(steps)) as first:
+    prompt = provider.play(steps)
+    asked = body("m-openai", prompt)
+    async with posted(gateway, prompt, Idempotency_Key="crowded") as first:
         begun = await first.blocks(2)
         stream_id = first.stream_id
         followers = [followed(gateway, stream_id) for _ in range(FOLLOWERS_MAX - 1)]
         reading = [await follower.__aenter__() for follower in followers]
         refused = await call(gateway, "GET", f"/{stream_id}/events")
         assert (refused.status, refused.error["code"]) == (429, "too_many_followers")
+        async with websocket.connect(
+            gateway.port, gateway.key, subprotocols=[websocket.SUBPROTOCOL]
+        ) as socket:
+            for message in (
+                {"type": "resume", "stream_id": stream_id, "epoch": 1, "after": 0},
+                {"type": "create", "request": asked, "idempotency_key": "crowded"},
+            ):
+                socket.send_json(message)
+                answer = await socket.receive_type("started", "resumed", "error")
+                assert answer["error"]["code"] == "too_many_followers"
         steps.give(len(TEXTS) - 1)
         whole = begun + await first.rest()
         for events in reading:
