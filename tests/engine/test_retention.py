@@ -43,6 +43,16 @@ async def test_a_finished_stream_goes_to_the_archive_with_its_text() -> None:
         bench.dispatcher.find("other", stream.id)
 
 
+async def test_where_no_text_is_kept_none_is_written() -> None:
+    bench = Bench()
+    stream = finish(bench)
+    bench.timers.advance(601)
+    assert await retention(bench, Periods(600, 0, 2_592_000, 1 << 30)).archive_due() == 1
+    found = bench.dispatcher.find("k", stream.id)
+    assert isinstance(found, Summary)
+    assert (found.state, found.message) == ("done", None)
+
+
 async def test_nothing_goes_before_its_time() -> None:
     bench = Bench()
     finish(bench)

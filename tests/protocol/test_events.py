@@ -101,13 +101,30 @@ def test_framing_vectors(data: bytes, chunk: bytes) -> None:
 
 def test_a_whole_answer_as_events() -> None:
     completion = encode(folded("st_1", RECORDS).body())
-    lines = kept_events(completion).decode().split("\n\n")
+    lines = kept_events(completion, include_usage=True).decode().split("\n\n")
     first, usage = (json.loads(line[6:]) for line in lines[:2])
     assert lines[2:] == ["data: [DONE]", ""]
     assert first["choices"][0]["delta"]["content"] == "안녕 🙂\n"
     assert first["choices"][0]["finish_reason"] == "stop"
     assert (first["model"], first["object"]) == ("모델", "chat.completion.chunk")
     assert (usage["choices"], usage["usage"]) == ([], {"total_tokens": 1})
+
+
+def test_a_whole_answer_as_events_says_no_usage_to_who_has_not_asked() -> None:
+    completion = encode(folded("st_1", RECORDS).body())
+    first, *rest = kept_events(completion, include_usage=False).decode().split("\n\n")
+    assert "안녕" in first
+    assert rest == ["data: [DONE]", ""]
+
+
+def test_tool_calls_of_a_whole_answer_have_their_index() -> None:
+    calls = [{"id": "a", "type": "function"}, {"id": "b", "type": "function"}]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    completion = encode({"id": "c", "created": 1, "model": "m", "choices": [choice]})
+    event = kept_events(completion, include_usage=False).decode().split("\n\n")[0]
+    delta = json.loads(event[6:])["choices"][0]["delta"]
+    assert delta["tool_calls"] == [calls[0] | {"index": 0}, calls[1] | {"index": 1}]
 
 
 def test_a_notice_is_one_event_and_moves_the_client_if_it_says_so() -> None:

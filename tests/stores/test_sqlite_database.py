@@ -11,6 +11,7 @@ import pytest
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.stores import sqlite_database
 from tokenferry.stores.sqlite import SqliteKeys
+from tokenferry.stores.sqlite_archive import SqliteArchive
 from tokenferry.stores.sqlite_database import APPLICATION_ID, MIGRATIONS
 
 HASH = bytes(32)
@@ -37,6 +38,31 @@ def test_only_the_owner_can_read_it(path: Path) -> None:
     }
     assert {mode(file) for file in files} == {0o600}
     store.close()
+
+
+OTHER_PROCESS = """
+import sys
+from pathlib import Path
+from tokenferry.stores.sqlite import SqliteKeys
+store = SqliteKeys(Path(sys.argv[1]))
+store.create("n", sys.argv[2], bytes(32), 1)
+store.close()
+"""
+
+
+def test_two_stores_of_a_process_see_what_other_processes_write(path: Path) -> None:
+    """POSIX: to close a file gives up all locks that the process has on it, whoever set them.
+
+    The other process would take itself for the last user, and delete the write-ahead log.
+    """
+    keys = SqliteKeys(path)
+    archive = SqliteArchive(path)
+    for name in ("one", "two"):
+        subprocess.run([sys.executable, "-c", OTHER_PROCESS, str(path), name], check=True)
+        assert keys.find(name) is not None
+        assert path.with_name("tokenferry.db-wal").exists()
+    archive.close()
+    keys.close()
 
 
 def test_an_existing_directory_keeps_its_mode(tmp_path: Path) -> None:

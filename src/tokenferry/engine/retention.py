@@ -9,7 +9,7 @@ running streams and of those that somebody is reading never do.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenferry.engine.archive import Archive
 from tokenferry.engine.book import Book
@@ -87,6 +87,9 @@ class Retention:
             return 0
         try:
             summaries = [summarize(entry) for entry in entries]
+            if not periods.message_s:
+                # Not even until the next expiry: whoever sets 0 wants no text in the database.
+                summaries = [replace(each, message=None) for each in summaries]
             await asyncio.to_thread(self._archive.save, summaries)
         except (StoreUnusable, JournalUnavailable) as exc:
             log.error("finished streams cannot be archived, and stay: %s", exc)  # noqa: TRY400 -- the message says all

@@ -50,8 +50,8 @@ class _Kept(Struct):
 _kept_decoder = msgspec.json.Decoder(_Kept)
 
 
-def kept_events(completion: bytes) -> bytes:
-    """Return a whole completion as events: one a choice, then its usage, then the end."""
+def kept_events(completion: bytes, *, include_usage: bool) -> bytes:
+    """Return a whole completion as events: one a choice, then its usage if wanted, then the end."""
     kept = _kept_decoder.decode(completion)
     fields = b'"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b' % (
         encode(kept.id),
@@ -60,11 +60,21 @@ def kept_events(completion: bytes) -> bytes:
     )
     events = [
         b'data: {%b,"choices":[{"index":%d,"delta":%b,"logprobs":null,"finish_reason":%b}]}\n\n'
-        % (fields, choice.index, choice.message, encode(choice.finish_reason))
+        % (fields, choice.index, _as_delta(choice.message), encode(choice.finish_reason))
         for choice in kept.choices
     ]
-    events.append(b'data: {%b,"choices":[],"usage":%b}\n\ndata: [DONE]\n\n' % (fields, kept.usage))
+    if include_usage:
+        events.append(b'data: {%b,"choices":[],"usage":%b}\n\n' % (fields, kept.usage))
+    events.append(b"data: [DONE]\n\n")
     return b"".join(events)
+
+
+def _as_delta(message: Raw) -> bytes:
+    """Return a message as a delta: there, clients join the fragments of tool calls by index."""
+    fields = msgspec.json.decode(message)
+    for index, call in enumerate(fields.get("tool_calls") or ()):
+        call["index"] = index
+    return encode(fields)
 
 
 class EventRenderer:

@@ -54,7 +54,7 @@ async def complete(
     options = _options(request, hub)
     created = dispatcher.create(key.public_id, chat, options, arrived_s=arrived_s)
     if isinstance(created, Summary):
-        return answer_kept(created, streamed=bool(chat.stream))
+        return answer_kept(created, chat)
     if not chat.stream:
         return await _answer_whole(hub, protocol, created)
     return await send_events(request, hub, key, Reading(created, include_usage=chat.include_usage))
@@ -200,7 +200,7 @@ def whole_response(stream: Stream) -> web.Response:
     return json_response(completion.body(), headers=headers)
 
 
-def answer_kept(summary: Summary, *, streamed: bool) -> web.Response:
+def answer_kept(summary: Summary, chat: ChatRequest) -> web.Response:
     """Answer a repeated request from what is kept of the first one's answer."""
     headers = {"x-stream-id": summary.stream_id}
     if summary.message is None:
@@ -208,9 +208,10 @@ def answer_kept(summary: Summary, *, streamed: bool) -> web.Response:
     if summary.error is not None:
         body = b'{"error":%b}' % summary.error.encode()
         return web.Response(body=body, status=502, headers=headers, content_type=JSON)
-    if not streamed:
+    if not chat.stream:
         return web.Response(body=summary.message.encode(), headers=headers, content_type=JSON)
-    return web.Response(body=kept_events(summary.message.encode()), headers=HEADERS | headers)
+    body = kept_events(summary.message.encode(), include_usage=chat.include_usage)
+    return web.Response(body=body, headers=HEADERS | headers)
 
 
 class EventOutlet(Outlet):

@@ -38,7 +38,8 @@ LIST_MAX = 100
 COMMIT_POLL_S = 0.005
 COMMIT_POLLS_MAX = 400
 # Ten digits each: no stream has so many records, and no number so long is worth reading.
-_POSITION = re.compile(r"(?:(\d{1,10})-)?(\d{1,10})")
+_POSITION = re.compile(r"(?:([0-9]{1,10})-)?([0-9]{1,10})")
+_LIMIT = re.compile(r"[0-9]{1,3}")
 
 
 class StreamsApi:
@@ -122,7 +123,7 @@ class StreamsApi:
 def _limit(text: str | None) -> int:
     if text is None:
         return LIST_DEFAULT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= LIST_MAX:
+    if not _LIMIT.fullmatch(text) or not 1 <= int(text) <= LIST_MAX:
         raise InvalidRequest(f"`limit` must be within 1..{LIST_MAX}.", param="limit")
     return int(text)
 

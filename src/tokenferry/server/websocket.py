@@ -227,9 +227,12 @@ class Connection(ClientSocket):
         if isinstance(created, Summary):
             self._send_kept(message.ref, created)
             return
+        follows = created.id in self._lanes
+        if not follows:
+            self._hub.shared.dispatcher.book.check_room(created)
         retention_s = settings.retention_s
         self.write(messages.started(message.ref, created.id, created.epoch, retention_s))
-        if created.id not in self._lanes:
+        if not follows:
             self._subscribe(created, self._renderer(created, request, aware=True))
 
     def _on_resume(self, message: messages.Resume) -> None:
