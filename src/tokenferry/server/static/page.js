@@ -1,7 +1,7 @@
 // The plain page: a key, a model, a question, and the answer as it is written. All text from the
 // server goes into text nodes, never into HTML.
 
-import { Connection, fetchModels, Problem } from "./stream.js";
+import { Answer, Connection, fetchModels, Problem } from "./stream.js";
 import { TEXTS, textOf } from "./texts.js";
 
 const element = (id) => document.getElementById(id);
@@ -9,6 +9,9 @@ const [key, model, message, transcript, turns] = ["key", "model", "message", "tr
 
 const MODELS_DELAY_MS = 400; // after the last change of the key
 const REATTACH_PX = 32;
+// A reload asks the server for the rest anyway: what is kept may be this much behind.
+const KEEP_MS = 250;
+const LINK = /^#follow=(st_\w{1,64})$/;
 // Some systems let the Enter that ended a composition break the line as well.
 const ECHO_MS = 80;
 const ENTER_IS_NEWLINE = matchMedia("(hover: none) and (pointer: coarse)").matches;
@@ -20,7 +23,10 @@ const state = {
   status: () => "",
   problem: null,
   messages: [],
+  answer: null,
+  followed: "",
   connection: null,
+  link: null,
   busy: false,
   following: true,
 };
@@ -43,6 +49,28 @@ function remember(name, value) {
   }
 }
 
+let keepTimer = 0;
+
+/** Keeps the conversation and the answer under way, for the case that the page is loaded anew. */
+function keep() {
+  clearTimeout(keepTimer);
+  keepTimer = 0;
+  const { messages, answer, followed } = state;
+  remember("conversation", JSON.stringify({ messages, answer, followed }));
+}
+
+function keepSoon() {
+  keepTimer ||= setTimeout(keep, KEEP_MS);
+}
+
+function kept() {
+  try {
+    return JSON.parse(recall("conversation")) ?? {};
+  } catch {
+    return {};
+  }
+}
+
 // Words
 
 const say = (name, values) => textOf(state.language, name, values);
@@ -58,6 +86,7 @@ function showLanguage() {
   message.placeholder = say(message.dataset.placeholder);
   transcript.setAttribute("aria-label", say(transcript.dataset.label));
   element("status").textContent = state.status();
+  showLink();
   showProblem(state.problem);
 }
 
@@ -65,6 +94,38 @@ function showLanguage() {
 function showStatus(words) {
   state.status = words;
   element("status").textContent = words();
+}
+
+/** Shows a text without values, unless it is there already: it is not announced again. */
+function showStatusOnce(name) {
+  if (element("status").textContent !== say(name)) showStatus(() => say(name));
+}
+
+const LINKS = { connected: "connected", connecting: "connecting", lost: "retryIn", gone: "gone" };
+let countdown = 0;
+
+/** Shows the connection: words beside the status, which no screen reader counts down aloud. */
+function setLink(kind, waitMs = 0) {
+  clearInterval(countdown);
+  state.link = kind && { kind, until: performance.now() + waitMs };
+  if (kind === "lost") {
+    countdown = setInterval(showLink, 1000);
+    showStatus(() => say("reconnecting"));
+  }
+  showLink();
+}
+
+function showLink() {
+  const { link } = state;
+  const left_s = link ? Math.max(0, Math.ceil((link.until - performance.now()) / 1000)) : 0;
+  const name = LINKS[link?.kind];
+  const lost = link && link.kind !== "connected";
+  const offline = lost && navigator.onLine === false;
+  element("connection").dataset.state = offline ? "offline" : (link?.kind ?? "");
+  element("connection").textContent = link ? say(offline ? "offline" : name, { s: left_s }) : "";
+  const streamId = state.answer?.streamId;
+  element("link").hidden = !streamId;
+  if (streamId) element("link").href = `#follow=${streamId}`;
 }
 
 function showProblem(problem) {
@@ -100,17 +161,19 @@ async function loadModels() {
   remember("key", value);
   model.replaceChildren();
   model.disabled = true;
-  showProblem(null);
+  if (!state.busy) showProblem(null);
   if (!value) {
     showStatus(() => say("needsKey"));
     return;
   }
-  showStatus(() => say("loading"));
+  if (!state.busy) showStatus(() => say("loading"));
   try {
     const names = await fetchModels(value, signal);
-    if (!signal.aborted) showModels(names);
-  } catch (error) {
     if (signal.aborted) return;
+    showModels(names);
+    openLink();
+  } catch (error) {
+    if (signal.aborted || state.busy) return; // the answer under way has words of its own
     showStatus(() => "");
     showProblem(asProblem(error));
   }
@@ -121,7 +184,7 @@ function showModels(names) {
   model.disabled = names.length === 0;
   const preferred = [recall("model"), "demo"].find((name) => names.includes(name));
   if (preferred) model.value = preferred;
-  showStatus(() => say("ready", { count: names.length }));
+  if (!state.busy) showStatus(() => say("ready", { count: names.length }));
 }
 
 function asProblem(error) {
@@ -173,7 +236,7 @@ function showBusy(busy) {
   element("send").hidden = busy;
   element("stop").hidden = !busy;
   element("stop").disabled = false;
-  element("restart").disabled = busy || state.messages.length === 0;
+  element("restart").disabled = busy || turns.childElementCount === 0;
   element("empty").hidden = turns.childElementCount > 0;
   if (hadFocus && !ENTER_IS_NEWLINE) message.focus();
 }
@@ -200,56 +263,141 @@ async function send() {
     if (!model.value || state.busy) return;
   }
   message.value = "";
+  forgetLink();
   state.messages.push({ role: "user", content });
+  state.answer = new Answer({ model: model.value, begunMs: Date.now() });
+  await converse(showQuestion(content));
+}
+
+function showQuestion(content) {
   const question = addTurn("question");
   append(question.body, content);
-  const received = await receive(connectionFor(value), model.value);
-  if (received) {
-    state.messages.push({ role: "assistant", content: received });
-  } else {
+  return question;
+}
+
+/** Receives the answer and makes it part of the conversation, or takes the question back. */
+async function converse(question) {
+  keep(); // before anything is asked, so that a reload asks for the same answer
+  const { answer, resumable } = await receive();
+  if (answer.text) {
+    if (!resumable) state.messages.push({ role: "assistant", content: answer.text });
+  } else if (question && !resumable) {
     // Nothing came: the question goes back to where it can be sent again.
     state.messages.pop();
     question.turn.remove();
-    message.value ||= content;
+    message.value ||= question.body.textContent;
   }
+  if (!resumable) state.answer = null;
+  keep();
   showBusy(false);
 }
 
-/** Asks and shows what comes; returns the answer's text, also of one that did not end well. */
-async function receive(connection, name) {
-  const { turn, body } = addTurn("answer", name);
-  const started = performance.now();
-  let first = null;
-  let thoughts = null;
-  const take = (target, text) => {
-    if (first === null) {
-      first = performance.now();
-      showStatus(() => say("answering"));
-    }
-    append(target, text);
-  };
-  turn.setAttribute("aria-busy", "true");
+/** Receives and shows the answer under way; says whether it can still be gone on with. */
+async function receive() {
+  const { answer } = state;
+  const view = showAnswer(answer);
+  const request = { model: answer.model, messages: state.messages, stream: true };
+  const settled = { answer, resumable: false };
+  view.turn.setAttribute("aria-busy", "true");
   showBusy(true);
   showProblem(null);
-  showStatus(() => say("connecting"));
+  showStatus(() => say(answer.streamId ? "resuming" : "connecting"));
   follow();
   try {
-    const request = { model: name, messages: state.messages, stream: true };
-    const result = await connection.ask(request, {
+    const result = await connectionFor(key.value.trim()).receive(answer, request, {
       waiting: (ahead) =>
         showStatus(() => (ahead === null ? say("waiting") : say("queued", { ahead }))),
-      text: (text) => take(body, text),
-      reasoning: (text) => take((thoughts ??= addReasoning(turn, body)), text),
+      chunk: (text, reasoning) => takeChunk(view, answer, text, reasoning),
+      rewound: () => view.show(answer),
+      changed: () => {
+        keep();
+        showLink();
+      },
+      link: setLink,
+      caughtUp: () => showStatus(() => say(answer.text ? "caughtUp" : "waiting")),
     });
-    const ended = performance.now();
-    showStatus(() => summary(result, first && first - started, ended - started));
+    const total_ms = answer.begunMs === null ? null : Date.now() - answer.begunMs;
+    showStatus(() => summary(result, answer.firstMs, total_ms));
   } catch (error) {
+    const problem = Object.assign(asProblem(error), { model: answer.model });
+    settled.resumable = problem.code === "connection_lost";
     showStatus(() => say("failed"));
-    showProblem(Object.assign(asProblem(error), { model: name }));
+    showProblem(problem);
   }
-  turn.setAttribute("aria-busy", "false");
-  if (!body.textContent && !thoughts) turn.remove();
-  return body.textContent;
+  setLink(settled.resumable ? "gone" : null);
+  view.turn.setAttribute("aria-busy", "false");
+  if (!answer.text && !answer.reasoning) view.turn.remove();
+  return settled;
+}
+
+function takeChunk(view, answer, text, reasoning) {
+  if (text || reasoning) {
+    if (answer.firstMs === null && answer.begunMs !== null) {
+      answer.firstMs = Date.now() - answer.begunMs;
+    }
+    if (!answer.stopped) showStatusOnce("answering");
+  }
+  view.add(text, reasoning);
+  view.name(answer.model);
+  keepSoon();
+}
+
+/** Shows a turn with what there is of an answer; `show` does so again, `add` what comes. */
+function showAnswer(answer) {
+  const { turn, body } = addTurn("answer", answer.model || "…");
+  let thoughts = null;
+  const add = (text, reasoning) => {
+    if (reasoning) append((thoughts ??= addReasoning(turn, body)), reasoning);
+    if (text) append(body, text);
+  };
+  const show = ({ text, reasoning }) => {
+    body.replaceChildren();
+    thoughts?.replaceChildren();
+    add(text, reasoning);
+  };
+  const name = (value) => {
+    const who = turn.querySelector(".who");
+    if (value && who.textContent !== value) who.textContent = value;
+  };
+  show(answer);
+  return { turn, add, show, name };
+}
+
+// Coming back: what the tab kept, or a stream that a link names.
+
+function restore() {
+  const { messages = [], answer = null, followed = "" } = kept();
+  const linked = LINK.exec(location.hash)?.[1] ?? "";
+  if (linked && linked !== followed && linked !== answer?.streamId) {
+    openLink();
+    return;
+  }
+  Object.assign(state, { messages, followed });
+  let question = null;
+  for (const { role, content } of messages) {
+    if (role === "user") question = showQuestion(content);
+    else showAnswer(new Answer({ model: recall("model"), text: content }));
+  }
+  if (answer) {
+    state.answer = new Answer(answer);
+    if (key.value.trim()) converse(question);
+    else showAnswer(state.answer);
+  }
+  showBusy(state.busy);
+}
+
+/** Follows the stream that the address names, from its beginning; waits for a key first. */
+function openLink() {
+  const streamId = LINK.exec(location.hash)?.[1];
+  if (!streamId || state.busy || streamId === state.followed || !key.value.trim()) return;
+  turns.replaceChildren();
+  Object.assign(state, { messages: [], followed: streamId, answer: new Answer({ streamId }) });
+  converse(null);
+}
+
+function forgetLink() {
+  state.followed = "";
+  if (location.hash) history.replaceState(null, "", location.pathname + location.search);
 }
 
 const ENDINGS = { cancelled: "stopped", length: "cut", content_filter: "filtered" };
@@ -261,7 +409,7 @@ function summary({ finishReason, usage }, firstMs, totalMs) {
     parts.push(say(name, { count: usage.completion_tokens }));
   }
   if (firstMs !== null) parts.push(say("firstToken", { ms: Math.round(firstMs) }));
-  parts.push(say("total", { s: totalMs / 1000 }));
+  if (totalMs !== null) parts.push(say("total", { s: totalMs / 1000 }));
   return parts.join(" · ");
 }
 
@@ -355,7 +503,10 @@ element("stop").addEventListener("click", () => {
 });
 
 element("restart").addEventListener("click", () => {
-  state.messages = [];
+  forgetLink();
+  Object.assign(state, { messages: [], answer: null });
+  setLink(null);
+  keep();
   turns.replaceChildren();
   showProblem(null);
   showStatus(() => "");
@@ -383,7 +534,18 @@ key.addEventListener("input", () => {
 
 model.addEventListener("change", () => remember("model", model.value));
 
+addEventListener("pagehide", keep);
+addEventListener("hashchange", openLink);
+addEventListener("offline", showLink);
+for (const [target, name] of [[window, "online"], [document, "visibilitychange"]]) {
+  target.addEventListener(name, () => {
+    showLink();
+    if (!document.hidden) state.connection?.hurry();
+  });
+}
+
 if (Object.hasOwn(TEXTS, recall("language"))) state.language = recall("language");
 key.value ||= recall("key");
 showLanguage();
+restore();
 loadModels();
