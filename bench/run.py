@@ -84,6 +84,9 @@ class Bench:
                 self.compare(kind, target) for kind in ("steady", "flood", "requests")
             )
             after_kib = rss_kib(target.pids)
+        durable = {
+            durability: self.other_durability(durability) for durability in ("memory", "disk")
+        }
         if self.peer:
             with running(self.peer.start()) as peer:
                 for cases, kind in (
@@ -93,10 +96,20 @@ class Bench:
                 ):
                     cases["peer"] = self.compare(kind, peer)["sse"]
         rows = self.cpu_rows(steady, flood, requests)
+        for durability, cases in durable.items():
+            limit = LIMITS["memory"] if durability == "memory" else None
+            for manner in ("sse", "ws"):
+                figure = f"{cases[manner].label}, {STREAMS} streams at 50 tokens/s"
+                rows.append(report.cpu_row(figure, cases[manner], "token", limit))
         rows += report.latency_rows(list(steady.values()))
         self.memory.append(Row("Memory, Tokenferry after the whole run", absolute=mb(after_kib)))
         checks = [report.noise_row(self.runs), report.check_row(self.losses)]
         return [*rows, *self.memory, *checks]
+
+    def other_durability(self, durability: str) -> dict[str, Case]:
+        """Measure the steady load with a journal that outlasts less, or more, than by default."""
+        with running(self.gateway.start(durability)) as target:
+            return self.compare("steady", target, f", journal: {durability}")
 
     def loads(self, kind: str, target: Target) -> dict[str, tuple[str, Load]]:
         """Return the loads of one comparison: by manner, with the label of the row."""
@@ -122,14 +135,15 @@ class Bench:
             for manner, label in manners.items()
         }
 
-    def compare(self, kind: str, target: Target) -> dict[str, Case]:
+    def compare(self, kind: str, target: Target, note: str = "") -> dict[str, Case]:
         """Measure a target in all its manners between runs of nginx."""
         floor = self.case(*self.floor(kind))
         cases = {
-            manner: self.case(label, target, load)
+            manner: self.case(label + note, target, load)
             for manner, (label, load) in self.loads(kind, target).items()
+            if not note or manner != "lanes"
         }
-        print(f"{kind}:", file=sys.stderr, flush=True)
+        print(f"{kind}{note}:", file=sys.stderr, flush=True)
         for case in (floor, *cases.values()):
             self.warm_up(case)
         plan = self.plan

@@ -30,6 +30,7 @@ PROVIDER_ENV = re.compile(r".*_API_KEY|(https?|all|no)_proxy|TOKENFERRY_.*", re.
 
 GATEWAY_CONFIG = """
 [server]
+durability = "{durability}"
 connections_per_key_max = 20000
 streams_per_connection_max = 1000
 creates_per_minute = 0
@@ -91,10 +92,6 @@ class Gateway:
         self.work = work
         self.provider = provider
         self.env = clean_environment()
-        self.config = work / "tokenferry.toml"
-        self.config.write_text(
-            GATEWAY_CONFIG.format(provider_port=provider.port, models=json.dumps(MODELS))
-        )
         self.command = [sys.executable, "-m", "tokenferry"]
         argv = [*self.command, "keys", "create", "bench", "--data-dir", str(work / "data")]
         made = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False)
@@ -102,9 +99,16 @@ class Gateway:
             raise RuntimeError(f"{argv} failed:\n{made.stderr[-3000:]}")
         self.key = made.stdout.strip()
 
-    def start(self) -> Target:
+    def start(self, durability: str = "process") -> Target:
         port = free_port()
-        argv = [*self.command, "serve", "--config", str(self.config), "--port", str(port)]
+        config = self.work / f"{durability}.toml"
+        models = json.dumps(MODELS)
+        config.write_text(
+            GATEWAY_CONFIG.format(
+                provider_port=self.provider.port, models=models, durability=durability
+            )
+        )
+        argv = [*self.command, "serve", "--config", str(config), "--port", str(port)]
         argv += ["--data-dir", str(self.work / "data")]
         process = Process(argv, self.work / "tokenferry.log", cores()[0], self.env)
         target = Target(self.name, port, process, self.key, provider_pids=self.provider.pids)

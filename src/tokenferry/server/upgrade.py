@@ -37,7 +37,8 @@ async def open_stream(request: web.Request, hub: Hub) -> web.StreamResponse:
         max_msg_size=settings.frame_bytes_max + 1,  # aiohttp's limit is the first size refused
         timeout=CLOSE_TIMEOUT_S,
     )
-    if not socket.can_prepare(request):
+    # Not `can_prepare`, which does the whole handshake once more.
+    if request.headers.get("Upgrade", "").strip().lower() != "websocket":
         return error_response(
             MissingUpgrade("This is a WebSocket endpoint; connect to it with ws:// or wss://.")
         )

@@ -28,7 +28,6 @@ from tokenferry.protocol.segment import (
     dropping_bytes,
     opening_bytes,
     pack_record,
-    run_bytes,
     run_parts,
     run_records,
 )
@@ -138,9 +137,9 @@ class SegmentJournal:
                 parts += (pack_record(RECORD, known.number, head + 1, length), record)
                 size += RECORD_OVERHEAD_BYTES + length
             else:
-                run = run_parts(known.number, head + 1, pending)
-                parts += run
-                size += run_bytes(run[0], 0)
+                run = b"".join(run_parts(known.number, head + 1, pending))
+                parts.append(run)
+                size += len(run)
         if not parts:
             return
         begin = self._commit(parts, size)
