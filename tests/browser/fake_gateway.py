@@ -33,7 +33,9 @@ class Talk:
 
     async def delta(self, **delta: Any) -> None:
         self.seq += 1
-        await self.send("chunk", epoch=self.epoch, seq=self.seq, choices=[{"index": 0, "delta": delta}])
+        await self.send(
+            "chunk", epoch=self.epoch, seq=self.seq, choices=[{"index": 0, "delta": delta}]
+        )
 
     async def text(self, *texts: str) -> None:
         for text in texts:

@@ -22,7 +22,9 @@ SEEN_LENGTHS_MIN = 5
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    running = await Gateway(tmp_path_factory.mktemp("page"), server={**SERVER, "orphan_timeout_s": 1}).start()
+    running = await Gateway(
+        tmp_path_factory.mktemp("page"), server={**SERVER, "orphan_timeout_s": 1}
+    ).start()
     try:
         yield running
         await running.stop()
