@@ -20,19 +20,22 @@ class Talk:
     def __init__(self, socket: web.WebSocketResponse, create: dict[str, Any], number: int) -> None:
         self.socket = socket
         self.create = create
-        self.stream_id = f"st_{number}"
+        self.stream_id = create.get("stream_id", f"st_{number}")
         self.seq = 0
+        self.epoch = 1
         self.cancelled = asyncio.Event()
 
     async def send(self, kind: str, **fields: Any) -> None:
         await self.socket.send_json({"type": kind, "stream_id": self.stream_id, **fields})
 
     async def started(self) -> None:
-        await self.send("started", ref=self.create["ref"], epoch=1, seq=0)
+        await self.send("started", ref=self.create["ref"], epoch=self.epoch, seq=0)
 
     async def delta(self, **delta: Any) -> None:
         self.seq += 1
-        await self.send("chunk", epoch=1, seq=self.seq, choices=[{"index": 0, "delta": delta}])
+        await self.send(
+            "chunk", epoch=self.epoch, seq=self.seq, choices=[{"index": 0, "delta": delta}]
+        )
 
     async def text(self, *texts: str) -> None:
         for text in texts:
@@ -42,10 +45,27 @@ class Talk:
         self.seq += 1
         usage = {"prompt_tokens": 3, "completion_tokens": self.seq, "total_tokens": 3 + self.seq}
         end = {"finish_reason": reason, "usage": usage, "cost": None, "done": True, **fields}
-        await self.send("done", epoch=1, seq=self.seq, **end)
+        await self.send("done", epoch=self.epoch, seq=self.seq, **end)
 
     async def error(self, code: str, message: str, **fields: Any) -> None:
+        if fields.get("done"):
+            self.seq += 1
+            fields |= {"epoch": self.epoch, "seq": self.seq}
         await self.send("error", error={"message": message, "code": code}, **fields)
+
+    async def resumed(self, after: int, state: str = "live") -> None:
+        self.seq = after
+        ref = self.create["ref"]
+        await self.send("resumed", ref=ref, epoch=self.epoch, **{"from": after}, state=state)
+
+    async def reset(self, epoch: int, keep_through: int) -> None:
+        self.epoch, self.seq = epoch, keep_through
+        ref = self.create["ref"]
+        await self.send("reset", ref=ref, epoch=epoch, keep_through=keep_through)
+
+    async def refuse(self, code: str) -> None:
+        error = {"message": f"The server's words for {code}.", "code": code}
+        await self.send("error", ref=self.create["ref"], error=error)
 
 
 Script = Callable[[Talk], Awaitable[None]]
@@ -59,11 +79,18 @@ async def greet(talk: Talk) -> None:
     await talk.done()
 
 
+async def unknown(talk: Talk) -> None:
+    """Know no stream."""
+    await talk.refuse("stream_not_found")
+
+
 class FakeGateway:
     """The page and the three addresses that it uses."""
 
     def __init__(self) -> None:
         self.script: Script = greet
+        self.resume_script: Script = unknown
+        self.resumes: list[Talk] = []
         self.models = ["claude-sonnet-5-5", "demo", "gpt-6.1-terra"]
         self.models_error: tuple[int, str, dict[str, str]] | None = None
         self.talks: list[Talk] = []
@@ -118,6 +145,10 @@ class FakeGateway:
                 talk = Talk(socket, frame, next(self._numbers))
                 self.talks.append(talk)
                 running.add(asyncio.ensure_future(self.script(talk)))
+            elif frame["type"] == "resume":
+                talk = Talk(socket, frame, 0)
+                self.resumes.append(talk)
+                running.add(asyncio.ensure_future(self.resume_script(talk)))
             elif frame["type"] == "cancel":
                 talk = next(each for each in self.talks if each.stream_id == frame["stream_id"])
                 talk.cancelled.set()

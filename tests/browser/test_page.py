@@ -22,7 +22,9 @@ SEEN_LENGTHS_MIN = 5
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    running = await Gateway(tmp_path_factory.mktemp("page"), server=SERVER).start()
+    running = await Gateway(
+        tmp_path_factory.mktemp("page"), server={**SERVER, "orphan_timeout_s": 1}
+    ).start()
     try:
         yield running
         await running.stop()
@@ -154,7 +156,7 @@ async def test_wrong_keys_are_explained(open_page, gateway, watch):
     await expect(page.locator("#message")).to_have_value(GREETING)
 
 
-async def test_a_tab_that_is_closed_ends_its_answer(open_page, gateway):
+async def test_a_tab_that_does_not_come_back_ends_its_answer(open_page, gateway):
     page = await open_page(gateway.url)
     await enter_key(page, gateway.key)
     await page.fill("#message", "A long answer, please")

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from browser.fake_gateway import KEY, FakeGateway, Talk, greet
+from browser.fake_gateway import KEY, FakeGateway, Talk, greet, unknown
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.asyncio(loop_scope="module")]
 
@@ -27,6 +27,7 @@ def gateway(server: FakeGateway) -> FakeGateway:
     fresh = FakeGateway()
     server.script, server.models, server.models_error = greet, fresh.models, None
     server.talks, server.paths, server.sockets = [], [], 0
+    server.resume_script, server.resumes = unknown, []
     return server
 
 
@@ -148,7 +149,7 @@ class TestAnswer:
             {"role": "assistant", "content": "안녕하세요!"},
             {"role": "user", "content": "둘째 질문"},
         ]
-        assert first["options"] == {"on_disconnect": "cancel"}
+        assert first["idempotency_key"] != second["idempotency_key"]
         assert first["ref"] != second["ref"]
         assert gateway.sockets == 1
         await page.click("#restart")
@@ -372,11 +373,10 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("code", "words"),
         [
-            (1011, "The connection was lost."),
-            (1012, "The server is restarting."),
+            (1009, "The request failed."),
             (4001, "does not know this key"),
             (4003, "does not accept connections"),
-            (4100, "The server is busy."),
+            (4029, "Too many connections"),
         ],
     )
     async def test_a_closed_connection_and_a_new_one(self, open_page, gateway, code, words):
@@ -392,17 +392,6 @@ class TestFailures:
         await ask(page)
         await expect(answers(page)).to_have_text(["Half", "안녕하세요!"])
         assert gateway.sockets == 2
-
-    async def test_a_gap_is_not_papered_over(self, open_page, gateway):
-        async def gap(talk: Talk) -> None:
-            await talk.started()
-            await talk.text("one")
-            talk.seq += 1
-            await talk.text("three")
-
-        page = await self.fail(open_page, gateway, gap)
-        await expect(page.locator("#problem-text")).to_contain_text("The connection was lost.")
-        await expect(answers(page)).to_have_text("one")
 
     async def test_a_server_that_leaves_is_asked_on_a_new_connection(self, open_page, gateway):
         async def leave(talk: Talk) -> None:

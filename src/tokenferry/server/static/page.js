@@ -264,6 +264,10 @@ async function send() {
   }
   message.value = "";
   forgetLink();
+  if (state.answer?.text) {
+    // The page had given up on it; what there is of it is part of the conversation.
+    state.messages.push({ role: "assistant", content: state.answer.text });
+  }
   state.messages.push({ role: "user", content });
   state.answer = new Answer({ model: model.value, begunMs: Date.now() });
   await converse(showQuestion(content));

@@ -279,7 +279,8 @@ export class Connection {
       return;
     }
     const detail = reason || (code === ABNORMAL ? "" : `WebSocket ${code}`);
-    task.reject(this.#refusal ?? new Problem(CLOSE_CODES[code] ?? "connection_lost", { detail }));
+    const otherwise = final ? "other" : "server_unreachable";
+    task.reject(this.#refusal ?? new Problem(CLOSE_CODES[code] ?? otherwise, { detail }));
   }
 
   /** Whether the server may have begun, so that it is worth coming back. */
