@@ -142,9 +142,11 @@ def behind_row(outcome: dict) -> Row:
 
 
 def resumable_row(outcome: dict) -> Row:
+    after_mb = outcome["after_kib"] * 1024 / 1e6
     return limit_row(
-        f"Memory, {outcome['streams']:,} idle connections, each with a finished stream to resume",
-        outcome["after_kib"] * 1024 / 1e6,
+        f"Memory that {outcome['streams']:,} idle connections add, each with a finished stream to"
+        f" resume (the whole process: {after_mb:.0f} MB)",
+        after_mb - outcome["before_kib"] * 1024 / 1e6,
         "MB",
         LIMITS["resumable_mb"],
     )

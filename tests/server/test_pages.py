@@ -21,7 +21,7 @@ FILES = {
     "/static/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 # What the module's docstring promises.
-ALL_BYTES_MAX = 50_000
+ALL_BYTES_MAX = 60_000
 
 
 @pytest.fixture
