@@ -49,6 +49,7 @@ class Generation:
 
     __slots__ = (
         "_attempt",
+        "_begun",
         "_call",
         "_estimate",
         "_finish_reasons",
@@ -85,6 +86,7 @@ class Generation:
         self._meter = meter
         self._on_settled = on_settled
         self._attempt = 0
+        self._begun = False
         self._call: Call | None = None
         self._opened = False
         self._room_bytes = plan.stream_bytes_max
@@ -101,7 +103,7 @@ class Generation:
 
     def start(self) -> None:
         """Send the request to the first candidate."""
-        self._meter.started()
+        self._begin()
         self._send()
         self._meter.sent(self._timers.time() - self._plan.arrived_s)
 
@@ -246,6 +248,12 @@ class Generation:
         self._send()
         return True
 
+    def _begin(self) -> None:
+        """Have the stream counted as one that has begun, once."""
+        if not self._begun:
+            self._begun = True
+            self._meter.started()
+
     def _send(self) -> None:
         """Send the request to the current candidate."""
         attempts = self._plan.attempts
@@ -322,6 +330,7 @@ class Generation:
         if self._outcome is None or self._settled:
             return
         self._settled = True
+        self._begin()  # not yet, if it was cancelled while its create waited for the disk
         self._call = None
         finish, error_code = self._outcome
         attempt = self._plan.attempts[self._attempt]
