@@ -318,3 +318,14 @@ def test_a_failed_sync_holds_nothing_back(caplog: pytest.LogCaptureFixture) -> N
         disk.sync(bench, JournalUnavailable("i/o error"))
     assert outlet.text() == "a"
     assert "i/o error" in caplog.text
+
+
+def test_a_stream_that_ends_while_the_disk_is_busy_is_counted_as_begun_and_ended() -> None:
+    waiting: list[Synced] = []
+    bench = Bench(sync=waiting.append)
+    stream = bench.create()
+    bench.timers.tick()
+    bench.dispatcher.cancel("k", stream.id)
+    waiting.pop()(None)
+    assert bench.provider.calls == []
+    assert (bench.meter.begun, len(bench.meter.outcomes)) == (1, 1)

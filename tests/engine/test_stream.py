@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from engine.virtual import Bench, RecordingOutlet
 from tokenferry.engine import stream as stream_module
+from tokenferry.engine.relay import Synced
 from tokenferry.engine.stream import RING_RECORDS, TURN_RECORDS
 from tokenferry.stores.memory import MemoryJournal
 
@@ -142,3 +143,23 @@ def test_a_reader_whose_records_are_gone_is_told() -> None:
     outlet.room = None
     outlet.resume()
     assert outlet.gone_from == [stream.id]
+
+
+def test_who_reads_the_journal_gets_nothing_that_waits_for_the_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream_module, "RING_RECORDS", 1)
+    waiting: list[Synced] = []
+    bench = Bench(sync=waiting.append)
+    stream = bench.create()
+    bench.timers.tick()
+    waiting.pop()(None)
+    for _ in range(3):
+        say(bench, 1)
+        waiting.pop()(None)
+    say(bench, 1)
+    outlet, _ = bench.follow(stream, resumes=True)
+    assert outlet.seqs() == [1, 2, 3, 4]
+    assert list(stream.committed()) == list(bench.journal.read(stream.id, 0, 4))
+    waiting.pop()(None)
+    assert outlet.seqs() == [1, 2, 3, 4, 5]

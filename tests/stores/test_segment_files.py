@@ -137,3 +137,14 @@ def test_an_index_that_cannot_be_written_is_no_failure(
     (tmp_path / "00000001.idx").mkdir()
     files.write_index(1, b"x")
     assert "Is a directory" in caplog.text
+
+
+def test_what_a_dead_process_left_is_synced_before_anybody_reads_it(
+    files: SegmentFiles, durability: str, synced: list[str], tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        (tmp_path / f"{number:08d}.seg").write_bytes(b"x")
+        files.keep(number)
+    files.sync_kept()
+    expected = ["00000001.seg", "00000002.seg", tmp_path.name] if durability == "disk" else []
+    assert synced == expected

@@ -120,7 +120,8 @@ class Stream:
         if after >= self._floor:
             start = after - self._floor
             return self._ring[start : start + limit]
-        return self._journal.read(self.id, after, limit)
+        # The journal has what is in flight, too, which no reader may have before the disk does.
+        return self._journal.read(self.id, after, min(limit, self.head - after))
 
     def committed(self) -> Iterator[bytes]:
         """Yield every record that is committed."""

@@ -106,6 +106,22 @@ class SegmentFiles:
         """Count a segment that was found."""
         self.sizes[number] = self.segment_path(number).stat().st_size
 
+    def sync_kept(self) -> None:
+        """Make the segments that were found outlast a power cut: their writer may have died before.
+
+        Raises:
+            OSError: If the disk does not take it.
+        """
+        if not self._disk:
+            return
+        for number in self.sizes:
+            fd = os.open(self.segment_path(number), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+        self._sync_directory()
+
     def set_aside(self, number: int) -> None:
         """Rename a segment that cannot be read at all."""
         path = self.segment_path(number)

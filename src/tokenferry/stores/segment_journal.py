@@ -79,6 +79,7 @@ class SegmentJournal:
         self._files = SegmentFiles(directory, disk=durability == "disk")
         try:
             self._book = load_book(self._files)
+            self._files.sync_kept()
             self._logs = self._book.logs
             for segment in [*self._book.kept]:
                 self._delete_if_empty(segment)
