@@ -135,9 +135,7 @@ def test_a_detached_stream_generates_on() -> None:
 
 def test_an_idempotency_key_returns_the_first_stream_and_calls_once() -> None:
     bench = Bench()
-    options = Options(
-        on_disconnect_cancel=False, orphan_timeout_s=60, idempotency_key="i"
-    )
+    options = Options(on_disconnect_cancel=False, orphan_timeout_s=60, idempotency_key="i")
     first = bench.create(options)
     assert bench.create(options) is first
     assert bench.create(options, owner="other") is not first

@@ -61,7 +61,9 @@ def public_id(token: str) -> str:
 
 def test_a_key_that_was_created_comes_in(store: CountingKeys) -> None:
     token = make(store)
-    assert Authenticator(store, each_call_later()).authenticate(token) == Key(public_id(token), "김철수")
+    assert Authenticator(store, each_call_later()).authenticate(token) == Key(
+        public_id(token), "김철수"
+    )
 
 
 def test_only_the_hash_of_the_secret_is_stored(store: CountingKeys) -> None:
