@@ -21,7 +21,6 @@ from engine.virtual import Bench
 from simulation.faults import Disk, FaultyJournal, to_thread
 from simulation.provider import Call, Provider
 from simulation.reader import Reader, Truth, check_log
-from tokenferry.domain.journal import is_terminal
 from tokenferry.engine import relay, retention, stream
 from tokenferry.engine.archive import Summary
 from tokenferry.engine.dispatcher import Limits, Options
