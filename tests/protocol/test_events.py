@@ -88,7 +88,11 @@ def test_positions_never_go_back() -> None:
 
 @pytest.mark.parametrize(
     ("data", "chunk"),
-    [(b"", b"0\r\n\r\n"), (b": a\n\n", b"5\r\n: a\n\n\r\n"), (b"x" * 16, b"10\r\n" + b"x" * 16 + b"\r\n")],
+    [
+        (b"", b"0\r\n\r\n"),
+        (b": a\n\n", b"5\r\n: a\n\n\r\n"),
+        (b"x" * 16, b"10\r\n" + b"x" * 16 + b"\r\n"),
+    ],
 )
 def test_framing_vectors(data: bytes, chunk: bytes) -> None:
     assert framed(data, chunked=True) == chunk
@@ -98,6 +102,7 @@ def test_framing_vectors(data: bytes, chunk: bytes) -> None:
 def test_a_whole_answer_as_events() -> None:
     completion = encode(folded("st_1", RECORDS).body())
     lines = kept_events(completion).decode().split("\n\n")
+    assert [line[:6] for line in lines[:2]] == ["data: "] * 2
     first, usage = (json.loads(line[6:]) for line in lines[:2])
     assert lines[2:] == ["data: [DONE]", ""]
     assert first["choices"][0]["delta"]["content"] == "안녕 🙂\n"
