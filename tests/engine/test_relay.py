@@ -69,10 +69,15 @@ class FailingJournal(MemoryJournal):
     """A journal that takes nothing while `fails`."""
 
     fails = False
+    # What one commit takes, and which stream is refused.
+    records_max = 1_000_000
+    refused: str | None = None
 
     def append(self, batch: Sequence[Append]) -> None:
-        if self.fails:
+        if self.fails or sum(len(each.pending) for each in batch) > self.records_max:
             raise JournalUnavailable("full")
+        if any(each.id == self.refused for each in batch):
+            raise JournalUnavailable("refused")
         super().append(batch)
 
 
@@ -169,3 +174,39 @@ def test_only_a_stream_that_is_done_is_closed_in_the_journal() -> None:
     bench.sink.end()
     bench.timers.tick()
     assert closed == [stream.id]
+
+
+def test_what_gathered_while_the_journal_failed_may_be_more_than_one_commit_takes(
+    failing: tuple[Bench, FailingJournal],
+) -> None:
+    bench, journal = failing
+    streams = [bench.create() for _ in range(3)]
+    journal.records_max = 4
+    journal.fails = True
+    for call in bench.provider.calls:
+        call.sink.text("x")
+        call.sink.text("y")
+    bench.timers.advance(1.0)
+    journal.fails = False
+    bench.timers.advance(1.0)
+    assert [stream.head for stream in streams] == [3, 3, 3]
+    assert bench.dispatcher.relay.is_idle
+
+
+def test_of_what_gathered_each_stream_is_committed_once(
+    failing: tuple[Bench, FailingJournal],
+) -> None:
+    bench, journal = failing
+    streams = [bench.create() for _ in range(3)]
+    outlets = [bench.follow(stream)[0] for stream in streams]
+    journal.fails = True
+    for call in bench.provider.calls:
+        call.sink.text("x")
+    bench.timers.tick()
+    journal.fails, journal.refused = False, streams[1].id
+    bench.timers.advance(0.25)
+    assert [outlet.seqs() for outlet in outlets] == [[1, 2], [], []]
+    journal.refused = None
+    bench.timers.advance(0.25)
+    assert [outlet.seqs() for outlet in outlets] == [[1, 2]] * 3
+    assert bench.dispatcher.relay.is_idle
