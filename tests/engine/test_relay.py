@@ -6,6 +6,8 @@ import pytest
 from engine.virtual import Bench, RecordingOutlet
 from tokenferry.engine.ports import Append, JournalUnavailable
 from tokenferry.engine.relay import Synced  # noqa: TC001 -- no block of its own for one name
+from tokenferry.engine.stream import Subscription
+from tokenferry.protocol.frames import FrameRenderer
 from tokenferry.stores.memory import MemoryJournal
 
 
@@ -210,3 +212,30 @@ def test_of_what_gathered_each_stream_is_committed_once(
     bench.timers.advance(0.25)
     assert [outlet.seqs() for outlet in outlets] == [[1, 2]] * 3
     assert bench.dispatcher.relay.is_idle
+
+
+def test_a_client_that_breaks_at_the_ticks_end_is_cut_too() -> None:
+    bench = Bench()
+    broken, sound = BrokenOutlet(), RecordingOutlet()
+    streams = [bench.create() for _ in range(2)]
+    for stream in streams:
+        bench.follow(stream, broken)
+        bench.follow(stream, sound)
+    for call in bench.provider.calls:
+        call.sink.text("x")
+    bench.timers.tick()
+    assert broken.was_cut
+    assert sound.text() == "xx"
+
+
+def test_who_has_something_to_read_still_is_not_given_the_newest_first() -> None:
+    bench = Bench()
+    stream = bench.create()
+    bench.sink.text("x")
+    bench.timers.tick()
+    outlet = RecordingOutlet()
+    renderer = FrameRenderer(stream.id, 1, aware=False, merges=False)
+    Subscription(stream, outlet, renderer)  # in line, and its turn has not come
+    bench.sink.text("y")
+    bench.timers.tick()
+    assert outlet.seqs() == [1, 2, 3]
