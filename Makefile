@@ -111,6 +111,12 @@ chaos: setup-dev ## 500 kills and 10,000 cuts, under 20 minutes: make chaos ARGS
 chaos-short: setup-dev ## a few kills and a hundred cuts, under half a minute
 	@$(BIN)/python -m chaos.run --short $(ARGS)
 
+# The engine alone, in a world of dice: tests/simulation. SIMULATION_SEED=7 make simulate replays one.
+SEEDS ?= 5000
+.PHONY: simulate
+simulate: setup-dev ## thousands of simulated lives of the engine, some two minutes: make simulate SEEDS=20000
+	@SIMULATION_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q tests/simulation/test_seeds.py $(ARGS)
+
 .venv-peers/.installed: bench/requirements-peers.txt
 	@echo "Installing LiteLLM into .venv-peers (once, about 750 MB) ..."
 	@tools/make-venv $(PYTHON) .venv-peers

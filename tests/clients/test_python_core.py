@@ -102,6 +102,12 @@ def test_the_number_of_streams_is_limited() -> None:
         link.create("one more", creation("one more"), now_ms=0)
 
 
+def test_the_limits_are_those_that_the_vectors_name() -> None:
+    options = LinkOptions()
+    assert (options.attempts_max, options.outage_ms_max) == (30, 300_000)
+    assert STREAMS_MAX == 1024
+
+
 def test_the_callers_request_is_not_changed() -> None:
     request = {"model": "demo", "messages": [], "stream": False}
     link = Link(LinkOptions())

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from engine.virtual import Bench, RecordingOutlet
 from tokenferry.engine import stream as stream_module
-from tokenferry.engine.relay import Synced
+from tokenferry.engine.relay import Synced  # noqa: TC001 -- no block of its own for one name
 from tokenferry.engine.stream import RING_RECORDS, TURN_RECORDS
 from tokenferry.stores.memory import MemoryJournal
 

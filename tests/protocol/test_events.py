@@ -102,6 +102,7 @@ def test_framing_vectors(data: bytes, chunk: bytes) -> None:
 def test_a_whole_answer_as_events() -> None:
     completion = encode(folded("st_1", RECORDS).body())
     lines = kept_events(completion, include_usage=True).decode().split("\n\n")
+    assert [line[:6] for line in lines[:2]] == ["data: "] * 2
     first, usage = (json.loads(line[6:]) for line in lines[:2])
     assert lines[2:] == ["data: [DONE]", ""]
     assert first["choices"][0]["delta"]["content"] == "안녕 🙂\n"

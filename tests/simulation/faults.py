@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from unittest import mock
 
 from tokenferry.engine.ports import JournalUnavailable
 from tokenferry.engine.relay import Synced
@@ -65,6 +66,18 @@ class Disk:
         self.answered: dict[str, int] = {}
         self.is_honest = True
         self._waiting: tuple[Synced, dict[str, int], dict[int, int]] | None = None
+
+    def begin(self, path: Path, now_ms: list[int]) -> FaultyJournal:
+        """Open the next process's journal, and watch what it syncs of what it finds."""
+
+        def fdatasync(fd: int) -> None:
+            found = Path(f"/proc/self/fd/{fd}").readlink()
+            self.synced[int(found.stem)] = found.stat().st_size
+
+        with mock.patch("os.fdatasync", fdatasync):
+            journal = self.journal = FaultyJournal(path, disk=True, now_ms=now_ms)
+        self.answered |= journal.heads()
+        return journal
 
     def sync(self, synced: Synced) -> None:
         assert self._waiting is None, "two syncs at once"

@@ -9,7 +9,7 @@ from simulation.faults import Disk, frames_of
 from tokenferry.domain.journal import TEXT, is_terminal
 from tokenferry.engine.book import Book
 from tokenferry.engine.ports import Journal
-from tokenferry.engine.stream import Subscription
+from tokenferry.engine.stream import Stream, Subscription
 from tokenferry.protocol.frames import FrameRenderer
 
 
@@ -113,3 +113,18 @@ class Reader(RecordingOutlet):
         if not self.lost and self.subscription is not None:
             self._book.leave(self.subscription, lost=lost)
         self.lost = True
+
+
+def check_log(log: Stream, journal: Journal) -> None:
+    """Check what must hold of a log between any two events."""
+    head = journal.read(log.id, max(log.head - 1, 0), 1) if log.head else ()
+    assert not log.head or head, "readable, but not in the journal"
+    if log.done:
+        assert is_terminal(head[0])
+        assert not log.pending
+    elif log.head:
+        assert not is_terminal(head[0])
+    if log.sealed:
+        rest = [*log.in_flight, *log.pending]
+        assert sum(map(is_terminal, rest)) == (not log.done)
+        assert log.done or is_terminal(rest[-1])

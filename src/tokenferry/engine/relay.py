@@ -110,14 +110,9 @@ class Relay:
             return
         self._dirty = []
         if streams:
-            try:
-                # Commit before send: a seq that a client has seen is never used again.
-                self._journal.append(streams)
-            except JournalUnavailable as exc:
-                self._dirty = streams
-                self._try_again(streams, exc)
+            streams = self._commit(streams)
+            if not streams:
                 return
-            self._failing_since_s = None
         if self._sync is None:
             self._deliver(streams)
             return
@@ -126,6 +121,25 @@ class Relay:
         waiting, self._waiting = self._waiting, []
         self._is_syncing = True
         self._sync(lambda exc: self._synced(streams, waiting, exc))
+
+    def _commit(self, streams: list[Stream]) -> list[Stream]:
+        """Commit what is pending; return the streams whose records the journal has now."""
+        batches = [streams]
+        if self._failing_since_s is not None:
+            # What has gathered meanwhile may be more than one commit takes, for ever.
+            batches = [[stream] for stream in streams]
+        committed: list[Stream] = []
+        for batch in batches:
+            try:
+                # Commit before send: a seq that a client has seen is never used again.
+                self._journal.append(batch)
+            except JournalUnavailable as exc:
+                self._dirty = streams[len(committed) :]
+                self._try_again(self._dirty, exc)
+                return committed
+            committed += batch
+        self._failing_since_s = None
+        return committed
 
     def _synced(
         self,
