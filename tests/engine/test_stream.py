@@ -202,3 +202,14 @@ def test_what_waits_for_the_disk_is_counted_once() -> None:
     bench.sink.text("three")
     texts = [record[2:-1] for record in stream.all_records() if record[:1] == b"t"]
     assert texts == [b"one ", b"two ", b"three"]
+
+
+def test_an_outlet_knows_how_many_it_reads() -> None:
+    bench = Bench()
+    outlet = RecordingOutlet()
+    _, one = bench.follow(bench.create(), outlet)
+    bench.follow(bench.create(), outlet)
+    assert outlet.lanes == 2
+    for _ in range(2):
+        one.close()
+    assert outlet.lanes == 1
