@@ -172,6 +172,7 @@ def test_an_unreadable_stream_is_dropped_and_the_others_stay(
 def test_nothing_is_recovered_from_memory() -> None:
     bench = Bench(journal=MemoryJournal(1 << 20))
     bench.create()
+<<<<<<< HEAD
     assert recover(bench.dispatcher, bench.journal.recovered()) == Takeover(0, [])
 
 
@@ -380,3 +381,35 @@ def test_a_takeover_lasts_before_a_provider_is_called(site: Site) -> None:
     assert (order, bench.provider.calls) == (["sync"], [])
     start(bench.dispatcher, takeover, site.check_key)
     assert len(bench.provider.calls) == 1
+=======
+    assert recover(bench.dispatcher, bench.journal.recovered()) == 0
+
+
+def test_every_stream_has_its_end_before_anybody_is_served(site: Site) -> None:
+    stream = site.start().create()
+    assert site.journal is not None
+    site.journal.close_files()
+    site.journal = SegmentJournal(site.path, wall_ms=lambda: 1_790_000_002_500)
+    bench = Bench(journal=site.journal)  # type: ignore[arg-type] -- another adapter of the port
+    recover(bench.dispatcher, site.journal.recovered())
+    assert bench.found(stream.id).done
+    assert bench.dispatcher.relay.is_idle
+
+
+def test_how_long_a_lost_stream_took_is_the_time_to_its_last_commit(tmp_path: Path) -> None:
+    now_ms = [1_790_000_000_000]
+    path = tmp_path / "journal"
+    journal = SegmentJournal(path, wall_ms=lambda: now_ms[0])
+    bench = Bench(journal=journal)  # type: ignore[arg-type] -- another adapter of the port
+    bench.create()
+    now_ms[0] += 2500
+    bench.sink.text("x")
+    bench.timers.tick()
+    journal.close_files()
+    journal = SegmentJournal(path, wall_ms=lambda: now_ms[0])
+    bench = Bench(journal=journal)  # type: ignore[arg-type] -- another adapter of the port
+    recover(bench.dispatcher, journal.recovered())
+    journal.close_files()
+    (outcome,) = bench.meter.outcomes
+    assert outcome.duration_s == 2.5
+>>>>>>> wip/sim

@@ -163,3 +163,53 @@ def test_who_reads_the_journal_gets_nothing_that_waits_for_the_disk(
     assert list(stream.committed()) == list(bench.journal.read(stream.id, 0, 4))
     waiting.pop()(None)
     assert outlet.seqs() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("texts", "kept"), [(6, 7), (7, 8), (8, 4), (12, 8), (13, 4)])
+def test_so_many_records_are_held_in_memory(
+    monkeypatch: pytest.MonkeyPatch, texts: int, kept: int
+) -> None:
+    monkeypatch.setattr(stream_module, "RING_RECORDS", 4)
+    bench = Bench()
+    stream = bench.create()
+    for _ in range(texts):
+        say(bench, 1)
+    assert stream.head == texts + 1
+    assert len(stream._ring) == kept
+    assert stream._ring == list(bench.journal.read(stream.id, stream.head - kept, kept))
+
+
+def test_who_is_near_the_head_costs_no_read_of_the_journal() -> None:
+    bench = Bench()
+    stream = bench.create()
+    say(bench, 5)
+    bench.journal.drop(stream.id)
+    outlet, _ = bench.follow(stream)
+    assert len(outlet.frames()) == 6
+
+
+def test_what_waits_for_the_disk_is_counted_once() -> None:
+    waiting: list[Synced] = []
+    bench = Bench(sync=waiting.append)
+    stream = bench.create()
+    bench.timers.tick()
+    waiting.pop()(None)
+    bench.sink.text("one ")
+    bench.timers.tick()
+    waiting.pop()(None)
+    bench.sink.text("two ")
+    bench.timers.tick()
+    bench.sink.text("three")
+    texts = [record[2:-1] for record in stream.all_records() if record[:1] == b"t"]
+    assert texts == [b"one ", b"two ", b"three"]
+
+
+def test_an_outlet_knows_how_many_it_reads() -> None:
+    bench = Bench()
+    outlet = RecordingOutlet()
+    _, one = bench.follow(bench.create(), outlet)
+    bench.follow(bench.create(), outlet)
+    assert outlet.lanes == 2
+    for _ in range(2):
+        one.close()
+    assert outlet.lanes == 1
