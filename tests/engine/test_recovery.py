@@ -172,7 +172,6 @@ def test_an_unreadable_stream_is_dropped_and_the_others_stay(
 def test_nothing_is_recovered_from_memory() -> None:
     bench = Bench(journal=MemoryJournal(1 << 20))
     bench.create()
-<<<<<<< HEAD
     assert recover(bench.dispatcher, bench.journal.recovered()) == Takeover(0, [])
 
 
@@ -381,8 +380,6 @@ def test_a_takeover_lasts_before_a_provider_is_called(site: Site) -> None:
     assert (order, bench.provider.calls) == (["sync"], [])
     start(bench.dispatcher, takeover, site.check_key)
     assert len(bench.provider.calls) == 1
-=======
-    assert recover(bench.dispatcher, bench.journal.recovered()) == 0
 
 
 def test_every_stream_has_its_end_before_anybody_is_served(site: Site) -> None:
@@ -412,4 +409,3 @@ def test_how_long_a_lost_stream_took_is_the_time_to_its_last_commit(tmp_path: Pa
     journal.close_files()
     (outcome,) = bench.meter.outcomes
     assert outcome.duration_s == 2.5
->>>>>>> wip/sim
