@@ -101,3 +101,13 @@ async def test_what_cannot_be_archived_stays(caplog: pytest.LogCaptureFixture) -
         assert await retention(bench).archive_due() == 0
     assert bench.found(stream.id) is stream
     assert "the disk is gone" in caplog.text
+
+
+async def test_a_stream_whose_end_the_journal_has_lost_is_not_archived_as_running() -> None:
+    bench = Bench()
+    stream = finish(bench)
+    bench.journal.drop(stream.id)
+    bench.timers.advance(601)
+    assert await retention(bench).archive_due() == 1
+    with pytest.raises(StreamNotFound):
+        bench.dispatcher.find("k", stream.id)

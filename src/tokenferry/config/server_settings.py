@@ -170,8 +170,8 @@ class ServerSettings:
         default=1024 * MIB,
         metadata=spec(
             Integer(MIB, 1024 * 1024 * MIB),
-            "Room on the disk for the journal. Beyond it the oldest finished streams lose their "
-            "chunks before their time.",
+            "Room for the journal, on the disk or, with `durability = \"memory\"`, in memory. Beyond "
+            "it the oldest finished streams lose their chunks before their time.",
         ),
     )
     stream_bytes_max: int = field(

@@ -121,10 +121,10 @@ class Generation:
             return
         if not self._opened:
             self._open()
+        record = b"t" + encode(text)
         pending = stream.pending
         if not pending:
             self._relay.mark(stream)
-        record = b"t" + encode(text)
         pending.append(record)
         self._room_bytes -= len(record)
         if self._room_bytes < 0:

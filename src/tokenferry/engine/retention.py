@@ -90,7 +90,9 @@ class Retention:
             if not periods.message_s:
                 # Not even until the next expiry: whoever sets 0 wants no text in the database.
                 summaries = [replace(each, message=None) for each in summaries]
-            await asyncio.to_thread(self._archive.save, summaries)
+            # A journal that has lost a stream's end, as memory may, has nothing worth keeping of it.
+            ended = [each for each in summaries if each.state != "generating"]
+            await asyncio.to_thread(self._archive.save, ended)
         except (StoreUnusable, JournalUnavailable) as exc:
             log.error("finished streams cannot be archived, and stay: %s", exc)  # noqa: TRY400 -- the message says all
             return 0

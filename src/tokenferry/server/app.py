@@ -191,7 +191,8 @@ def _storage(settings: Settings, loop: asyncio.AbstractEventLoop) -> Iterator[St
         on_disk = server.durability == "disk"
         journal: Journal
         if server.durability == "memory":
-            journal = MemoryJournal(server.journal_bytes_max)
+            # Retention is to give up chunks at the limit, after it has saved their text.
+            journal = MemoryJournal(2 * server.journal_bytes_max)
         else:
             journal = SegmentJournal(
                 server.journal, wall_ms=_wall_ms, durability="disk" if on_disk else "process"
