@@ -170,7 +170,7 @@ class ServerSettings:
         default=1024 * MIB,
         metadata=spec(
             Integer(MIB, 1024 * 1024 * MIB),
-            "Room for the journal, on the disk or, with `durability = \"memory\"`, in memory. Beyond "
+            'Room for the journal, on the disk or, with `durability = "memory"`, in memory. Beyond '
             "it the oldest finished streams lose their chunks before their time.",
         ),
     )

@@ -90,7 +90,7 @@ class Retention:
             if not periods.message_s:
                 # Not even until the next expiry: whoever sets 0 wants no text in the database.
                 summaries = [replace(each, message=None) for each in summaries]
-            # A journal that has lost a stream's end, as memory may, has nothing worth keeping of it.
+            # Of a stream whose end the journal has lost, as memory may, nothing is worth keeping.
             ended = [each for each in summaries if each.state != "generating"]
             await asyncio.to_thread(self._archive.save, ended)
         except (StoreUnusable, JournalUnavailable) as exc:
