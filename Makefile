@@ -57,8 +57,8 @@ build/websockets13/.installed: tests/compat/requirements-websockets13.txt | $(VE
 serve: setup ## start the gateway: make serve ARGS="--port 8123"
 	@exec $(BIN)/python -m tokenferry serve $(ARGS)
 
-test: setup-dev ## run the tests: make test ARGS="-k demo"
-	@exec $(BIN)/python -m pytest $(ARGS)
+test: setup-dev ## run the tests, one process a core: make test ARGS="-k demo"
+	@exec $(BIN)/python -m pytest -n auto $(ARGS)
 
 check: setup-dev ## linter, formatter, types and import contracts
 	$(BIN)/python -m ruff check .
