@@ -12,11 +12,13 @@ from tokenferry.errors import (
     IdempotencyKeyReused,
     InvalidKey,
     ModelNotFound,
+    PayloadTooLarge,
     RateLimited,
     StorageUnavailable,
     StreamNotFound,
     UnsupportedParameter,
 )
+from tokenferry.protocol.segment import META_BYTES_MAX
 from tokenferry.stores.memory import MemoryJournal
 
 
@@ -329,3 +331,14 @@ def test_a_stream_that_ends_while_the_disk_is_busy_is_counted_as_begun_and_ended
     waiting.pop()(None)
     assert bench.provider.calls == []
     assert (bench.meter.begun, len(bench.meter.outcomes)) == (1, 1)
+
+
+def test_a_request_that_is_too_large_to_be_kept_is_refused_and_leaves_nothing() -> None:
+    bench = Bench()
+    options = Options(on_disconnect_cancel=False, orphan_timeout_s=60, recovery="continue")
+    with pytest.raises(PayloadTooLarge):
+        bench.create(options, user="x" * META_BYTES_MAX)
+    assert bench.provider.calls == []
+    assert bench.dispatcher.book.live_count == 0
+    assert list(bench.dispatcher.book.owned("k")) == []
+    bench.create(options)

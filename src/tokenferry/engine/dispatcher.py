@@ -27,12 +27,14 @@ from tokenferry.errors import (
     Draining,
     IdempotencyKeyReused,
     InternalError,
+    PayloadTooLarge,
     RateLimited,
     RequestError,
     StorageUnavailable,
     TokenferryError,
 )
 from tokenferry.protocol.chat import ChatRequest
+from tokenferry.protocol.segment import META_BYTES_MAX
 
 log = logging.getLogger(__name__)
 
@@ -147,8 +149,8 @@ class Dispatcher:
         Raises:
             Draining: If the server is about to stop.
             RateLimited: If the key creates streams too fast.
-            RequestError: If no provider can serve the request, or the idempotency key was used
-                for another one.
+            RequestError: If no provider can serve the request, the idempotency key was used for
+                another one, or the request is too large to be kept for a recovery.
             StorageUnavailable: If nothing can be committed.
         """
         request_hash = None
@@ -161,11 +163,44 @@ class Dispatcher:
             raise Draining("The server is about to restart; try again in a moment.")
         self._check_rate(owner)
         attempts = self.attempts(request)
-        meta = StreamMeta(
+        meta = self._meta(owner, request, options, request_hash, attempts[0])
+        written = encode(meta)
+        if len(written) > META_BYTES_MAX:
+            raise PayloadTooLarge(
+                f"A request that is to be continued after a crash may have {META_BYTES_MAX} bytes. "
+                "Send less, or ask without `recovery`."
+            )
+        stream = Stream(self.engine.new_id(), owner, ((1, 1),), self.engine.journal)
+        plan = self.plan(request, attempts, meta, arrived_s)
+        entry = Entry(stream, meta)
+        entry.generation = generation = self.generation(stream, plan)
+        self.book.add(entry)
+        try:
+            # From here on a later process knows of it; before, no provider does.
+            self.relay.open(stream, written, lambda: self.start(generation))
+        except JournalUnavailable as exc:
+            self.book.strike(entry)
+            log.error("a stream was refused, for the journal takes nothing: %s", exc)  # noqa: TRY400 -- the message says all
+            raise StorageUnavailable(
+                "The server cannot save anything now, and so begins nothing. Try again later."
+            ) from exc
+        self.engine.meter.started()
+        return stream
+
+    def _meta(
+        self,
+        owner: str,
+        request: ChatRequest,
+        options: Options,
+        request_hash: bytes | None,
+        first: Attempt,
+    ) -> StreamMeta:
+        """Return what a later process must know of a new stream."""
+        return StreamMeta(
             owner,
             request.model,
-            attempts[0].provider,
-            attempts[0].model,
+            first.provider,
+            first.model,
             self.engine.wall_ms(),
             options.orphan_timeout_s,
             on_disconnect_cancel=options.on_disconnect_cancel,
@@ -177,22 +212,6 @@ class Dispatcher:
             recovery=options.recovery,
             request=_kept(request) if options.recovery == "continue" else NO_REQUEST,
         )
-        stream = Stream(self.engine.new_id(), owner, ((1, 1),), self.engine.journal)
-        plan = self.plan(request, attempts, meta, arrived_s)
-        entry = Entry(stream, meta)
-        entry.generation = generation = self.generation(stream, plan)
-        self.book.add(entry)
-        try:
-            # From here on a later process knows of it; before, no provider does.
-            self.relay.open(stream, encode(meta), lambda: self.start(generation))
-        except JournalUnavailable as exc:
-            self.book.strike(entry)
-            log.error("a stream was refused, for the journal takes nothing: %s", exc)  # noqa: TRY400 -- the message says all
-            raise StorageUnavailable(
-                "The server cannot save anything now, and so begins nothing. Try again later."
-            ) from exc
-        self.engine.meter.started()
-        return stream
 
     def plan(
         self,

@@ -1,8 +1,8 @@
 """One request and its response: callbacks all the way from the socket to the decoder.
 
-A token costs plain calls only: `Connection.data_received` → `HttpCall.received` → the HTTP parser
-→ `HttpCall.on_body` → the body → the decoder. A call has no task of its own, except while its
-connection is being opened, and no timer is armed for a read.
+A token costs plain calls only: `HttpCall.received` → the body's quick way, or where that does not
+serve → the HTTP parser → `HttpCall.on_body` → the body → the decoder. A call has no task of its
+own, except while its connection is being opened, and no timer is armed for a read.
 
 Source: RFC 9112; RFC 9110, 15.2 for interim responses. Weakness: the limit of a response's head
 and trailers is looked at after each read, so that what is accepted may exceed it by one read.
