@@ -19,7 +19,15 @@ PART = re.compile(
     r"(?P<start><!-- generated: (?P<name>[a-z_]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
 # Classes that only gather others.
-FAMILIES = ("RequestError", "AuthenticationError", "LimitError", "GatewayError", "ProviderError")
+FAMILIES = (
+    "RequestError",
+    "AuthenticationError",
+    "PermissionRefused",
+    "PaymentRequired",
+    "LimitError",
+    "GatewayError",
+    "ProviderError",
+)
 
 
 def table(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:

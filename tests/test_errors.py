@@ -15,15 +15,16 @@ from tokenferry.errors import (
     TokenferryError,
 )
 
-NAME = re.compile(r"^[│├└─ ]*(?P<name>[A-Z]\w+)", re.MULTILINE)
+NAME = re.compile(r"^(?P<branch>[│├└─ ]*)(?P<name>[A-Z]\w+)", re.MULTILINE)
+BRANCH_CHARACTERS = 4
 CODE = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
 def tree(error: type[TokenferryError] = TokenferryError) -> Iterator[type[TokenferryError]]:
-    """Yield every class of the module, a parent right before its children."""
+    """Yield every class of the package, a parent right before its children."""
     yield error
     for child in error.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(f"{errors.__name__}."):
             yield from tree(child)
 
 
@@ -32,7 +33,12 @@ EVERY = list(tree())
 
 def test_the_docstring_draws_the_tree() -> None:
     drawing = (errors.__doc__ or "").partition("\n\nEach class")[0].partition("\n\n")[2]
-    assert NAME.findall(drawing) == [error.__name__ for error in EVERY]
+    drawn, path = set(), []
+    for match in NAME.finditer(drawing):
+        path[len(match["branch"]) // BRANCH_CHARACTERS :] = [match["name"]]
+        drawn.add(tuple(path[-2:]))
+    children = {(error.__base__.__name__, error.__name__) for error in EVERY[1:]}
+    assert drawn == children | {("TokenferryError",)}
 
 
 @pytest.mark.parametrize("error", EVERY)

@@ -25,6 +25,11 @@ TESTED_ELSEWHERE = {
     "__main__.py": "tests/integration/test_readme.py",
     # Protocols and plain tuples: what can be wrong with them shows in who uses them.
     "engine/ports.py": "tests/engine/test_generation.py",
+    # The tree is tested as one.
+    **dict.fromkeys(
+        (f"errors/{name}.py" for name in ("access", "gateway", "provider", "request", "root")),
+        "tests/test_errors.py",
+    ),
     "providers/demo/simulator.py": "tests/providers/test_demo_pace.py",
     # The sentences of the demo.
     "providers/demo/texts.py": "tests/providers/test_demo_script.py",

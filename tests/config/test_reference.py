@@ -8,6 +8,7 @@ import pytest
 from tokenferry.config import AliasSettings, ProviderSettings, Secret, ServerSettings, Settings
 from tokenferry.config.presets import demo_provider
 from tokenferry.config.reference import describe, hints, settings_page
+from tokenferry.config.tables import SECTIONS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 PROVIDER = ProviderSettings(
@@ -29,6 +30,7 @@ def test_every_setting_is_described() -> None:
             ("[server]", ServerSettings),
             ("[[providers]]", ProviderSettings),
             ("[[models]]", AliasSettings),
+            *((f"[{name}]", kind) for name, kind in SECTIONS.items()),
         )
         for setting in fields(kind)
     ]

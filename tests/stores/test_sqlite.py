@@ -90,9 +90,9 @@ def test_a_damaged_page_is_told_when_it_is_read(path: Path) -> None:
     store.close()
     content = bytearray(path.read_bytes())
     page_bytes = int.from_bytes(content[16:18])
+    damaged = SqliteKeys(path)
     content[page_bytes:] = b"\xff" * (len(content) - page_bytes)
     path.write_bytes(content)
-    damaged = SqliteKeys(path)
     for read in (damaged.all, lambda: damaged.find("id-1"), damaged.data_version):
         with pytest.raises(StoreUnusable, match=f"{path.name} is damaged"):
             read()

@@ -18,6 +18,7 @@ from tokenferry.config.tables import (
     check_top_level,
     read_aliases,
     read_providers,
+    read_sections,
     read_server,
 )
 from tokenferry.config.toml_lines import Lines
@@ -59,9 +60,12 @@ def load(
     if settings.demo:
         offer.add(demo_provider())
     aliases = read_aliases(file.document, offer, reader)
+    sections = read_sections(file.document, reader)
     if faults := report.faults():
         raise ConfigError(faults, file.path)
-    return Settings(server=settings, providers=tuple(offer.providers), models=tuple(aliases))
+    return Settings(
+        server=settings, providers=tuple(offer.providers), models=tuple(aliases), **sections
+    )
 
 
 def load_data_dir(

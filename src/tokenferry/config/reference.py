@@ -13,6 +13,7 @@ from tokenferry.config.presets import PRESETS, is_own_key
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.config.settings import DEMO, AliasSettings, ProviderSettings, Settings
 from tokenferry.config.spec import spec_of
+from tokenferry.config.tables import SECTIONS
 
 
 class Row(NamedTuple):
@@ -39,6 +40,7 @@ _TABLES: tuple[tuple[str, type[Any]], ...] = (
     ("[server]", ServerSettings),
     ("[[providers]]", ProviderSettings),
     ("[[models]]", AliasSettings),
+    *((f"[{name}]", kind) for name, kind in SECTIONS.items()),
 )
 # How alike two variables of this length are when one letter is missing or two are swapped.
 _TYPING_ERROR = 0.9
@@ -62,6 +64,7 @@ _NOTES = {
         "several of them\noffer.\n"
     ),
     "[[models]]": "One table an alias: another name for one or several models.\n",
+    "[billing]": "Money; docs/billing.md tells how the books work.\n",
 }
 _PRESETS_INTRODUCTION = """
 ## Providers known by name

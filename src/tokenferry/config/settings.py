@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tokenferry.config.billing_settings import BillingSettings
 from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.config.spec import spec
@@ -185,11 +186,13 @@ class Settings:
         server: The server itself.
         providers: In the order of the file; then those of the environment; then `demo`.
         models: Aliases, in the order of the file.
+        billing: Money.
     """
 
     server: ServerSettings = field(default_factory=ServerSettings)
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[AliasSettings, ...] = ()
+    billing: BillingSettings = field(default_factory=BillingSettings)
 
     def catalog(self) -> Catalog:
         """Return what clients can ask for."""

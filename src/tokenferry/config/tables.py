@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from tokenferry.config.billing_settings import BillingSettings
 from tokenferry.config.presets import KEY_VARIABLES, KIND_URLS, PRESETS, preset_url
 from tokenferry.config.report import Report, did_you_mean
 from tokenferry.config.rules import Refused, Surroundings, type_of
@@ -19,7 +20,9 @@ from tokenferry.config.spec import spec_of
 from tokenferry.config.toml_lines import Place
 from tokenferry.config.web_rules import Credential
 
-TABLES = ("server", "providers", "models")
+# The tables of which there is one each, beside [server]: the field of `Settings` and its class.
+SECTIONS: dict[str, type[Any]] = {"billing": BillingSettings}
+TABLES = ("server", "providers", "models", *SECTIONS)
 _NEEDED = ("name", "kind", "base_url", "models")
 _SERVER_KEYS = frozenset(setting.name for setting in fields(ServerSettings))
 
@@ -45,14 +48,27 @@ def check_top_level(document: Mapping[str, Any], report: Report) -> None:
 
 def read_server(document: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
     """Return the values of `[server]` that could be read."""
-    table = document.get("server", {})
+    return _read_section(document, "server", ServerSettings, reader)
+
+
+def read_sections(document: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
+    """Return the settings of every table in `SECTIONS`, those that could not be read left out."""
+    return {
+        name: kind(**_read_section(document, name, kind, reader)) for name, kind in SECTIONS.items()
+    }
+
+
+def _read_section(
+    document: Mapping[str, Any], name: str, kind: type[Any], reader: Reader
+) -> dict[str, Any]:
+    table = document.get(name, {})
     if not isinstance(table, dict):
-        message = f"`server` is {type_of(table)}, not a table"
+        message = f"`{name}` is {type_of(table)}, not a table"
         if isinstance(table, list):
-            message = "`server` is an array of tables"
-        reader.report.add(("server",), message, "write [server], with single brackets")
+            message = f"`{name}` is an array of tables"
+        reader.report.add((name,), message, f"write [{name}], with single brackets")
         return {}
-    return _read_table(ServerSettings, table, ("server",), "[server]", reader)
+    return _read_table(kind, table, (name,), f"[{name}]", reader)
 
 
 class Offer:

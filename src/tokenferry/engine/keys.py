@@ -20,6 +20,7 @@ from tokenferry.domain.api_key import (
     key_from_random,
     require_key,
 )
+from tokenferry.domain.ledger import OPERATOR
 from tokenferry.errors import InvalidKey
 
 # About 300 bytes each. At the limit the memory is emptied and fills again from the store.
@@ -80,10 +81,26 @@ class KeyStore(Protocol):
 
 
 class Key(NamedTuple):
-    """A key that has shown its secret."""
+    """A key that has shown its secret.
+
+    Attributes:
+        public_id: Names it.
+        name: What its owner calls it.
+        account_id: Who pays.
+        models: The only model names that it may ask for; None for all.
+        budget_nanos: What it may spend in a calendar month, UTC; None for no limit.
+    """
 
     public_id: str
     name: str
+    account_id: str = OPERATOR
+    models: frozenset[str] | None = None
+    budget_nanos: int | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether what it asks for must be covered by credit."""
+        return self.account_id != OPERATOR
 
 
 class Authenticator:

@@ -21,7 +21,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 from tokenferry.engine.keys import StoreUnusable
 
 # Step n brings a database of version n - 1 to version n. Steps are only ever added.
-MIGRATIONS = ("keys_1.sql", "archive_1.sql")
+MIGRATIONS = (
+    "keys_1.sql",
+    "archive_1.sql",
+    "accounts_1.sql",
+    "ledger_1.sql",
+    "prices_1.sql",
+    "topups_1.sql",
+)
 # "tfry", so that another program's database is not taken for ours.
 APPLICATION_ID = 0x74667279
 # A writer holds the lock for one sync of the disk; the event loop may have to wait that long.

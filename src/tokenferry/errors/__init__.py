@@ -1,0 +1,167 @@
+"""Every error that Tokenferry raises or reports, and how each reads on the wire.
+
+TokenferryError
+├── RequestError               the client's fault; the request was not sent on
+│   ├── InvalidJSON
+│   ├── InvalidRequest         a field has a wrong type or value
+│   ├── MissingParameter
+│   ├── UnsupportedParameter   the chosen provider cannot serve it
+│   ├── PayloadTooLarge
+│   ├── ModelNotFound
+│   │   └── ModelRetired       its provider serves it no more; the successor is named
+│   ├── StreamNotFound
+│   ├── StreamExpired          it was there, but its chunks are no longer kept
+│   ├── PositionAhead
+│   ├── IdempotencyKeyReused   with another request than the first time
+│   ├── InvalidFrame           a WebSocket frame that is no message of the protocol
+│   └── UnsupportedVersion
+├── AuthenticationError        who is asking?
+│   ├── MissingKey
+│   ├── MalformedKey           not the form of a key
+│   ├── InvalidKey             unknown or revoked; which of the two is not told
+│   ├── InvalidTicket
+│   ├── AuthenticationTimeout
+│   ├── OriginRefused
+│   └── KeyExpired
+├── PermissionRefused          we know who asks, and they may not
+│   ├── AccountSuspended
+│   ├── ModelNotAllowed        the key is for other models
+│   └── ModelNotPriced         nobody could say what it costs
+├── PaymentRequired            money stands in the way; never 429, which SDKs would retry
+│   ├── InsufficientCredit
+│   ├── BudgetExceeded         the key's own, for this month
+│   └── CreditUsedUp           in the middle of an answer
+├── LimitError                 well formed and allowed, but too much of it
+│   ├── RateLimited
+│   ├── TooManyStreams
+│   ├── TooManyFollowers
+│   └── TooManyConnections
+├── GatewayError               our own fault or state
+│   ├── InternalError
+│   ├── Draining
+│   ├── Overloaded
+│   ├── StorageUnavailable     nothing can be committed, so that nothing may be begun
+│   └── UpstreamLost           the process died that was reading the provider's answer
+└── ProviderError              the provider's fault
+    ├── ProviderRejected       an HTTP error or an error event, with the provider's own words
+    ├── ProviderAuthFailed     the operator's credential was refused
+    ├── ProviderUnreachable
+    ├── ProviderTimeout
+    ├── ProviderCutOff         the answer ended before it was complete
+    └── ProviderInvalidResponse
+
+Each class states `code` (stable, for programs), `type` (OpenAI's family name), `http_status`,
+`close_code` (WebSocket; None when the connection stays open) and `retryable`.
+"""
+
+from tokenferry.errors.access import (
+    AccountSuspended,
+    AuthenticationError,
+    AuthenticationTimeout,
+    BudgetExceeded,
+    CreditUsedUp,
+    InsufficientCredit,
+    InvalidKey,
+    InvalidTicket,
+    KeyExpired,
+    LimitError,
+    MalformedKey,
+    MissingKey,
+    ModelNotAllowed,
+    ModelNotPriced,
+    OriginRefused,
+    PaymentRequired,
+    PermissionRefused,
+    RateLimited,
+    TooManyConnections,
+    TooManyFollowers,
+    TooManyStreams,
+)
+from tokenferry.errors.gateway import (
+    Draining,
+    GatewayError,
+    InternalError,
+    Overloaded,
+    StorageUnavailable,
+    UpstreamLost,
+)
+from tokenferry.errors.provider import (
+    ProviderAuthFailed,
+    ProviderCutOff,
+    ProviderError,
+    ProviderInvalidResponse,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnreachable,
+)
+from tokenferry.errors.request import (
+    IdempotencyKeyReused,
+    InvalidFrame,
+    InvalidJSON,
+    InvalidRequest,
+    MissingParameter,
+    ModelNotFound,
+    ModelRetired,
+    PayloadTooLarge,
+    PositionAhead,
+    RequestError,
+    StreamExpired,
+    StreamNotFound,
+    UnsupportedParameter,
+    UnsupportedVersion,
+)
+from tokenferry.errors.root import (
+    TokenferryError,
+)
+
+__all__ = [
+    "AccountSuspended",
+    "AuthenticationError",
+    "AuthenticationTimeout",
+    "BudgetExceeded",
+    "CreditUsedUp",
+    "Draining",
+    "GatewayError",
+    "IdempotencyKeyReused",
+    "InsufficientCredit",
+    "InternalError",
+    "InvalidFrame",
+    "InvalidJSON",
+    "InvalidKey",
+    "InvalidRequest",
+    "InvalidTicket",
+    "KeyExpired",
+    "LimitError",
+    "MalformedKey",
+    "MissingKey",
+    "MissingParameter",
+    "ModelNotAllowed",
+    "ModelNotFound",
+    "ModelNotPriced",
+    "ModelRetired",
+    "OriginRefused",
+    "Overloaded",
+    "PayloadTooLarge",
+    "PaymentRequired",
+    "PermissionRefused",
+    "PositionAhead",
+    "ProviderAuthFailed",
+    "ProviderCutOff",
+    "ProviderError",
+    "ProviderInvalidResponse",
+    "ProviderRejected",
+    "ProviderTimeout",
+    "ProviderUnreachable",
+    "RateLimited",
+    "RequestError",
+    "StorageUnavailable",
+    "StreamExpired",
+    "StreamNotFound",
+    "TokenferryError",
+    "TooManyConnections",
+    "TooManyFollowers",
+    "TooManyStreams",
+    "UnsupportedParameter",
+    "UnsupportedVersion",
+    "UpstreamLost",
+]

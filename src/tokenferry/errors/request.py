@@ -1,0 +1,97 @@
+"""The client's request is at fault."""
+
+from tokenferry.errors.root import TokenferryError
+
+
+class RequestError(TokenferryError):
+    """The client's request is at fault; it was not sent to a provider."""
+
+    code = "invalid_request"
+    type = "invalid_request_error"
+    http_status = 400
+
+
+class InvalidJSON(RequestError):
+    """The body or frame is not JSON, or not an object."""
+
+    code = "invalid_json"
+
+
+class InvalidRequest(RequestError):
+    """A field has a wrong type or an impossible value."""
+
+    code = "invalid_value"
+
+
+class MissingParameter(RequestError):
+    """A required field is absent."""
+
+    code = "missing_required_parameter"
+
+
+class UnsupportedParameter(RequestError):
+    """The provider that serves this model has no counterpart for the field."""
+
+    code = "unsupported_parameter"
+
+
+class PayloadTooLarge(RequestError):
+    """The body or frame is over the configured limit."""
+
+    code = "payload_too_large"
+    http_status = 413
+    close_code = 1009
+
+
+class ModelNotFound(RequestError):
+    """No configured provider serves the model, or the key may not use it."""
+
+    code = "model_not_found"
+    http_status = 404
+
+
+class ModelRetired(ModelNotFound):
+    """The provider has shut the model down; the message and `details` name its successor."""
+
+    code = "model_retired"
+
+
+class StreamNotFound(RequestError):
+    """No such stream, or another tenant's: the two cannot be told apart."""
+
+    code = "stream_not_found"
+    http_status = 404
+
+
+class StreamExpired(RequestError):
+    """The stream is known, but its chunks are no longer kept."""
+
+    code = "expired"
+    http_status = 410
+
+
+class PositionAhead(RequestError):
+    """A client asks to go on from a position that the stream has not reached."""
+
+    code = "position_ahead"
+
+
+class IdempotencyKeyReused(RequestError):
+    """An idempotency key came again with another request."""
+
+    code = "idempotency_key_reused"
+    http_status = 422
+
+
+class InvalidFrame(RequestError):
+    """A WebSocket frame is not a message of the protocol."""
+
+    code = "invalid_frame"
+    close_code = 4000  # only after ten in a row
+
+
+class UnsupportedVersion(RequestError):
+    """The client asks for a protocol version that this server does not speak."""
+
+    code = "unsupported_version"
+    close_code = 4004

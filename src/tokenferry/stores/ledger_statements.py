@@ -1,0 +1,57 @@
+"""What every store that books something does within its own transaction."""
+
+import sqlite3
+
+from tokenferry.domain.ledger import Transfer, may_be_overdrawn
+
+_INSERT = (
+    "INSERT INTO ledger_transfer (kind, reference, debit, credit, amount_nanos, created_ms, note) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, reference) DO NOTHING"
+)
+
+
+class Overdrawn(Exception):
+    """The debited book has not that much."""
+
+
+class ReferenceReused(Exception):
+    """Something else was booked under the same kind and reference."""
+
+
+def post(connection: sqlite3.Connection, transfer: Transfer) -> bool:
+    """Book a transfer in the open transaction; return False if it was booked before.
+
+    Raises:
+        Overdrawn: If the debited book has not that much; the transaction is to be rolled back.
+        ReferenceReused: If the reference stands for another transfer.
+    """
+    kind, reference, debit, credit, amount, created_ms, note = transfer
+    row = (kind, reference, debit, credit, amount, created_ms, note)
+    if not connection.execute(_INSERT, row).rowcount:
+        booked = connection.execute(
+            "SELECT debit, credit, amount_nanos FROM ledger_transfer "
+            "WHERE kind = ? AND reference = ?",
+            (kind, reference),
+        ).fetchone()
+        if booked != (debit, credit, amount):
+            raise ReferenceReused(f"{kind} {reference}")
+        return False
+    try:
+        _move(connection, debit, "debits_nanos", amount)
+        _move(connection, credit, "credits_nanos", amount)
+    except sqlite3.IntegrityError as exc:
+        raise Overdrawn(debit) from exc
+    return True
+
+
+def _move(connection: sqlite3.Connection, book: str, side: str, amount: int) -> None:
+    # Not an upsert: its row to insert would have to pass the CHECK of a balance by itself.
+    changed = connection.execute(
+        f"UPDATE ledger_book SET {side} = {side} + ? WHERE book = ?",  # noqa: S608 -- constants only
+        (amount, book),
+    )
+    if not changed.rowcount:
+        connection.execute(
+            f"INSERT INTO ledger_book (book, {side}, overdraft) VALUES (?, ?, ?)",  # noqa: S608 -- constants only
+            (book, amount, may_be_overdrawn(book)),
+        )
