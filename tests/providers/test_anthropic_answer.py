@@ -370,6 +370,24 @@ def test_citations_cover_the_text_of_their_block() -> None:
             {"output_tokens": 2},
             Usage(135, 2, cached_tokens=100, cache_write_tokens=30),
         ),
+        # Those for an hour are among the written ones, and the last event need not say so again.
+        (
+            {
+                "input_tokens": 5,
+                "cache_creation_input_tokens": 30,
+                "cache_creation": {
+                    "ephemeral_5m_input_tokens": 20,
+                    "ephemeral_1h_input_tokens": 10,
+                },
+            },
+            {"output_tokens": 2, "cache_creation_input_tokens": 30},
+            Usage(35, 2, cache_write_tokens=30, cache_write_1h_tokens=10),
+        ),
+        (
+            {"input_tokens": 5, "cache_creation": {"ephemeral_5m_input_tokens": 20}},
+            {"cache_creation": None},
+            Usage(5, 0),
+        ),
         (
             {"input_tokens": 5, "cache_read_input_tokens": 100},
             {"output_tokens": 2, "cache_read_input_tokens": 0},

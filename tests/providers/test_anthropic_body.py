@@ -43,6 +43,7 @@ def test_a_whole_message() -> None:
                 "output_tokens": 2,
                 "cache_read_input_tokens": 3,
                 "cache_creation_input_tokens": 4,
+                "cache_creation": {"ephemeral_1h_input_tokens": 3},
                 "output_tokens_details": {"thinking_tokens": 1},
                 "service_tier": "priority",
             },
@@ -59,7 +60,7 @@ def test_a_whole_message() -> None:
     span = {"start_index": 3, "end_index": 4}
     assert recorder.annotations[0]["url_citation"] == {"url": "https://a.kr", "title": "", **span}
     assert recorder.last_usage() == Usage(
-        8, 2, cached_tokens=3, cache_write_tokens=4, reasoning_tokens=1
+        8, 2, cached_tokens=3, cache_write_tokens=4, reasoning_tokens=1, cache_write_1h_tokens=3
     )
     assert recorder.calls[-2:] == [("finish", 0, "tool_calls"), ("end",)]
     assert recorder.names().count("end") == 1

@@ -19,6 +19,7 @@ class Usage:
         completion_tokens: All output tokens, reasoning included.
         cached_tokens: Input tokens read from the provider's cache.
         cache_write_tokens: Input tokens written to the provider's cache.
+        cache_write_1h_tokens: Those of them that were written for an hour.
         reasoning_tokens: Output tokens spent on reasoning.
         prompt_audio_tokens: Input tokens that were audio.
         completion_audio_tokens: Output tokens that are audio.
@@ -37,6 +38,7 @@ class Usage:
     accepted_prediction_tokens: int = 0
     rejected_prediction_tokens: int = 0
     estimated: bool = False
+    cache_write_1h_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

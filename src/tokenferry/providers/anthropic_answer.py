@@ -328,6 +328,7 @@ class AnthropicDecoder:
                 setattr(now, name, value)
         cached = now.cache_read_input_tokens or 0
         written = now.cache_creation_input_tokens or 0
+        lifetimes = now.cache_creation
         details = now.output_tokens_details
         self._sink.usage(
             domain.Usage(
@@ -335,6 +336,7 @@ class AnthropicDecoder:
                 now.output_tokens or 0,
                 cached_tokens=cached,
                 cache_write_tokens=written,
+                cache_write_1h_tokens=(lifetimes and lifetimes.ephemeral_1h_input_tokens) or 0,
                 reasoning_tokens=(details and details.thinking_tokens) or 0,
             )
         )

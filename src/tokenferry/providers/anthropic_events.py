@@ -46,6 +46,12 @@ class OutputDetails(Struct):
     thinking_tokens: int | None = None
 
 
+class CacheCreation(Struct):
+    """How long the tokens are cached for that were written to the cache."""
+
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class Usage(Struct):
     """Token counts so far; what an event leaves out is None."""
 
@@ -53,6 +59,7 @@ class Usage(Struct):
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
     output_tokens_details: OutputDetails | None = None
     service_tier: str | None = None
 
