@@ -4,6 +4,8 @@ from collections.abc import Sequence
 import pytest
 
 from engine.virtual import Bench, ScriptedProvider
+from tokenferry.domain.price_terms import read_terms
+from tokenferry.domain.pricing import Price, PriceBook
 from tokenferry.engine.dispatcher import Limits, Options
 from tokenferry.engine.ports import Append, JournalUnavailable
 from tokenferry.engine.relay import GIVE_UP_S, Synced
@@ -12,6 +14,7 @@ from tokenferry.errors import (
     IdempotencyKeyReused,
     InvalidKey,
     ModelNotFound,
+    ModelRetired,
     PayloadTooLarge,
     RateLimited,
     StorageUnavailable,
@@ -47,6 +50,25 @@ def test_a_candidate_that_refuses_a_parameter_is_passed_over() -> None:
     bench = Bench([first, second])
     bench.create()
     assert (len(first.calls), len(second.calls)) == (0, 1)
+
+
+def test_a_retired_model_reaches_no_provider_and_names_its_successor() -> None:
+    terms = read_terms(
+        {"rates": {"input": "1", "output": "1"}, "shutdown_ms": 0, "successor": "next"}
+    )
+    first, second = ScriptedProvider("a"), ScriptedProvider("b")
+    bench = Bench([first, second], prices=PriceBook([Price("a/m", 0, terms)]))
+    bench.create()
+    assert (len(first.calls), len(second.calls)) == (0, 1)
+    with pytest.raises(ModelRetired) as gone:
+        bench.create(model="a/m")
+    assert gone.value.details["successor"] == "next"
+    # Who could be asked for something else says more.
+    second.refusal = UnsupportedParameter("no", param="seed")
+    with pytest.raises(UnsupportedParameter):
+        bench.create()
+    assert first.prepared == []
+    assert bench.dispatcher.book.live_count == 1
 
 
 def test_an_adapter_that_breaks_gives_an_error_and_no_leak(

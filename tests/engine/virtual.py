@@ -7,10 +7,12 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+from tokenferry.domain.pricing import PriceBook
 from tokenferry.domain.routing import Catalog
 from tokenferry.engine.book import Entry
 from tokenferry.engine.dispatcher import Dispatcher, Engine, Limits, Options
 from tokenferry.engine.ports import Outcome, Sink
+from tokenferry.engine.prices import Prices
 from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.stream import Outlet, Stream, Subscription
 from tokenferry.errors import RequestError  # noqa: TC001 -- no import of its own for one name
@@ -211,6 +213,7 @@ class Bench:
         journal: MemoryJournal | None = None,
         archive: MemoryArchive | None = None,
         sync: Callable[[Synced], None] | None = None,
+        prices: Prices | None = None,
     ) -> None:
         self.providers = providers or [ScriptedProvider()]
         self.timers = VirtualTimers()
@@ -228,6 +231,7 @@ class Bench:
             wall_ms=lambda: self.wall_ms,
             new_id=lambda: f"st_{next(IDS)}",
             reasoning_fields=["reasoning_content"],
+            prices=prices or PriceBook([]),
         )
         self.dispatcher = Dispatcher(
             engine, limits or Limits(creates_per_minute=0, stream_bytes_max=1 << 20)

@@ -90,6 +90,14 @@ class Rates:
         """The most that an output token may cost."""
         return max(self.output, self.reasoning, self.audio_output)
 
+    def given(self) -> dict[str, int]:
+        """Return those that are not what they would be if they were left out."""
+        return {
+            name: getattr(self, name)
+            for name in RATE_NAMES
+            if getattr(self, name) != getattr(self, _DEFAULTS.get(name, ""), None)
+        }
+
 
 # What a rate is when it is not given.
 _DEFAULTS = {
@@ -251,11 +259,7 @@ def write_terms(terms: Terms) -> dict[str, Any]:
 
 def write_rates(rates: Rates) -> dict[str, str]:
     """Return rates as decimal texts, USD per million tokens, without what is to be filled in."""
-    return {
-        name: format_dollars(getattr(rates, name))
-        for name in RATE_NAMES
-        if getattr(rates, name) != getattr(rates, _DEFAULTS.get(name, ""), None)
-    }
+    return {name: format_dollars(nanos) for name, nanos in rates.given().items()}
 
 
 class _Table:

@@ -21,6 +21,7 @@ from tokenferry.engine.attempt import Attempt, Beginning, Plan
 from tokenferry.engine.book import NO_REQUEST, Book, Entry, StreamMeta, not_found
 from tokenferry.engine.generation import Generation
 from tokenferry.engine.ports import Journal, JournalUnavailable, Meter, Provider, Timers
+from tokenferry.engine.prices import Prices, serving
 from tokenferry.engine.relay import Durability, Relay
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import (
@@ -94,6 +95,7 @@ class Engine:
         wall_ms: The wall clock, Unix time.
         new_id: Makes unguessable stream ids.
         reasoning_fields: Delta keys that reasoning text is sent under.
+        prices: What models cost, and which ones their providers serve no more.
     """
 
     catalog: Catalog
@@ -105,6 +107,7 @@ class Engine:
     wall_ms: Callable[[], int]
     new_id: Callable[[], str]
     reasoning_fields: list[str]
+    prices: Prices
 
     @property
     def journal(self) -> Journal:
@@ -310,8 +313,12 @@ class Dispatcher:
         """
         attempts = []
         refusal: RequestError | None = None
-        for name, model in self.engine.catalog.resolve(request.model):
-            provider = self.engine.providers[name]
+        engine = self.engine
+        candidates, gone = serving(
+            engine.catalog, engine.prices, engine.providers, request.model, engine.wall_ms()
+        )
+        for name, model in candidates:
+            provider = engine.providers[name]
             try:
                 if text:
                     prepared = provider.prepare_continuation(request, model, text)
@@ -321,8 +328,9 @@ class Dispatcher:
                 refusal = refusal or exc
             else:
                 attempts.append(Attempt(name, model, prepared))
-        if not attempts and refusal is not None:
-            raise refusal
+        # Who could be asked, but for something else, says more than who is no longer there.
+        if not attempts and (fault := refusal or gone) is not None:
+            raise fault
         return attempts
 
     def _check_rate(self, owner: str) -> None:

@@ -18,11 +18,13 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from tokenferry.config.prices import shipped_prices
 from tokenferry.config.settings import ProviderSettings, Settings
 from tokenferry.engine.archive import Archive
 from tokenferry.engine.dispatcher import Dispatcher, Engine, Limits
 from tokenferry.engine.keys import Authenticator, KeyStore, StoreUnusable, ensure_first_key
 from tokenferry.engine.ports import Journal, JournalUnavailable, Provider
+from tokenferry.engine.prices import LivePrices, Prices
 from tokenferry.engine.recovery import recover, start
 from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.retention import Periods, Retention
@@ -38,6 +40,7 @@ from tokenferry.server.drain import drain
 from tokenferry.server.http_api import HttpApi
 from tokenferry.server.hub import Hub, Shared
 from tokenferry.server.metrics import Metrics
+from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
 from tokenferry.server.tickets import Tickets
 from tokenferry.server.transport import protocol_factory
@@ -45,6 +48,7 @@ from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_archive import SqliteArchive
+from tokenferry.stores.sqlite_prices import SqlitePrices
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +111,11 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
     loop = asyncio.get_running_loop()
     async with contextlib.AsyncExitStack() as stack:
         keys = stack.enter_context(contextlib.closing(SqliteKeys(settings.server.database)))
+        own_prices = stack.enter_context(contextlib.closing(SqlitePrices(settings.server.database)))
+        prices = LivePrices(own_prices, shipped_prices(), time.monotonic)
         storage = stack.enter_context(_storage(settings, loop))
         pool = stack.enter_context(contextlib.closing(ConnectionPool()))
-        hub = _hub(settings, keys, storage, pool)
+        hub = _hub(settings, keys, prices, storage, pool)
         dispatcher = hub.shared.dispatcher
         takeover = recover(dispatcher, storage.journal.recovered())
         if takeover.ended or takeover.continued:
@@ -119,7 +125,8 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
                 len(takeover.continued),
             )
         app = web.Application(client_max_size=settings.server.body_bytes_max)
-        HttpApi(hub, settings.catalog(), int(time.time())).add_to(app)
+        models = ModelsApi(hub, settings.catalog(), int(time.time()), settings.billing.margin)
+        HttpApi(hub, models).add_to(app)
         add_pages(app)
         retention = Retention(dispatcher.book, storage.journal, storage.archive, _periods(settings))
         stop = _stop_event(loop)
@@ -227,7 +234,9 @@ def _wall_ms() -> int:
     return time.time_ns() // NS_PER_MS
 
 
-def _hub(settings: Settings, keys: KeyStore, storage: Storage, pool: ConnectionPool) -> Hub:
+def _hub(
+    settings: Settings, keys: KeyStore, prices: Prices, storage: Storage, pool: ConnectionPool
+) -> Hub:
     """Wire the engine together."""
     loop = asyncio.get_running_loop()
     server = settings.server
@@ -242,6 +251,7 @@ def _hub(settings: Settings, keys: KeyStore, storage: Storage, pool: ConnectionP
         wall_ms=_wall_ms,
         new_id=lambda: f"st_{secrets.token_hex(12)}",
         reasoning_fields=REASONING_FIELDS[server.reasoning_field],
+        prices=prices,
     )
     limits = Limits(
         server.creates_per_minute, server.stream_bytes_max, server.followers_per_stream_max

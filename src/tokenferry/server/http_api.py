@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from tokenferry.domain.api_key import bearer_token
-from tokenferry.domain.routing import Catalog, ModelEntry
 from tokenferry.engine.keys import Key
 from tokenferry.errors import (
     InternalError,
@@ -21,6 +20,7 @@ from tokenferry.server import tickets
 from tokenferry.server.event_stream import complete
 from tokenferry.server.hub import Hub
 from tokenferry.server.metrics import CONTENT_TYPE
+from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.responses import error_response, json_response
 from tokenferry.server.streams_api import StreamsApi
 from tokenferry.server.upgrade import check_origin, open_stream
@@ -55,14 +55,12 @@ class HttpApi:
 
     Args:
         hub: What the handlers work with.
-        catalog: Which models there are.
-        started_s: Wall-clock seconds, shown as every model's `created`.
+        models: The routes of the models.
     """
 
-    def __init__(self, hub: Hub, catalog: Catalog, started_s: int) -> None:
+    def __init__(self, hub: Hub, models: ModelsApi) -> None:
         self._hub = hub
-        self._catalog = catalog
-        self._started_s = started_s
+        self._models = models
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes to an application."""
@@ -72,8 +70,7 @@ class HttpApi:
         app.router.add_post("/v1/stream/tickets", self._ticket)
         app.router.add_post("/v1/chat/completions", self._chat)
         StreamsApi(self._hub).add_to(app)
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_get("/v1/models/{id:.+}", self._model)
+        self._models.add_to(app)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
@@ -161,23 +158,6 @@ class HttpApi:
         check_origin(origin, request, self._hub.shared.settings.origins)
         ticket = self._hub.shared.tickets.issue(key, origin)
         return json_response({"ticket": ticket, "expires_in": tickets.LIFETIME_S})
-
-    async def _models(self, request: web.Request) -> web.Response:
-        self._authenticate(request)
-        data = [self._entry(entry) for entry in self._catalog.listing()]
-        return json_response({"object": "list", "data": data})
-
-    async def _model(self, request: web.Request) -> web.Response:
-        self._authenticate(request)
-        return json_response(self._entry(self._catalog.entry(request.match_info["id"])))
-
-    def _entry(self, entry: ModelEntry) -> dict[str, object]:
-        return {
-            "id": entry.id,
-            "object": "model",
-            "created": self._started_s,
-            "owned_by": entry.provider,
-        }
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return json_response({"status": "ok"})

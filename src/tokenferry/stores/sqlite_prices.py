@@ -1,0 +1,100 @@
+"""The SQLite store of the operator's own prices.
+
+Source: https://sqlite.org/pragma.html#pragma_data_version (2026-11).
+Weakness: that of `sqlite_database`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenferry.domain.price_terms import TermsUnusable, read_terms, write_terms
+from tokenferry.domain.pricing import Price
+from tokenferry.engine.keys import StoreUnusable
+from tokenferry.stores.sqlite_database import Database, explained
+
+
+class SqlitePrices(Database):
+    """Prices in an SQLite file. It belongs to the thread that opened it.
+
+    Args:
+        path: The database file; see `Database`.
+
+    Raises:
+        StoreUnusable: If the file cannot be opened, is no database of ours, or was written by a
+            newer release.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file_version = -1
+        self._write_version = (0, 0)
+        super().__init__(path)
+
+    @explained
+    def put(self, prices: Sequence[Price], now_ms: int) -> None:
+        """Store prices, all or none; see `PriceStore`."""
+        with self._transaction("IMMEDIATE"):
+            # Above all others, whatever the clock says, so that every write is seen.
+            _, latest_ms = self._read_version()
+            written_ms = max(now_ms, latest_ms + 1)
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO price (model, valid_from_ms, terms, source, written_ms) "
+                "VALUES (?, ?, ?, ?, ?)",
+                [
+                    (
+                        price.model,
+                        price.valid_from_ms,
+                        json.dumps(write_terms(price.terms), separators=(",", ":")),
+                        price.source,
+                        written_ms,
+                    )
+                    for price in prices
+                ],
+            )
+        self._file_version = -1
+
+    @explained
+    def remove(self, model: str, valid_from_ms: int | None = None) -> int:
+        """Remove a model's price, or all that it has; see `PriceStore`."""
+        found = self._connection.execute(
+            "DELETE FROM price WHERE model = ? AND (valid_from_ms = ? OR ? IS NULL)",
+            (model, valid_from_ms, valid_from_ms),
+        )
+        self._file_version = -1
+        return found.rowcount
+
+    @explained
+    def all(self) -> list[Price]:
+        """Return every price, by model and moment."""
+        rows = self._connection.execute(
+            "SELECT model, valid_from_ms, terms, source FROM price ORDER BY model, valid_from_ms"
+        )
+        return [self._price(*row) for row in rows]
+
+    @explained
+    def data_version(self) -> tuple[int, int]:
+        """Return how many prices there are, and when the last one was written.
+
+        SQLite's own data_version changes when another connection has written anything to the
+        file; only then, or after a write of ours, is the table asked.
+        """
+        (file_version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if file_version != self._file_version:
+            self._write_version = self._read_version()
+            self._file_version = file_version
+        return self._write_version
+
+    def _read_version(self) -> tuple[int, int]:
+        row = self._connection.execute(
+            "SELECT COUNT(*), COALESCE(MAX(written_ms), 0) FROM price"
+        ).fetchone()
+        return int(row[0]), int(row[1])
+
+    def _price(self, model: str, valid_from_ms: int, terms: str, source: str) -> Price:
+        try:
+            return Price(model, valid_from_ms, read_terms(json.loads(terms)), source)
+        except (ValueError, TermsUnusable) as exc:
+            raise StoreUnusable(
+                f"{self.path}: the price of {model} cannot be read: {exc}. Set it anew with "
+                "`tokenferry prices set`."
+            ) from exc
