@@ -63,6 +63,7 @@ FULL = {
     "service_tiers": {"flex": {"rates": {"input": "1.50", "output": "7.50"}}},
     "context_tokens_max": 1_000_000,
     "output_tokens_max": 64_000,
+    "vendor": "anthropic",
     "shutdown_ms": 1_795_996_800_000,
     "successor": "claude-sonnet-5-5",
 }
@@ -87,6 +88,7 @@ days = st.tuples(st.integers(0, 6), st.integers(0, 6)).map(
 )
 windows = st.builds(Window, st.integers(0, 1439), st.integers(0, 1439), days, scales)
 limits = st.none() | st.integers(1, 10**8)
+names = st.none() | st.text(min_size=1, max_size=20)
 all_terms = st.builds(
     Terms,
     scales,
@@ -94,8 +96,9 @@ all_terms = st.builds(
     st.dictionaries(st.sampled_from(("flex", "priority")), scales),
     limits,
     limits,
+    names,
     limits,
-    st.none() | st.text(min_size=1, max_size=20),
+    names,
 )
 
 

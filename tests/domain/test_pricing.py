@@ -443,8 +443,8 @@ class TestRetirement:
         ],
     )
     def test_of_a_shipped_price(self, provider, now_ms, retired):
-        terms = flat(1, shutdown_ms=self.END, successor="n")
-        book = PriceBook([Price("m", 0, terms, vendor="openai")])
+        terms = flat(1, vendor="openai", shutdown_ms=self.END, successor="n")
+        book = PriceBook([Price("m", 0, terms)])
         expected = Retirement("m", self.END, "n") if retired else None
         assert book.retirement(provider, "m", now_ms) == expected
         listing = book.listing(provider, "m", now_ms)
@@ -458,7 +458,8 @@ class TestRetirement:
         assert book.retirement("p", "m", self.END + DAY) == Retirement("m", self.END, None)
 
     def test_the_operator_s_own_end_wins(self):
-        ours = Price("m", 0, flat(1, shutdown_ms=self.END, successor="n"), vendor="openai")
+        terms = flat(1, vendor="openai", shutdown_ms=self.END, successor="n")
+        ours = Price("m", 0, terms)
         later = Price("m", 0, flat(2, shutdown_ms=self.END + 10 * DAY))
         assert PriceBook([ours], [later]).retirement("openai", "m", self.END + DAY) is None
         # A price without an end of its own leaves ours as it is.

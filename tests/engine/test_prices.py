@@ -154,10 +154,9 @@ def test_candidates_whose_model_is_retired_are_left_out():
 
 @pytest.mark.parametrize("name", ["old", "p/old", "q/old"])
 def test_a_retired_model_is_named_as_such_when_it_is_not_configured(name):
-    terms = price("old", "1", **ENDED)
     with pytest.raises(ModelRetired, match=r"old was shut down by [pq] on 1970-01-02. Ask for n"):
-        served(PriceBook([terms]), name)
+        served(PriceBook([price("old", "1", **ENDED)]), name)
     # The end of a shipped price says nothing of who is not its vendor.
     with pytest.raises(ModelNotFound) as found:
-        served(PriceBook([terms._replace(vendor="r")]), name)
+        served(PriceBook([price("old", "1", vendor="r", **ENDED)]), name)
     assert not isinstance(found.value, ModelRetired)

@@ -63,8 +63,7 @@ def _read_table(table: Mapping[str, Any], source: str) -> Iterator[Price]:
     models = plain.pop("models", None)
     if not isinstance(models, list) or not models or not all(map(_is_name, models)):
         raise TermsUnusable("a price has no `models`, a list of names")
-    vendor = plain.pop("vendor", None)
-    if not _is_name(vendor):
+    if "vendor" not in plain:
         raise TermsUnusable(f"{models[0]}: vendor is missing")
     try:
         begin = _take_day(plain, "valid_from")
@@ -74,7 +73,7 @@ def _read_table(table: Mapping[str, Any], source: str) -> Iterator[Price]:
     except TermsUnusable as exc:
         raise TermsUnusable(f"{models[0]}: {exc}") from exc
     for model in models:
-        yield Price(model, begin or 0, terms, source, vendor)
+        yield Price(model, begin or 0, terms, source)
 
 
 def _take_day(plain: dict[str, Any], name: str) -> int | None:

@@ -9,7 +9,7 @@ cache writes like input, cache writes for an hour like other ones, reasoning lik
      "windows": [{"from": "01:00", "to": "04:00", "days": "mon-fri", "rates": {...}}],
      "service_tiers": {"flex": {"rates": {...}, "tiers": [...]}},
      "context_tokens_max": 1000000, "output_tokens_max": 64000,
-     "shutdown_ms": 1795996800000, "successor": "claude-sonnet-5-5"}
+     "vendor": "anthropic", "shutdown_ms": 1795996800000, "successor": "claude-sonnet-5-5"}
 
 Source: the price lists of OpenAI, Anthropic, Google and DeepSeek, November 2026.
 Weakness: a window knows the days of the week, no holidays; the rates of a service tier hold at all
@@ -193,6 +193,7 @@ class Terms:
         service_tiers: The scales of other service tiers, by name.
         context_tokens_max: The model's context.
         output_tokens_max: The most that it answers.
+        vendor: The provider whose model it is: its end counts only there. None for wherever it is.
         shutdown_ms: The day on which its provider shuts it down, the first moment of it in UTC.
         successor: What to ask for in its place.
     """
@@ -202,6 +203,7 @@ class Terms:
     service_tiers: Mapping[str, Scale] = field(default_factory=lambda: MappingProxyType({}))
     context_tokens_max: int | None = None
     output_tokens_max: int | None = None
+    vendor: str | None = None
     shutdown_ms: int | None = None
     successor: str | None = None
 
@@ -211,6 +213,9 @@ class Terms:
             if window.holds_at(now_ms):
                 return window.scale
         return self.scale
+
+
+_FACTS = ("context_tokens_max", "output_tokens_max", "vendor", "shutdown_ms", "successor")
 
 
 # -- the plain form ------------------------------------------------------------------------------
@@ -235,6 +240,7 @@ def read_terms(plain: object) -> Terms:
         MappingProxyType(service_tiers),
         context_tokens_max=table.integer("context_tokens_max", 1, TOKENS_MAX),
         output_tokens_max=table.integer("output_tokens_max", 1, TOKENS_MAX),
+        vendor=table.text("vendor"),
         shutdown_ms=table.integer("shutdown_ms", 0, TIME_MS_MAX),
         successor=table.text("successor"),
     )
@@ -251,7 +257,7 @@ def write_terms(terms: Terms) -> dict[str, Any]:
         plain["service_tiers"] = {
             name: _write_scale(scale) for name, scale in terms.service_tiers.items()
         }
-    for name in ("context_tokens_max", "output_tokens_max", "shutdown_ms", "successor"):
+    for name in _FACTS:
         if (value := getattr(terms, name)) is not None:
             plain[name] = value
     return plain

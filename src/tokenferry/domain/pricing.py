@@ -73,14 +73,12 @@ class Price(NamedTuple):
         valid_from_ms: From when it holds, Unix time.
         terms: What it says.
         source: Where it is from, for people.
-        vendor: Of a shipped price, whose model it is: its end counts for the provider of that name.
     """
 
     model: str
     valid_from_ms: int
     terms: Terms
     source: str = ""
-    vendor: str | None = None
 
 
 class Listing(NamedTuple):
@@ -253,8 +251,8 @@ class PriceBook:
     def retirement(self, provider: str, model: str, now_ms: int) -> Retirement | None:
         """Return why a model is served no more, once the day of its end is over in UTC.
 
-        The end of a shipped price counts only for the provider of that vendor's name: a server of
-        the operator's own may serve the same model for ever.
+        Where a price names a vendor, as the shipped ones do, its end counts only for the provider
+        of that name: a server of the operator's own may serve the same model for ever.
         """
         end = _end(self._found(provider, model, now_ms), provider)
         if end is None or end.shutdown_ms is None or now_ms < end.shutdown_ms + MS_PER_DAY:
@@ -295,8 +293,9 @@ def _begun(prices: Iterable[Price], now_ms: int) -> Price | None:
 def _end(prices: Iterable[Price], provider: str) -> Terms | None:
     """Return the first terms with an end that counts for a provider."""
     for price in prices:
-        if price.terms.shutdown_ms is not None and price.vendor in (None, provider):
-            return price.terms
+        terms = price.terms
+        if terms.shutdown_ms is not None and terms.vendor in (None, provider):
+            return terms
     return None
 
 
