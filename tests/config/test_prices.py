@@ -7,7 +7,7 @@ import pytest
 from tokenferry.config.presets import PRESETS
 from tokenferry.config.prices import day_ms, day_of, read_prices, shipped_prices
 from tokenferry.domain.money import format_dollars
-from tokenferry.domain.price_terms import TermsUnusable
+from tokenferry.domain.price_form import TermsUnusable
 from tokenferry.domain.pricing import Cost, PriceBook, Retirement
 from tokenferry.domain.usage import Usage
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tokenferry.config.prices import shipped_prices
-from tokenferry.domain.price_terms import read_terms
+from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price
 from tokenferry.engine.prices import PriceStore
 from tokenferry.stores.memory_prices import MemoryPrices

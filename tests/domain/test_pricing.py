@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenferry.domain.price_terms import Rates, Scale, Terms, Tier, complete_rates, read_terms
+from tokenferry.domain.price_form import read_terms
+from tokenferry.domain.price_terms import (
+    Rates,
+    Scale,
+    Terms,
+    Tier,
+    complete_rates,
+)
 from tokenferry.domain.pricing import (
     AFFORDED_TOKENS_MAX,
     Cost,

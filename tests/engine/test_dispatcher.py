@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from engine.virtual import Bench, ScriptedProvider
-from tokenferry.domain.price_terms import read_terms
+from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price, PriceBook
 from tokenferry.engine.dispatcher import Limits, Options
 from tokenferry.engine.ports import Append, JournalUnavailable

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from tokenferry.domain.price_terms import read_terms
+from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price, PriceBook, Retirement
 from tokenferry.domain.routing import Candidate, Catalog
 from tokenferry.engine.keys import StoreUnusable

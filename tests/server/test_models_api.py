@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from engine.virtual import Bench, ScriptedProvider
-from tokenferry.domain.price_terms import read_terms
+from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price, PriceBook
 from tokenferry.domain.routing import Catalog
 from tokenferry.engine.keys import Key

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tokenferry.domain.price_terms import read_terms
+from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.stores.sqlite import SqliteKeys

@@ -10,7 +10,10 @@ from datetime import UTC, date, datetime, time
 from importlib.resources import files
 from typing import Any
 
-from tokenferry.domain.price_terms import TermsUnusable, read_terms
+from tokenferry.domain.price_form import (
+    TermsUnusable,
+    read_terms,
+)
 from tokenferry.domain.pricing import Price
 
 SHIPPED_FILE = "prices.toml"

@@ -19,7 +19,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tokenferry.domain.price_terms import Rates, Scale, Terms
+from tokenferry.domain.price_terms import (
+    Rates,
+    Scale,
+    Terms,
+)
 from tokenferry.domain.usage import Usage
 
 PRICED_TOKENS = 1_000_000

@@ -19,7 +19,13 @@ from aiohttp import web
 
 from tokenferry.domain.api_key import bearer_token
 from tokenferry.domain.money import format_dollars
-from tokenferry.domain.price_terms import RATE_NAMES, Rates, Scale, Terms, write_terms
+from tokenferry.domain.price_form import write_terms
+from tokenferry.domain.price_terms import (
+    RATE_NAMES,
+    Rates,
+    Scale,
+    Terms,
+)
 from tokenferry.domain.pricing import Listing, with_margin
 from tokenferry.domain.routing import Candidate, Catalog, ModelEntry
 from tokenferry.engine.keys import Key

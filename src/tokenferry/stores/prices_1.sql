@@ -4,7 +4,7 @@ CREATE TABLE price (
     model         TEXT    NOT NULL,
     -- From when it holds, Unix time; the latest that has begun counts.
     valid_from_ms INTEGER NOT NULL,
-    -- JSON: see domain/pricing.py.
+    -- JSON: see domain/price_form.py.
     terms         TEXT    NOT NULL,
     source        TEXT    NOT NULL,
     written_ms    INTEGER NOT NULL,

@@ -8,7 +8,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tokenferry.domain.price_terms import TermsUnusable, read_terms, write_terms
+from tokenferry.domain.price_form import (
+    TermsUnusable,
+    read_terms,
+    write_terms,
+)
 from tokenferry.domain.pricing import Price
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.stores.sqlite_database import Database, explained
