@@ -154,8 +154,8 @@ def test_tiers_by_their_thresholds_whatever_their_order():
     )
     assert found["tiers"] == [
         {"above_prompt_tokens": 128_000, "rates": {"input": "0.40", "output": "2.00"}},
-        {"above_prompt_tokens": 256_000, "rates": {"input": "0.80", "output": "1.60"}},
-    ] or "cheaper" in refused(FLAT)
+        {"above_prompt_tokens": 256_000, "rates": {"input": "0.80", "output": "2.00"}},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -182,9 +182,7 @@ def test_numbers_are_read_exactly(number, dollars):
 
 @given(st.integers(1, 10**15), st.integers(-3, 3))
 def test_a_price_is_the_same_however_it_is_written(nanos, shift):
-    written = str(Decimal(nanos).scaleb(-15 - shift)) + f"e{shift}"
-    if "E" in written:
-        written = f"{Decimal(nanos).scaleb(-15):f}"
+    written = f"{Decimal(nanos).scaleb(-15 - shift):f}e{shift}"
     found = convert(
         "m", row(f'"input_cost_per_token": {written}, "output_cost_per_token": 1'), None
     )
