@@ -140,7 +140,7 @@ rates = { input = "1", output = "2" }
 def test_a_list():
     (price,) = read_prices(GOOD)
     assert (price.model, price.valid_from_ms, price.terms.vendor) == ("m", 0, "v")
-    assert price.source == "list of 2026-11-26"
+    assert price.source == "Tokenferry, 2026-11-26"
 
 
 def test_dates_are_days_in_utc():

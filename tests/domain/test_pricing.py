@@ -469,6 +469,9 @@ class TestRetirement:
         ours = Price("m", 0, terms)
         later = Price("m", 0, flat(2, shutdown_ms=self.END + 10 * DAY))
         assert PriceBook([ours], [later]).retirement("openai", "m", self.END + DAY) is None
+        # It may leave the successor to ours.
+        found = PriceBook([ours], [later]).retirement("openai", "m", self.END + 11 * DAY)
+        assert found == Retirement("m", self.END + 10 * DAY, "n")
         # A price without an end of its own leaves ours as it is.
         silent = Price("m", 0, flat(2))
         assert PriceBook([ours], [silent]).retirement("openai", "m", self.END + DAY) is not None

@@ -5,21 +5,17 @@ import os
 import secrets
 import sys
 import time
-import unicodedata
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime
-from pathlib import Path
 
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
-from tokenferry.config import ConfigError, ProviderSettings, ServerSettings, load, load_data_dir
+from tokenferry.cli.terminal import database, explained, table
+from tokenferry.config import ConfigError, ProviderSettings, load
 from tokenferry.config.reference import hints, settings_page
 from tokenferry.domain import api_key
 from tokenferry.domain.api_key import KeyRecord
 from tokenferry.engine import keys
 from tokenferry.stores.sqlite import SqliteKeys
-
-_WIDE = frozenset("WF")
 
 
 def check_config(arguments: argparse.Namespace) -> int:
@@ -53,7 +49,7 @@ def create_key(arguments: argparse.Namespace) -> int:
             "choose another one"
         )
         return EXIT_USAGE
-    with _explained(), closing(SqliteKeys(_database(arguments))) as store:
+    with explained(), closing(SqliteKeys(database(arguments))) as store:
         key = keys.create_key(store, name, _now_ms(), secrets.token_bytes)
         sys.stdout.write(f"{key}\n")
         if sys.stdout.isatty():
@@ -64,16 +60,16 @@ def create_key(arguments: argparse.Namespace) -> int:
 
 def list_keys(arguments: argparse.Namespace) -> int:
     """Print every key, oldest first."""
-    with _explained(), closing(_existing(arguments)) as store:
+    with explained(), closing(_existing(arguments)) as store:
         rows = [_row(record) for record in store.all()]
-        sys.stdout.write(_table([("PUBLIC ID", "NAME", "CREATED", "STATE"), *rows]))
+        sys.stdout.write(table([("PUBLIC ID", "NAME", "CREATED", "STATE"), *rows]))
         return EXIT_OK
     return EXIT_FAULT
 
 
 def revoke_key(arguments: argparse.Namespace) -> int:
     """Revoke a key."""
-    with _explained(), closing(_existing(arguments)) as store:
+    with explained(), closing(_existing(arguments)) as store:
         # Whoever has the whole key at hand, because it leaked, may give that.
         parsed = api_key.parse_key(arguments.public_id)
         public_id = parsed.public_id if parsed else arguments.public_id
@@ -84,23 +80,8 @@ def revoke_key(arguments: argparse.Namespace) -> int:
     return EXIT_FAULT
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Print what the store could not do, in place of a traceback."""
-    try:
-        yield
-    except keys.StoreUnusable as exc:
-        print_fault(str(exc))
-
-
-def _database(arguments: argparse.Namespace) -> Path:
-    options = {} if arguments.data_dir is None else {"data_dir": arguments.data_dir}
-    data_dir = load_data_dir(arguments.config, os.environ, options)
-    return ServerSettings(data_dir=data_dir).database
-
-
 def _existing(arguments: argparse.Namespace) -> SqliteKeys:
-    path = _database(arguments)
+    path = database(arguments)
     if not path.exists():
         raise keys.StoreUnusable(
             f"there are no keys in {path.parent}; name the server's directory with --data-dir, or "
@@ -127,24 +108,3 @@ def _row(record: KeyRecord) -> tuple[str, str, str, str]:
 
 def _local_time(moment_ms: int) -> str:
     return f"{datetime.fromtimestamp(moment_ms / 1000).astimezone():%Y-%m-%d %H:%M}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True)
-        ]
-        lines.append("  ".join(cells).rstrip() + "\n")
-    return "".join(lines)
-
-
-def _columns(text: str) -> int:
-    """Return how many columns of a terminal a text takes; a Hangul syllable takes two."""
-    return sum(
-        0
-        if unicodedata.combining(character)
-        else 1 + (unicodedata.east_asian_width(character) in _WIDE)
-        for character in text
-    )

@@ -42,7 +42,7 @@ def read_prices(text: str) -> tuple[Price, ...]:
         raise TermsUnusable("the price list has no `date`")
     if document or not isinstance(tables, list):
         raise TermsUnusable("the price list has something else than `date` and `[[prices]]`")
-    prices = tuple(price for table in tables for price in _read_table(table, f"list of {seen}"))
+    prices = tuple(price for table in tables for price in _read_table(table, f"Tokenferry, {seen}"))
     known = set()
     for price in prices:
         if (price.model, price.valid_from_ms) in known:

@@ -17,7 +17,7 @@ request said `auto`; a tier that has no price costs what the ordinary one does (
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tokenferry.domain.price_terms import (
     Rates,
@@ -25,6 +25,8 @@ from tokenferry.domain.price_terms import (
     Terms,
 )
 from tokenferry.domain.usage import Usage
+
+_T = TypeVar("_T")
 
 PRICED_TOKENS = 1_000_000
 PPM = 1_000_000
@@ -242,14 +244,14 @@ class PriceBook:
         if not found:
             return None
         terms = found[0].terms
-        end = _end(found, provider)
+        shutdown_ms, successor = _end(found, provider)
         return Listing(
             terms.scale_at(now_ms),
             terms,
             _first(price.terms.context_tokens_max for price in found),
             _first(price.terms.output_tokens_max for price in found),
-            end.shutdown_ms if end else None,
-            end.successor if end else None,
+            shutdown_ms,
+            successor,
         )
 
     def retirement(self, provider: str, model: str, now_ms: int) -> Retirement | None:
@@ -258,10 +260,10 @@ class PriceBook:
         Where a price names a vendor, as the shipped ones do, its end counts only for the provider
         of that name: a server of the operator's own may serve the same model for ever.
         """
-        end = _end(self._found(provider, model, now_ms), provider)
-        if end is None or end.shutdown_ms is None or now_ms < end.shutdown_ms + MS_PER_DAY:
+        shutdown_ms, successor = _end(self._found(provider, model, now_ms), provider)
+        if shutdown_ms is None or now_ms < shutdown_ms + MS_PER_DAY:
             return None
-        return Retirement(model, end.shutdown_ms, end.successor)
+        return Retirement(model, shutdown_ms, successor)
 
     def known(self, name: str, now_ms: int) -> Price | None:
         """Return the price that counts under exactly this name, the operator's own one first."""
@@ -294,16 +296,17 @@ def _begun(prices: Iterable[Price], now_ms: int) -> Price | None:
     return next((price for price in prices if price.valid_from_ms <= now_ms), None)
 
 
-def _end(prices: Iterable[Price], provider: str) -> Terms | None:
-    """Return the first terms with an end that counts for a provider."""
-    for price in prices:
-        terms = price.terms
-        if terms.shutdown_ms is not None and terms.vendor in (None, provider):
-            return terms
-    return None
+def _end(prices: Iterable[Price], provider: str) -> tuple[int | None, str | None]:
+    """Return the first end that counts for a provider, and the first successor."""
+    ends = [
+        price.terms
+        for price in prices
+        if price.terms.shutdown_ms is not None and price.terms.vendor in (None, provider)
+    ]
+    return _first(end.shutdown_ms for end in ends), _first(end.successor for end in ends)
 
 
-def _first(values: Iterable[int | None]) -> int | None:
+def _first(values: Iterable[_T | None]) -> _T | None:
     return next((value for value in values if value is not None), None)
 
 

@@ -1,0 +1,56 @@
+"""What the administration commands share: where the database is, what it could not do, tables."""
+
+import argparse
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tokenferry.cli.main import print_fault
+from tokenferry.config import ServerSettings, load_data_dir
+from tokenferry.engine.keys import StoreUnusable
+
+_WIDE = frozenset("WF")
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Print what the store could not do, in place of a traceback."""
+    try:
+        yield
+    except StoreUnusable as exc:
+        print_fault(str(exc))
+
+
+def database(arguments: argparse.Namespace) -> Path:
+    """Return the database file that `--config` and `--data-dir` stand for.
+
+    Raises:
+        ConfigError: If they stand for none.
+    """
+    options = {} if arguments.data_dir is None else {"data_dir": arguments.data_dir}
+    data_dir = load_data_dir(arguments.config, os.environ, options)
+    return ServerSettings(data_dir=data_dir).database
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows in columns that are as wide as their widest cell."""
+    widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip() + "\n")
+    return "".join(lines)
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes; a Hangul syllable takes two."""
+    return sum(
+        0
+        if unicodedata.combining(character)
+        else 1 + (unicodedata.east_asian_width(character) in _WIDE)
+        for character in text
+    )
