@@ -20,7 +20,7 @@ def test_the_version(run) -> None:
     assert (result.code, result.out) == (0, f"tokenferry {__version__}\n")
 
 
-@pytest.mark.parametrize("argv", [[], ["keys"], ["config"]])
+@pytest.mark.parametrize("argv", [[], ["keys"], ["config"], ["prices"]])
 def test_no_command_prints_the_commands(run, argv: list[str]) -> None:
     result = run(*argv)
     assert (result.code, result.out) == (2, "")

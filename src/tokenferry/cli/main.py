@@ -8,6 +8,7 @@ import argparse
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve", help="run the gateway"))
     _add_config(commands.add_parser("config", help="check or explain the configuration"))
     _add_keys(commands.add_parser("keys", help="create, list and revoke API keys"))
+    _add_prices(commands.add_parser("prices", help="list, set and import what models cost"))
     return parser
 
 
@@ -111,6 +113,67 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
         _add_config_option(command)
         _add_data_dir_option(command)
         command.set_defaults(module="tokenferry.cli.admin")
+
+
+def _add_prices(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    listing = commands.add_parser("list", help="list prices, USD per million tokens")
+    listing.add_argument("model", metavar="MODEL", nargs="?", help="everything about this one")
+    listing.set_defaults(function="list_prices")
+    setting = commands.add_parser("set", help="set a price of your own, USD per million tokens")
+    _add_price_options(setting)
+    setting.set_defaults(function="set_price")
+    removal = commands.add_parser("remove", help="remove a price of your own")
+    removal.add_argument("model", metavar="MODEL", help="its name, as it was set")
+    removal.set_defaults(function="remove_price")
+    reading = commands.add_parser(
+        "import", help="import LiteLLM's model_prices_and_context_window.json"
+    )
+    reading.add_argument("file", metavar="FILE", type=Path)
+    reading.add_argument(
+        "--only", metavar="GLOB", default="*", help="only models whose names match, such as 'gpt-*'"
+    )
+    reading.add_argument("--dry-run", action="store_true", help="show what would be imported")
+    reading.set_defaults(function="import_prices")
+    for command in (setting, removal, reading):
+        command.add_argument("--valid-from", metavar="DATE", help="the first day in UTC")
+    setting.add_argument("--force", action="store_true", help="take it, however odd it is")
+    reading.add_argument(
+        "--force",
+        action="store_true",
+        help="take prices a hundred times those so far, or a hundredth",
+    )
+    for command in (listing, setting, removal, reading):
+        _add_config_option(command)
+        _add_data_dir_option(command)
+        command.set_defaults(module="tokenferry.cli.price_commands")
+
+
+def _add_price_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a provider's own name, or provider/model")
+    for name, required, meaning in (
+        ("input", True, "input tokens"),
+        ("output", True, "output tokens"),
+        ("cached-input", False, "input read from the provider's cache (default: as input)"),
+        ("cache-write", False, "input written to it (default: as input)"),
+        ("cache-write-1h", False, "written for an hour (default: as other writes)"),
+        ("reasoning", False, "reasoning (default: as output)"),
+    ):
+        parser.add_argument(f"--{name}", metavar="USD", required=required, help=meaning)
+    for name, meaning in (
+        ("context", "the model's context"),
+        ("output-max", "the most that it answers"),
+    ):
+        parser.add_argument(f"--{name}", metavar="TOKENS", type=_tokens, help=meaning)
+    parser.add_argument("--shutdown", metavar="DATE", help="the day on which it is shut down")
+    parser.add_argument("--successor", metavar="NAME", help="what to ask for then")
+
+
+def _tokens(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,7}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of tokens, 1..99999999")
+    return int(text)
 
 
 def _add_config_option(parser: argparse.ArgumentParser) -> None:

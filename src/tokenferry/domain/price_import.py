@@ -163,7 +163,7 @@ def leaps(rates: Rates, known: Rates | None) -> Iterator[str]:
         if high > low * FACTOR_MAX:
             yield (
                 f"{_words(name)} is {format_dollars(now)} and was {format_dollars(then)} so far, "
-                f"more than {FACTOR_MAX} times as much or less; --force takes it all the same"
+                f"a factor of more than {FACTOR_MAX}"
             )
             return
 
