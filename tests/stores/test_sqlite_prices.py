@@ -52,6 +52,21 @@ def test_other_tables_writes_do_not_change_the_version(path: Path) -> None:
     keys.close()
 
 
+def test_what_was_read_before_is_not_read_again(path: Path) -> None:
+    store = SqlitePrices(path)
+    other = read_terms({"rates": {"input": "3.00", "output": "4.00"}})
+    store.put([PRICE, PRICE._replace(model="n", terms=other)], 1)
+    before = store.all()
+    store.put([PRICE._replace(terms=other)], 2)
+    store.remove("n")
+    store.put([PRICE._replace(model="o")], 3)
+    after = store.all()
+    assert after == [PRICE._replace(terms=other), PRICE._replace(model="o")]
+    assert after[0].terms is before[1].terms
+    assert after[1].terms is before[0].terms
+    store.close()
+
+
 def test_nothing_is_stored_if_something_cannot_be(path: Path) -> None:
     store = SqlitePrices(path)
     with pytest.raises(StoreUnusable):
