@@ -25,6 +25,10 @@ from tokenferry.domain.price_terms import complete_rates
 FLAT = '"input_cost_per_token": 4e-07, "output_cost_per_token": 1.6e-06'
 
 
+def tiers_of(count: int) -> str:
+    return "".join(f', "input_cost_per_token_above_{n + 1}k_tokens": 1e-6' for n in range(count))
+
+
 def row(text: str) -> dict[str, Any]:
     found: dict[str, Any] = read_rows(f'{{"m": {{{text}}}}}')["m"]
     return found
@@ -256,8 +260,7 @@ def test_a_price_is_the_same_however_it_is_written(nanos, shift):
         (FLAT + ', "tiered_pricing": []', "`tiered_pricing` is a form that is not read here"),
         (FLAT + ', "input_cost_per_token_above_100001k_tokens": 1e-6', "tier above 100001000"),
         (
-            FLAT
-            + "".join(f', "input_cost_per_token_above_{n}k_tokens": 1e-6' for n in range(1, 10)),
+            FLAT + tiers_of(9),
             "more than 8 tiers",
         ),
     ],
@@ -265,6 +268,42 @@ def test_a_price_is_the_same_however_it_is_written(nanos, shift):
 def test_what_cannot_be_right_is_refused_with_its_reason(text, reason):
     assert reason in refused(text)
     assert reason in refused(text, force=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # At the limits.
+        FLAT + tiers_of(8),
+        FLAT + ', "input_cost_per_token_above_100000k_tokens": 1e-6',
+        # No dearer and no cheaper than the ordinary ones.
+        FLAT + ', "output_cost_per_token_priority": 1.6e-6, "output_cost_per_token_flex": 1.6e-6',
+        FLAT + ', "input_cost_per_token_above_200k_tokens": 4e-7',
+        FLAT + ', "cache_read_input_token_cost": 4e-7, "cache_creation_input_token_cost": 4e-7',
+        # Output as dear as input is not odd.
+        '"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6',
+    ],
+)
+def test_what_is_just_right(text):
+    found = convert("x" * 265, row(text), None)
+    assert isinstance(found, Imported)
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("vendor", "read"),
+    [
+        ('"v"', "v"),
+        ('""', None),
+        ("1", None),
+        (f'"{"v" * 265}"', "v" * 265),
+        (f'"{"v" * 266}"', None),
+    ],
+)
+def test_vendors(vendor, read):
+    found = convert("m", row(f'{FLAT}, "litellm_provider": {vendor}'), None)
+    assert isinstance(found, Imported)
+    assert found.terms.vendor == read
 
 
 @pytest.mark.parametrize("name", ["", "x" * 266, "a\nb", "\x1b[2J"])
@@ -333,6 +372,9 @@ def test_nothing_leaps_where_nothing_is_known():
     [
         ('"max_input_tokens": 5, "max_output_tokens": 6', (5, 6)),
         ('"max_input_tokens": 1e6, "max_output_tokens": 8192.0', (1_000_000, 8192)),
+        ('"max_input_tokens": 1, "max_output_tokens": 0', (1, None)),
+        ('"max_input_tokens": 100000000, "max_output_tokens": 100000001', (10**8, None)),
+        ('"max_input_tokens": 1e8, "max_output_tokens": 1.00000001e8', (10**8, None)),
         ('"max_input_tokens": "many", "max_output_tokens": -1', (None, None)),
         ('"max_input_tokens": 1.5, "max_output_tokens": 1e9', (None, None)),
         ('"max_input_tokens": true, "max_tokens": 7', (None, None)),

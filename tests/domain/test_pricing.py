@@ -286,6 +286,21 @@ class TestHolds:
         assert found.output_tokens_for(-1, 0) == 0
         assert found.hold_nanos(-5, -5) == 0
 
+    def test_it_is_exact_where_a_float_would_not_be(self):
+        # 999,999,999 nano-dollars a token.
+        rate = 10**15 - 10**6
+        found = Tariff(Scale(complete_rates({"input": rate, "output": rate})), {})
+        held = found.hold_nanos(0, 123_456_789)
+        assert held == 123_456_788_876_543_211
+        assert found.output_tokens_for(held, 0) == 123_456_789
+        assert found.output_tokens_for(held - 1, 0) == 123_456_788
+        assert found.cost(Usage(123_456_789, 0)).charge_nanos == held
+
+    def test_without_a_margin_the_charge_is_the_list_price(self):
+        found = tariff(GPT_41_MINI)
+        assert found == Tariff(GPT_41_MINI.scale, {})
+        assert found.margin_ppm == Tariff(GPT_41_MINI.scale, {}).margin_ppm == 0
+
     def test_what_costs_nothing_is_afforded(self):
         free = read_terms({"rates": {"input": "1", "output": "0"}})
         assert tariff(free).output_tokens_for(1000, 1) == AFFORDED_TOKENS_MAX

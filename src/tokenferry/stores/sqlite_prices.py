@@ -35,7 +35,7 @@ class SqlitePrices(Database):
         self._file_version = -1
         self._write_version = (0, 0)
         # What was read before, by its text: of thousands that were imported few change at once.
-        self._read: dict[str, Terms] = {}
+        self._read = dict[str, Terms]()
         super().__init__(path)
 
     @explained
