@@ -160,3 +160,33 @@ def test_limits_are_taken_at_their_ends():
     terms = read_terms({"rates": {"input": "1000000", "output": "0"}, "output_tokens_max": 10**8})
     assert terms.scale.rates.input == RATE_NANOS_MAX
     assert terms.output_tokens_max == 10**8
+
+
+def test_everything_at_its_most():
+    tier = {f"t{n}": {"rates": RATES} for n in range(8)}
+    window = {"from": "20:00", "to": "00:59", "days": "sun-sun", "rates": RATES}
+    long = [{"above_prompt_tokens": n + 1, "rates": RATES} for n in range(8)]
+    plain = {
+        "rates": RATES,
+        "tiers": long,
+        "windows": [window] * 8,
+        "service_tiers": tier,
+        "shutdown_ms": 0,
+        "successor": "x" * 265,
+    }
+    assert write_terms(read_terms(plain)) == plain
+    for name, more in (
+        ("windows", [window] * 9),
+        ("service_tiers", {**tier, "t8": {"rates": RATES}}),
+        ("successor", "x" * 266),
+        ("shutdown_ms", -1),
+    ):
+        with pytest.raises(TermsUnusable, match=name):
+            read_terms({**plain, name: more})
+
+
+@pytest.mark.parametrize("days", ["mon", "mon-", "-mon", "mon-xyz", "xyz-mon", "tue-mon", 1, ""])
+def test_days_that_are_none(days):
+    window = {"from": "20:00", "to": "00:59", "days": days, "rates": RATES}
+    with pytest.raises(TermsUnusable, match='days is not a range of days such as "mon-fri"'):
+        read_terms({"rates": RATES, "windows": [window]})
