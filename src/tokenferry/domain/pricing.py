@@ -10,9 +10,9 @@ cut to it: the provider's totals are never exceeded. Less than nothing is nothin
 
 Source: docs/decisions/0010-money.md.
 Weakness: the moment at which a request is begun decides on hours and dates, wherever it ends. A
-provider that serves a dearer service tier than was asked for is paid by the operator, unless the
-request said `auto`; a tier that has no price costs what the ordinary one does (see
-`Tariff.unknown_service_tier`).
+service tier that is dearer than the one that was asked for is charged when the provider reports it,
+but held only for requests that say `auto`. A tier that has no price costs what the ordinary one
+does; see `Tariff.unknown_service_tier`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
