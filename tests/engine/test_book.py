@@ -2,7 +2,7 @@ import pytest
 
 from engine.virtual import Bench, RecordingOutlet
 from tokenferry.engine import book as book_module
-from tokenferry.engine.dispatcher import Limits
+from tokenferry.engine.options import Limits
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import TooManyFollowers
 

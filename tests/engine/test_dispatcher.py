@@ -6,7 +6,7 @@ import pytest
 from engine.virtual import Bench, ScriptedProvider
 from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price, PriceBook
-from tokenferry.engine.dispatcher import Limits, Options
+from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.ports import Append, JournalUnavailable
 from tokenferry.engine.relay import GIVE_UP_S, Synced
 from tokenferry.errors import (

@@ -4,8 +4,8 @@ import pytest
 
 from engine.virtual import Bench, ScriptedProvider
 from tokenferry.domain.usage import Usage
-from tokenferry.engine.dispatcher import Limits
 from tokenferry.engine.generation import USAGE_WAIT_S
+from tokenferry.engine.options import Limits
 from tokenferry.errors import ProviderCutOff, ProviderRejected, ProviderUnreachable
 from tokenferry.protocol.chat import Delta, FunctionDelta, ToolCallDelta
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine.virtual import Bench, RecordingOutlet, ScriptedProvider
 from tokenferry.domain.usage import Usage, estimate_tokens
-from tokenferry.engine.dispatcher import Options
+from tokenferry.engine.options import Options
 from tokenferry.engine.recovery import Takeover, recover, start
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.stream import Stream

@@ -5,8 +5,8 @@ import pytest
 
 from engine.virtual import Bench
 from tokenferry.engine.archive import Summary
-from tokenferry.engine.dispatcher import Options
 from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.options import Options
 from tokenferry.engine.retention import BATCH_STREAMS, Periods, Retention
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import StreamNotFound

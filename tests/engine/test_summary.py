@@ -3,7 +3,7 @@ import json
 from engine.virtual import Bench
 from tokenferry.engine.archive import Summary
 from tokenferry.engine.book import Entry
-from tokenferry.engine.dispatcher import Options
+from tokenferry.engine.options import Options
 from tokenferry.engine.summary import summarize
 from tokenferry.errors import ProviderCutOff
 

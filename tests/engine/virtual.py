@@ -3,17 +3,22 @@
 import heapq
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
 from tokenferry.domain.pricing import PriceBook
 from tokenferry.domain.routing import Catalog
+from tokenferry.engine.billing import Billing, Rules
 from tokenferry.engine.book import Entry
-from tokenferry.engine.dispatcher import Dispatcher, Engine, Limits, Options
+from tokenferry.engine.dispatcher import Dispatcher, Engine
+from tokenferry.engine.keys import Key
+from tokenferry.engine.ledger import Charged, Held, Hold, Work
+from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.ports import Outcome, Sink
 from tokenferry.engine.prices import Prices
 from tokenferry.engine.relay import Durability, Synced
+from tokenferry.engine.settlement import Commit, Committed, Settlement
 from tokenferry.engine.stream import Outlet, Stream, Subscription
 from tokenferry.errors import RequestError  # noqa: TC001 -- no import of its own for one name
 from tokenferry.protocol.chat import ChatRequest, parse_request
@@ -192,6 +197,11 @@ def read_frames(data: bytes) -> list[dict[str, Any]]:
     return frames
 
 
+def book_anything(work: Sequence[Work], committed: Committed) -> None:
+    """Take the place of the books of somebody who has all the credit in the world."""
+    committed([Held(w.wanted_nanos, 0) if isinstance(w, Hold) else Charged(0, 0) for w in work])
+
+
 # No two engines make the same id, as no two processes do.
 IDS = count(1)
 OPTIONS = Options(on_disconnect_cancel=False, orphan_timeout_s=60.0)
@@ -214,6 +224,7 @@ class Bench:
         archive: MemoryArchive | None = None,
         sync: Callable[[Synced], None] | None = None,
         prices: Prices | None = None,
+        ledger: Commit | None = None,
     ) -> None:
         self.providers = providers or [ScriptedProvider()]
         self.timers = VirtualTimers()
@@ -221,6 +232,8 @@ class Bench:
         self.journal = journal or MemoryJournal(1 << 20)
         self.archive = archive or MemoryArchive()
         self.wall_ms = 1_790_000_000_000
+        prices = prices or PriceBook([])
+        self.settlement = Settlement(ledger or book_anything, self.timers)
         engine = Engine(
             catalog=Catalog([(p.name, "m") for p in self.providers]),
             providers={p.name: p for p in self.providers},
@@ -231,7 +244,8 @@ class Bench:
             wall_ms=lambda: self.wall_ms,
             new_id=lambda: f"st_{next(IDS)}",
             reasoning_fields=["reasoning_content"],
-            prices=prices or PriceBook([]),
+            prices=prices,
+            billing=Billing(prices, self.settlement, Rules(), lambda: self.wall_ms),
         )
         self.dispatcher = Dispatcher(
             engine, limits or Limits(creates_per_minute=0, stream_bytes_max=1 << 20)
@@ -245,9 +259,10 @@ class Bench:
     def sink(self) -> Sink:
         return self.provider.sink
 
-    def create(self, options: Options = OPTIONS, owner: str = "k", **fields: Any) -> Stream:
+    def create(self, options: Options = OPTIONS, owner: str | Key = "k", **fields: Any) -> Stream:
         now_s = self.timers.now_s
-        created = self.dispatcher.create(owner, request(**fields), options, arrived_s=now_s)
+        key = Key(owner, owner) if isinstance(owner, str) else owner
+        created = self.dispatcher.create(key, request(**fields), options, arrived_s=now_s)
         assert isinstance(created, Stream)
         return created
 

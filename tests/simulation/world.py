@@ -23,7 +23,7 @@ from simulation.provider import Call, Provider
 from simulation.reader import Reader, Truth, check_log
 from tokenferry.engine import relay, retention, stream
 from tokenferry.engine.archive import Summary
-from tokenferry.engine.dispatcher import Limits, Options
+from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.recovery import recover
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.retention import Periods, Retention

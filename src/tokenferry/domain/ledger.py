@@ -143,22 +143,22 @@ def split(cost_nanos: int, held_nanos: int, free_nanos: int | None) -> Split:
 
 
 def usage_transfers(
-    stream_id: str, account_id: str, split_cost: Split, now_ms: int
+    stream_id: str, account_id: str, cost_split: Split, now_ms: int
 ) -> Sequence[Transfer]:
     """Return the entries of a charge: none if it cost nothing."""
     transfers = []
-    if split_cost.paid_nanos:
+    if cost_split.paid_nanos:
         transfers.append(
             Transfer(
                 "usage",
                 stream_id,
                 account_book(account_id),
                 REVENUE,
-                split_cost.paid_nanos,
+                cost_split.paid_nanos,
                 now_ms,
             )
         )
-    if split_cost.shortfall_nanos:
+    if cost_split.shortfall_nanos:
         note = account_book(account_id)
         transfers.append(
             Transfer(
@@ -166,9 +166,61 @@ def usage_transfers(
                 stream_id,
                 SHORTFALL,
                 REVENUE,
-                split_cost.shortfall_nanos,
+                cost_split.shortfall_nanos,
                 now_ms,
                 note,
             )
         )
     return transfers
+
+
+class Charge(NamedTuple):
+    """What one stream used and costs: one row of the bill. It is booked once for its stream.
+
+    Attributes:
+        stream_id: The stream.
+        account_id: Who pays.
+        key_id: Public id of the key that asked.
+        model: What the client asked for.
+        provider: Who served it.
+        provider_model: The provider's own name for the model.
+        created_ms: Unix time of the request.
+        ended_ms: Unix time of its end.
+        prompt_tokens: See `Usage`; so are the next four.
+        cached_tokens: See `Usage`.
+        cache_write_tokens: See `Usage`.
+        completion_tokens: See `Usage`.
+        reasoning_tokens: See `Usage`.
+        estimated: Whether we counted ourselves.
+        cost_nanos: What it costs; None where no price is known.
+        list_nanos: The same at the list price.
+        cache_saved_nanos: How much more it were without the provider's cache.
+        finish: How it ended.
+        error_code: The error's kind, when it ended in one.
+        attempts: Providers that were called.
+        first_token_ms: From the request to the first token; None when there was none.
+        duration_ms: From the request to the end.
+    """
+
+    stream_id: str
+    account_id: str
+    key_id: str
+    model: str
+    provider: str
+    provider_model: str
+    created_ms: int
+    ended_ms: int
+    prompt_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int
+    estimated: bool
+    cost_nanos: int | None
+    list_nanos: int | None
+    cache_saved_nanos: int
+    finish: str
+    error_code: str | None
+    attempts: int
+    first_token_ms: int | None
+    duration_ms: int

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tokenferry.domain.usage import Usage
+from tokenferry.engine.bill import Bill
 from tokenferry.engine.ports import Prepared, Sink
 from tokenferry.protocol.chat import ChatRequest
 
@@ -50,6 +51,7 @@ class Plan:
         created_s: Wall-clock seconds, for `created`.
         arrived_s: Monotonic seconds at which the request came in.
         prompt_tokens: Our estimate of the prompt.
+        bill: The money of it.
         beginning: What is there already; None for an answer from its first record on.
     """
 
@@ -60,6 +62,7 @@ class Plan:
     created_s: int
     arrived_s: float
     prompt_tokens: int
+    bill: Bill
     beginning: Beginning | None = None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from msgspec import Raw, Struct
 
+from tokenferry.domain.ledger import OPERATOR
 from tokenferry.engine.generation import Generation
 from tokenferry.engine.ports import TimerHandle, Timers
 from tokenferry.engine.stream import Stream, Subscription
@@ -41,6 +42,7 @@ class StreamMeta(Struct, omit_defaults=True):
         request_hash: What the request with that key was.
         recovery: "fail" or "continue": what a later process does with a stream it finds unfinished.
         request: The request, where recovery needs it; else null.
+        account: Who pays.
     """
 
     owner: str
@@ -58,6 +60,7 @@ class StreamMeta(Struct, omit_defaults=True):
     recovery: str = "fail"
     # No union: msgspec reads `Raw | None` as None alone.
     request: Raw = NO_REQUEST
+    account: str = OPERATOR
 
 
 @dataclass(slots=True, eq=False)
@@ -118,11 +121,21 @@ class Book:
         """Return the stream that a create with this idempotency key has made."""
         return self._idempotent.get((owner, idempotency_key))
 
+    def release(self, entry: Entry) -> None:
+        """Forget a stream's idempotency key: nothing was begun, and the next one is to try anew."""
+        key, entry.meta.idempotency_key = entry.meta.idempotency_key, None
+        if key is not None:
+            self._idempotent.pop((entry.meta.owner, key), None)
+
     def owned(self, owner: str) -> Iterator[Entry]:
         """Yield the streams of a key, the newest first."""
         for entry in reversed(self._entries.values()):
             if entry.stream.owner == owner:
                 yield entry
+
+    def stream_ids(self) -> list[str]:
+        """Return the names of all streams."""
+        return list(self._entries)
 
     def running(self) -> list[Entry]:
         """Return the streams that are not settled."""

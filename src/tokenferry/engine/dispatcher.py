@@ -4,22 +4,24 @@ It resolves the model, has the request translated, commits that the stream exist
 generation. What becomes of the stream after that is in the book.
 """
 
-import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from msgspec import Raw
 
 from tokenferry.domain.rate_limit import Allowed, Limit, check
 from tokenferry.domain.routing import Catalog
-from tokenferry.domain.usage import estimate_tokens
 from tokenferry.engine.archive import Archive, Summary
 from tokenferry.engine.attempt import Attempt, Beginning, Plan
-from tokenferry.engine.book import NO_REQUEST, Book, Entry, StreamMeta, not_found
+from tokenferry.engine.bill import Bill
+from tokenferry.engine.billing import Billing
+from tokenferry.engine.book import Book, Entry, StreamMeta, not_found
 from tokenferry.engine.generation import Generation
+from tokenferry.engine.keys import Key
+from tokenferry.engine.meta import fingerprint, stream_meta
+from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.ports import Journal, JournalUnavailable, Meter, Provider, Timers
 from tokenferry.engine.prices import Prices, serving
 from tokenferry.engine.relay import Durability, Relay
@@ -46,39 +48,6 @@ MS_PER_S = 1000
 RATES_MAX = 100_000
 
 encode = msgspec.json.Encoder().encode
-_sorted = msgspec.json.Encoder(order="sorted")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The engine's limits.
-
-    Attributes:
-        creates_per_minute: Streams a key may create a minute; 0 for no limit.
-        stream_bytes_max: Bytes of records a stream may have.
-        followers_max: Followers a stream may have.
-    """
-
-    creates_per_minute: int
-    stream_bytes_max: int
-    followers_max: int = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a client wants of the stream beyond the answer.
-
-    Attributes:
-        on_disconnect_cancel: Whether losing the last follower cancels it at once.
-        orphan_timeout_s: How long it goes on without a follower otherwise.
-        idempotency_key: A repeated create with it returns the first one's stream.
-        recovery: "fail" or "continue": what becomes of it when the process dies.
-    """
-
-    on_disconnect_cancel: bool
-    orphan_timeout_s: float
-    idempotency_key: str | None = None
-    recovery: str = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +65,7 @@ class Engine:
         new_id: Makes unguessable stream ids.
         reasoning_fields: Delta keys that reasoning text is sent under.
         prices: What models cost, and which ones their providers serve no more.
+        billing: Puts money before and after streams.
     """
 
     catalog: Catalog
@@ -108,6 +78,7 @@ class Engine:
     new_id: Callable[[], str]
     reasoning_fields: list[str]
     prices: Prices
+    billing: Billing
 
     @property
     def journal(self) -> Journal:
@@ -141,7 +112,7 @@ class Dispatcher:
             self._rate = Limit(interval_ns, limits.creates_per_minute)
 
     def create(
-        self, owner: str, request: ChatRequest, options: Options, *, arrived_s: float
+        self, key: Key, request: ChatRequest, options: Options, *, arrived_s: float
     ) -> Stream | Summary:
         """Start a generation; subscribe to the stream in the same tick to miss nothing.
 
@@ -156,9 +127,9 @@ class Dispatcher:
                 another one, or the request is too large to be kept for a recovery.
             StorageUnavailable: If nothing can be committed.
         """
-        request_hash = None
+        owner, request_hash = key.public_id, None
         if options.idempotency_key is not None:
-            request_hash = _fingerprint(request)
+            request_hash = fingerprint(request)
             known = self._repeated(owner, options.idempotency_key, request_hash)
             if known is not None:
                 return known
@@ -166,7 +137,8 @@ class Dispatcher:
             raise Draining("The server is about to restart; try again in a moment.")
         self._check_rate(owner)
         attempts = self.attempts(request)
-        meta = self._meta(owner, request, options, request_hash, attempts[0])
+        bill = self.engine.billing.bill(key, request, attempts)
+        meta = stream_meta(bill, request, options, request_hash, attempts[0])
         written = encode(meta)
         if len(written) > META_BYTES_MAX:
             raise PayloadTooLarge(
@@ -174,13 +146,13 @@ class Dispatcher:
                 "Send less, or ask without `recovery`."
             )
         stream = Stream(self.engine.new_id(), owner, ((1, 1),), self.engine.journal)
-        plan = self.plan(request, attempts, meta, arrived_s)
+        plan = self.plan(request, attempts, meta, bill, arrived_s)
         entry = Entry(stream, meta)
         entry.generation = generation = self.generation(stream, plan)
         self.book.add(entry)
         try:
             # From here on a later process knows of it; before, no provider does.
-            self.relay.open(stream, written, lambda: self.start(generation))
+            self.relay.open(stream, written, lambda: self._reserve(entry, request, generation))
         except JournalUnavailable as exc:
             self.book.strike(entry)
             log.error("a stream was refused, for the journal takes nothing: %s", exc)  # noqa: TRY400 -- the message says all
@@ -190,37 +162,32 @@ class Dispatcher:
         self.engine.meter.started()
         return stream
 
-    def _meta(
-        self,
-        owner: str,
-        request: ChatRequest,
-        options: Options,
-        request_hash: bytes | None,
-        first: Attempt,
-    ) -> StreamMeta:
-        """Return what a later process must know of a new stream."""
-        return StreamMeta(
-            owner,
-            request.model,
-            first.provider,
-            first.model,
-            self.engine.wall_ms(),
-            options.orphan_timeout_s,
-            on_disconnect_cancel=options.on_disconnect_cancel,
-            include_usage=request.include_usage,
-            prompt_tokens=estimate_tokens(request.prompt_text()),
-            output_tokens_max=request.output_tokens_max,
-            idempotency_key=options.idempotency_key,
-            request_hash=request_hash,
-            recovery=options.recovery,
-            request=_kept(request) if options.recovery == "continue" else NO_REQUEST,
-        )
+    def _reserve(self, entry: Entry, request: ChatRequest, generation: Generation) -> None:
+        """Have credit held, where that is needed, and then the provider called."""
+        bill = generation.bill
+
+        def reserved(refusal: TokenferryError | None) -> None:
+            if refusal is not None:
+                # Nothing was begun: the same request may come again, after a top-up say.
+                self.book.release(entry)
+                generation.abort(refusal)
+                return
+            limit = bill.output_tokens_max
+            if limit is not None and not request.output_tokens_max:
+                generation.limit(self.attempts(request, output_tokens=limit))
+            self.start(generation)
+
+        if bill.needs_hold:
+            self.engine.billing.reserve(entry.stream.id, bill, reserved)
+        else:
+            self.start(generation)
 
     def plan(
         self,
         request: ChatRequest,
         attempts: Sequence[Attempt],
         meta: StreamMeta,
+        bill: Bill,
         arrived_s: float,
         beginning: Beginning | None = None,
     ) -> Plan:
@@ -233,6 +200,7 @@ class Dispatcher:
             meta.created_ms // MS_PER_S,
             arrived_s,
             meta.prompt_tokens,
+            bill,
             beginning,
         )
 
@@ -305,20 +273,31 @@ class Dispatcher:
             )
         return known
 
-    def attempts(self, request: ChatRequest, text: str = "") -> list[Attempt]:
+    def attempts(
+        self, request: ChatRequest, text: str = "", *, output_tokens: int | None = None
+    ) -> list[Attempt]:
         """Return who can serve a request, or, with a `text`, go on from it; at least one.
+
+        Args:
+            request: What is asked for.
+            text: The beginning of the answer.
+            output_tokens: An output limit that the request does not have.
 
         Raises:
             RequestError: If nobody can.
         """
         attempts = []
         refusal: RequestError | None = None
-        engine = self.engine
+        engine, whole = self.engine, request
         candidates, gone = serving(
             engine.catalog, engine.prices, engine.providers, request.model, engine.wall_ms()
         )
         for name, model in candidates:
             provider = engine.providers[name]
+            if output_tokens is not None:
+                # OpenAI's newest models refuse the older name, other servers the newer one.
+                limit = "max_completion_tokens" if name == "openai" else "max_tokens"
+                request = whole.with_output_limit(limit, output_tokens)
             try:
                 if text:
                     prepared = provider.prepare_continuation(request, model, text)
@@ -367,13 +346,3 @@ class Dispatcher:
                 entry.generation.abort(error)
             for subscription in list(stream.subscriptions):
                 subscription.outlet.cut()
-
-
-def _kept(request: ChatRequest) -> Raw:
-    """Return a request for a later process; what an absent `stream` means depends on the manner."""
-    return Raw(encode(request.fields | {"stream": Raw(encode(bool(request.stream)))}))
-
-
-def _fingerprint(request: ChatRequest) -> bytes:
-    """Return what tells one request from another: its fields as they came, in any order."""
-    return hashlib.sha256(_sorted.encode(request.fields)).digest()

@@ -8,25 +8,36 @@ Weakness: with `on_cancel = "drain"` the outcome waits for the provider's own en
 adapter bounds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import msgspec
 from msgspec import Raw
 
 from tokenferry.domain import journal
+from tokenferry.domain.ledger import Charge
+from tokenferry.domain.money import format_dollars
 from tokenferry.domain.usage import Usage, estimate, with_lost
-from tokenferry.engine.attempt import AttemptSink, Plan
+from tokenferry.engine.attempt import Attempt, AttemptSink, Plan
+from tokenferry.engine.bill import Bill, End
 from tokenferry.engine.ports import Call, Meter, Outcome, TimerHandle, Timers
 from tokenferry.engine.relay import Relay
 from tokenferry.engine.stream import Stream
-from tokenferry.errors import Overloaded, ProviderCutOff, TokenferryError, UpstreamLost
+from tokenferry.errors import (
+    CreditUsedUp,
+    Overloaded,
+    ProviderCutOff,
+    TokenferryError,
+    UpstreamLost,
+)
 from tokenferry.protocol.chat import Delta
 from tokenferry.protocol.completion import folded
 from tokenferry.protocol.frames import Head, Terminal, encode, wire_error, wire_usage
 
 # How long a finish reason waits for the usage that should follow it.
 USAGE_WAIT_S = 2.0
+_USED_UP = CreditUsedUp("The credit for this answer is used up. Top up, and ask for the rest.")
 
 
 class StreamTooLarge(Overloaded):
@@ -100,6 +111,15 @@ class Generation:
         self._sink: AttemptSink | None = None
         # (finish, error code) once the terminal record is decided.
         self._outcome: tuple[str, str | None] | None = None
+
+    def limit(self, attempts: Sequence[Attempt]) -> None:
+        """Take the request as it was translated anew, before `start`."""
+        self._plan = replace(self._plan, attempts=attempts)
+
+    @property
+    def bill(self) -> Bill:
+        """The money of it."""
+        return self._plan.bill
 
     def start(self) -> None:
         """Send the request to the first candidate."""
@@ -211,12 +231,14 @@ class Generation:
         if plan.beginning is not None:
             return  # the stream has its head record
         model, fingerprint, tier = self._head_info
+        attempt = plan.attempts[self._attempt]
         head = Head(
-            model or plan.attempts[self._attempt].model,
+            model or attempt.model,
             plan.created_s,
             plan.reasoning_fields,
             fingerprint,
             tier,
+            (self._attempt, attempt.provider, attempt.model) if self._attempt else None,
         )
         self._append(journal.pack(journal.HEAD, encode(head)))
 
@@ -327,10 +349,32 @@ class Generation:
         if self._hold is not None:
             self._hold.cancel()
         self._outcome = (finish, None if error is None else error.kind)
+        bill = self._plan.bill
+        terminal.charge = charge = self._charge(*self._outcome)
+        if charge is not None and charge.cost_nanos is not None:
+            terminal.cost = format_dollars(charge.cost_nanos)
+        terminal.balance = bill.balance(charge)
+        if finish == "length" and bill.output_tokens_max is not None:
+            terminal.notice = wire_error(_USED_UP)
         stream.error = error
         if not stream.pending:
             self._relay.mark(stream)
         stream.pending.append(journal.pack(kind, encode(terminal)))
+
+    def _charge(self, finish: str, error_code: str | None) -> Charge | None:
+        plan, arrived_s = self._plan, self._plan.arrived_s
+        attempt = plan.attempts[self._attempt]
+        end = End(
+            finish,
+            error_code,
+            self._attempt,
+            attempt.provider,
+            attempt.model,
+            self._head_info[2],
+            None if self._first_s is None else self._first_s - arrived_s,
+            self._timers.time() - arrived_s,
+        )
+        return plan.bill.charge(self.stream.id, self._final_usage(), end)
 
     def _stop_call(self) -> None:
         call = self._call
@@ -347,6 +391,8 @@ class Generation:
         finish, error_code = self._outcome
         attempt = self._plan.attempts[self._attempt]
         arrived_s = self._plan.arrived_s
+        # Anew: a call that was drained has said since what it used.
+        self._plan.bill.settle(self._charge(finish, error_code))
         self._meter.settled(
             Outcome(
                 stream_id=self.stream.id,

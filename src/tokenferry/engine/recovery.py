@@ -15,8 +15,12 @@ from dataclasses import dataclass
 import msgspec
 
 from tokenferry.domain import journal
+from tokenferry.domain.money import format_dollars
+from tokenferry.domain.routing import Candidate
 from tokenferry.domain.usage import Usage, estimate
 from tokenferry.engine.attempt import Plan
+from tokenferry.engine.bill import Bill, End
+from tokenferry.engine.billing import Offered
 from tokenferry.engine.book import Entry, StreamMeta
 from tokenferry.engine.continuation import may_continue, read_beginning
 from tokenferry.engine.dispatcher import Dispatcher
@@ -26,7 +30,14 @@ from tokenferry.engine.stream import Stream
 from tokenferry.errors import RequestError, TokenferryError, UpstreamLost
 from tokenferry.protocol.chat import parse_request
 from tokenferry.protocol.completion import folded
-from tokenferry.protocol.frames import Terminal, encode, wire_error, wire_usage
+from tokenferry.protocol.frames import (
+    Terminal,
+    encode,
+    head_decoder,
+    terminal_decoder,
+    wire_error,
+    wire_usage,
+)
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +76,7 @@ def recover(dispatcher: Dispatcher, streams: Iterable[Recovered]) -> Takeover:
             dispatcher.engine.journal.drop(found.stream_id)
             continue
         if found.terminal is not None:
-            _keep(dispatcher, found, meta)
+            _keep(dispatcher, found, meta, found.terminal)
             continue
         stream = _owned(dispatcher, found, meta)
         plan = _plan(dispatcher, found, meta, stream)
@@ -100,11 +111,17 @@ def start(dispatcher: Dispatcher, takeover: Takeover, check_key: Callable[[str],
             dispatcher.start(generation)
 
 
-def _keep(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta) -> None:
+def _keep(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, terminal: bytes) -> None:
     stream = _stream(dispatcher, found, meta, found.epochs)
     stream.sealed = stream.done = True
     entry = Entry(stream, meta)
     dispatcher.book.add(entry)
+    end = terminal_decoder.decode(terminal[1:])
+    if end.charge is not None:
+        # Perhaps it was not booked yet; if it was, this changes nothing.
+        dispatcher.engine.billing.charge(end.charge)
+    elif end.error is not None:
+        dispatcher.book.release(entry)
     dispatcher.book.retire(entry, found.written_ms)
 
 
@@ -134,7 +151,9 @@ def _plan(
         # The configuration may have changed as well.
         log.info("stream %s cannot be gone on with: %s", found.stream_id, exc)
         return None
-    return dispatcher.plan(request, attempts, meta, dispatcher.engine.timers.time(), beginning)
+    now_s = dispatcher.engine.timers.time()
+    bill = _bill(dispatcher, meta, attempts)
+    return dispatcher.plan(request, attempts, meta, bill, now_s, beginning)
 
 
 def _go_on(dispatcher: Dispatcher, stream: Stream, meta: StreamMeta, plan: Plan) -> Generation:
@@ -153,6 +172,16 @@ def _end(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, stream: Str
     usage = _estimated(stream, meta) if found.head else None
     error = UpstreamLost("The server restarted before the answer was complete; ask again.")
     terminal = Terminal(usage=None if usage is None else wire_usage(usage), error=wire_error(error))
+    candidate = _served_by(stream, meta)
+    bill = _bill(dispatcher, meta, [candidate])
+    duration_s = max(0, found.written_ms - meta.created_ms) / MS_PER_S
+    charge = bill.charge(
+        stream.id, usage, End("error", error.kind, 0, *candidate, None, None, duration_s)
+    )
+    bill.settle(charge)
+    terminal.charge = charge
+    if charge is not None and charge.cost_nanos is not None:
+        terminal.cost = format_dollars(charge.cost_nanos)
     stream.error = error
     dispatcher.book.add(Entry(stream, meta))
     dispatcher.relay.mark(stream)
@@ -163,16 +192,31 @@ def _end(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, stream: Str
         Outcome(
             stream_id=stream.id,
             owner=meta.owner,
-            provider=meta.provider,
-            model=meta.provider_model,
+            provider=candidate.provider,
+            model=candidate.model,
             finish="error",
             error_code=error.kind,
             usage=usage,
             attempts=1,
             first_token_s=None,
-            duration_s=max(0, found.written_ms - meta.created_ms) / MS_PER_S,
+            duration_s=duration_s,
         )
     )
+
+
+def _bill(dispatcher: Dispatcher, meta: StreamMeta, attempts: Sequence[Offered]) -> Bill:
+    return dispatcher.engine.billing.restored(
+        meta.owner, meta.account, meta.model, meta.created_ms, attempts
+    )
+
+
+def _served_by(stream: Stream, meta: StreamMeta) -> Candidate:
+    """Return who served a stream, as far as it got."""
+    if stream.head_record is not None:
+        candidate = head_decoder.decode(stream.head_record[1:]).candidate
+        if candidate is not None:
+            return Candidate(*candidate[1:])
+    return Candidate(meta.provider, meta.provider_model)
 
 
 def _stream(

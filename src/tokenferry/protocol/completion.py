@@ -258,7 +258,9 @@ class WholeRenderer:
         else:
             body["choices"] = body["choices"][:1]
         position = {"stream_id": self._stream_id, "epoch": self._epoch, "seq": seq}
-        return text_frame(encode(body | position | {"cost": end.cost, "done": True}))
+        return text_frame(
+            encode(body | position | {"cost": end.cost} | end.money() | {"done": True})
+        )
 
     def merge(self, first: int, last: int, texts: object) -> bytes:
         """Never called: `merges` is False."""

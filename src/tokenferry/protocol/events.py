@@ -181,7 +181,13 @@ class EventRenderer:
             for index, reason in enumerate(end.finish_reasons)
         ]
         if self._include_usage:
-            events.append(b'%b"choices":[],"usage":%b}\n\n' % (self._start, encode(end.usage)))
+            # An official SDK keeps keys that it does not know.
+            money = encode({"cost": end.cost} | end.money())[1:] if end.cost is not None else b"}"
+            separator = b"," if end.cost is not None else b""
+            events.append(
+                b'%b"choices":[],"usage":%b%b%b\n\n'
+                % (self._start, encode(end.usage), separator, money)
+            )
         events.append(done)
         return b"".join(events)
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from tokenferry.domain import journal
+from tokenferry.domain.ledger import Charge
 from tokenferry.domain.usage import Usage
 from tokenferry.errors import TokenferryError
 
@@ -32,6 +33,8 @@ class Head(Struct):
 
     Attributes:
         reasoning_fields: The delta keys that reasoning text is sent under.
+        candidate: Which of the candidates serves it, as (number, provider, model), if it is not the
+            first; for a later process, and no client.
     """
 
     model: str
@@ -39,6 +42,7 @@ class Head(Struct):
     reasoning_fields: list[str]
     system_fingerprint: str | None = None
     service_tier: str | None = None
+    candidate: tuple[int, str, str] | None = None
 
 
 class WireError(Struct):
@@ -58,12 +62,27 @@ class Terminal(Struct, omit_defaults=True):
         finish_reasons: One a choice, in order; empty for an error.
         usage: In OpenAI's form; None when nothing was consumed.
         cost: In decimal USD, or None when no price is known.
+        balance: The account's, after the cost, in decimal USD; None for the operator's own keys.
+        notice: What the client should know beside a regular end: that its credit was used up.
+        charge: What is to be booked; for a later process, and no client.
     """
 
     finish_reasons: list[str] = []
     usage: dict[str, Any] | None = None
     cost: str | None = None
     error: WireError | None = None
+    balance: str | None = None
+    notice: WireError | None = None
+    charge: Charge | None = None
+
+    def money(self) -> dict[str, Any]:
+        """Return what clients are told of money, beside `cost`."""
+        said: dict[str, Any] = {}
+        if self.balance is not None:
+            said["balance"] = self.balance
+        if self.notice is not None:
+            said["notice"] = self.notice
+        return said
 
 
 head_decoder = msgspec.json.Decoder(Head)
@@ -228,7 +247,12 @@ class FrameRenderer:
     def _render_terminal(self, seq: int, record: bytes) -> bytes:
         end = terminal_decoder.decode(record[1:])
         position = b'%b"seq":%d,' % (self._tail, seq)
-        usage = b'"usage":%b,"cost":%b,"done":true}' % (encode(end.usage), encode(end.cost))
+        money = b"".join(b',"%b":%b' % (n.encode(), encode(v)) for n, v in end.money().items())
+        usage = b'"usage":%b,"cost":%b%b,"done":true}' % (
+            encode(end.usage),
+            encode(end.cost),
+            money,
+        )
         reasons = b""
         if len(end.finish_reasons) > 1:
             reasons = b'"finish_reasons":%b,' % encode(end.finish_reasons)

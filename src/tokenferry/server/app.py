@@ -12,7 +12,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -21,13 +21,17 @@ from aiohttp import web
 from tokenferry.config.prices import shipped_prices
 from tokenferry.config.settings import ProviderSettings, Settings
 from tokenferry.engine.archive import Archive
-from tokenferry.engine.dispatcher import Dispatcher, Engine, Limits
+from tokenferry.engine.billing import Billing, Rules
+from tokenferry.engine.dispatcher import Dispatcher, Engine
 from tokenferry.engine.keys import Authenticator, KeyStore, StoreUnusable, ensure_first_key
+from tokenferry.engine.ledger import Ledger, Result, Work
+from tokenferry.engine.options import Limits
 from tokenferry.engine.ports import Journal, JournalUnavailable, Provider
 from tokenferry.engine.prices import LivePrices, Prices
 from tokenferry.engine.recovery import recover, start
 from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.retention import Periods, Retention
+from tokenferry.engine.settlement import Commit, Committed, Settlement
 from tokenferry.providers.anthropic import AnthropicFormat
 from tokenferry.providers.chat_completions import ChatCompletionsFormat
 from tokenferry.providers.demo import DemoProvider
@@ -48,6 +52,7 @@ from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_archive import SqliteArchive
+from tokenferry.stores.sqlite_ledger import SqliteLedger
 from tokenferry.stores.sqlite_prices import SqlitePrices
 
 log = logging.getLogger(__name__)
@@ -59,6 +64,8 @@ LISTEN_BACKLOG = 4096
 KEEPALIVE_TIMEOUT_S = 75.0
 # After the drain there is nothing left to wait for but sockets that do not close.
 SHUTDOWN_TIMEOUT_S = 2.0
+SETTLE_POLL_S = 0.01
+SETTLE_POLLS_MAX = 500
 REASONING_FIELDS = {
     "reasoning_content": ["reasoning_content"],
     "reasoning": ["reasoning"],
@@ -115,9 +122,15 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         prices = LivePrices(own_prices, shipped_prices(), time.monotonic)
         storage = stack.enter_context(_storage(settings, loop))
         pool = stack.enter_context(contextlib.closing(ConnectionPool()))
-        hub = _hub(settings, keys, prices, storage, pool)
+        ledger = stack.enter_context(contextlib.closing(_ledger(settings)))
+        books = stack.enter_context(ThreadPoolExecutor(1, "ledger"))
+        settlement = Settlement(_committing(ledger, books, loop), LoopTimers(loop))
+        hub = _hub(settings, keys, _Money(prices, settlement), storage, pool)
         dispatcher = hub.shared.dispatcher
         takeover = recover(dispatcher, storage.journal.recovered())
+        voided = ledger.void_others(dispatcher.book.stream_ids())
+        if voided:
+            log.warning("%d reservations had no stream any more and are void", voided)
         if takeover.ended or takeover.continued:
             log.warning(
                 "the server's last end cut streams off: %d have ended, %d are gone on with",
@@ -146,6 +159,39 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
                 for task in background:
                     task.cancel()
         await hub.close()
+        await _settled(settlement)
+
+
+async def _settled(settlement: Settlement) -> None:
+    """Wait until the books have everything; what they do not take now, the next process has."""
+    for _ in range(SETTLE_POLLS_MAX):
+        if settlement.is_idle:
+            return
+        await asyncio.sleep(SETTLE_POLL_S)
+    log.error("the ledger took not everything; the next start books it from the journal")
+
+
+def _ledger(settings: Settings) -> SqliteLedger:
+    server = settings.server
+    return SqliteLedger(server.database, synced=server.durability == "disk")
+
+
+def _committing(
+    ledger: Ledger, books: ThreadPoolExecutor, loop: asyncio.AbstractEventLoop
+) -> Commit:
+    """Return what commits in the books' thread, and calls back in the loop's."""
+
+    def commit(work: Sequence[Work], committed: Committed) -> None:
+        def done(future: asyncio.Future[list[Result]]) -> None:
+            exc = future.exception()
+            if exc is not None and not isinstance(exc, StoreUnusable):
+                log.error("the ledger failed", exc_info=exc)
+                exc = StoreUnusable("The ledger failed.")
+            committed(future.result() if exc is None else exc)
+
+        loop.run_in_executor(books, ledger.commit, work).add_done_callback(done)
+
+    return commit
 
 
 @contextlib.asynccontextmanager
@@ -234,8 +280,16 @@ def _wall_ms() -> int:
     return time.time_ns() // NS_PER_MS
 
 
+@dataclass(frozen=True, slots=True)
+class _Money:
+    """What prices and books there are."""
+
+    prices: Prices
+    settlement: Settlement
+
+
 def _hub(
-    settings: Settings, keys: KeyStore, prices: Prices, storage: Storage, pool: ConnectionPool
+    settings: Settings, keys: KeyStore, money: _Money, storage: Storage, pool: ConnectionPool
 ) -> Hub:
     """Wire the engine together."""
     loop = asyncio.get_running_loop()
@@ -251,7 +305,8 @@ def _hub(
         wall_ms=_wall_ms,
         new_id=lambda: f"st_{secrets.token_hex(12)}",
         reasoning_fields=REASONING_FIELDS[server.reasoning_field],
-        prices=prices,
+        prices=money.prices,
+        billing=Billing(money.prices, money.settlement, _rules(settings), _wall_ms),
     )
     limits = Limits(
         server.creates_per_minute, server.stream_bytes_max, server.followers_per_stream_max
@@ -264,6 +319,11 @@ def _hub(
         metrics,
     )
     return Hub(shared, loop)
+
+
+def _rules(settings: Settings) -> Rules:
+    billing = settings.billing
+    return Rules(billing.margin, billing.hold_tokens_min, billing.unpriced == "free")
 
 
 def _providers(settings: Settings, pool: ConnectionPool) -> Mapping[str, Provider]:

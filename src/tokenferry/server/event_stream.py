@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from aiohttp import HttpVersion11, web
 
 from tokenferry.engine.archive import Summary
-from tokenferry.engine.dispatcher import Options
 from tokenferry.engine.keys import Key
+from tokenferry.engine.options import Options
 from tokenferry.engine.stream import Outlet, Stream, Subscription, discard
 from tokenferry.errors import InvalidKey, InvalidRequest, StreamExpired
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.protocol.completion import folded
 from tokenferry.protocol.events import EventRenderer, framed, kept_events
+from tokenferry.protocol.frames import Terminal
 from tokenferry.protocol.messages import IDEMPOTENCY_KEY_CHARACTERS
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import error_response, json_response
@@ -52,7 +53,7 @@ async def complete(
     hub.check_room()
     dispatcher = hub.shared.dispatcher
     options = _options(request, hub)
-    created = dispatcher.create(key.public_id, chat, options, arrived_s=arrived_s)
+    created = dispatcher.create(key, chat, options, arrived_s=arrived_s)
     if isinstance(created, Summary):
         return answer_kept(created, chat)
     if not chat.stream:
@@ -197,7 +198,21 @@ def whole_response(stream: Stream) -> web.Response:
         if stream.error is not None:
             return error_response(stream.error)
         return json_response({"error": end.error}, status=502, headers=headers)
+    if end is not None:
+        headers |= money_headers(end)
     return json_response(completion.body(), headers=headers)
+
+
+def money_headers(end: Terminal) -> dict[str, str]:
+    """Return what a whole answer says of money."""
+    headers = {}
+    if end.cost is not None:
+        headers["x-tokenferry-cost"] = end.cost
+    if end.balance is not None:
+        headers["x-tokenferry-balance"] = end.balance
+    if end.notice is not None:
+        headers["x-tokenferry-notice"] = end.notice.code
+    return headers
 
 
 def answer_kept(summary: Summary, chat: ChatRequest) -> web.Response:

@@ -33,7 +33,10 @@ CORS_HEADERS_ALLOWED = "authorization, content-type, openai-organization, openai
 CORS_MAX_AGE_S = 600
 # nginx's number for it, in logs; it never reaches anybody.
 CLIENT_CLOSED_REQUEST = 499
-EXPOSED_HEADERS = "x-request-id, x-stream-id, retry-after, retry-after-ms"
+EXPOSED_HEADERS = (
+    "x-request-id, x-stream-id, retry-after, retry-after-ms, "
+    "x-tokenferry-cost, x-tokenferry-balance, x-tokenferry-notice"
+)
 
 
 class NotFound(RequestError):

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from aiohttp import WSMsgType, web
 
 from tokenferry.engine.archive import Summary
-from tokenferry.engine.dispatcher import Options
 from tokenferry.engine.keys import Key, StoreUnusable
+from tokenferry.engine.options import Options
 from tokenferry.engine.ports import JournalUnavailable
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.stream import Stream, Subscription
@@ -305,10 +305,12 @@ class Connection(ClientSocket):
 
     def _create(self, request: ChatRequest, options: Options) -> Stream | Summary:
         self._check_key()
+        if self.key is None:
+            raise TypeError("a request before authentication")
         if request.stream is None:
             request.stream = True  # this socket is for streaming; OpenAI's default is for HTTP
         return self._hub.shared.dispatcher.create(
-            self._public_id(), request, options, arrived_s=self._arrived_s
+            self.key, request, options, arrived_s=self._arrived_s
         )
 
     def _renderer(self, stream: Stream, request: ChatRequest, *, aware: bool) -> Renderer:

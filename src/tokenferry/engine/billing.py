@@ -1,0 +1,273 @@
+"""Money around one stream: what is held before it, what it costs, what is booked after it.
+
+The operator's own account is metered and never refused: nothing is held for it, unless its key has
+a budget.
+
+Source: docs/decisions/0010-money.md.
+Weakness: the prompt's tokens are an estimate, with a quarter on top. What a prompt costs beyond it
+is taken from the account's free credit, and where there is none the gateway bears it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tokenferry.domain.ledger import OPERATOR, Charge, Refusal
+from tokenferry.domain.money import format_dollars
+from tokenferry.domain.pricing import Tariff
+from tokenferry.domain.usage import estimate_tokens
+from tokenferry.engine.bill import Bill
+from tokenferry.engine.keys import Key, StoreUnusable
+from tokenferry.engine.ledger import Held, Hold
+from tokenferry.engine.prices import Prices
+from tokenferry.engine.settlement import Settlement
+from tokenferry.errors import (
+    BudgetExceeded,
+    InsufficientCredit,
+    ModelNotAllowed,
+    ModelNotPriced,
+    PaymentRequired,
+    StorageUnavailable,
+    TokenferryError,
+)
+from tokenferry.protocol.chat import ChatRequest
+
+# Where neither the request nor the price book says how long an answer may be.
+OUTPUT_TOKENS_DEFAULT = 32_768
+# What an estimate of the prompt is raised by: a quarter, and something for each message and image.
+# OpenAI counts four tokens of form a message; the largest images count about 1,600 at all vendors.
+MARGIN_DIVISOR = 4
+MESSAGE_TOKENS = 8
+IMAGE_TOKENS = 1_600
+
+
+class Offered(Protocol):
+    """A candidate, or an attempt at one."""
+
+    @property
+    def provider(self) -> str:
+        """The provider's configured name."""
+
+    @property
+    def model(self) -> str:
+        """Its own name for the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator has decided.
+
+    Attributes:
+        margin_ppm: What accounts pay above list prices.
+        hold_tokens_min: The least output there must be credit for.
+        serves_unpriced: Whether accounts get models without a price, for nothing.
+        top_up_url: Where more credit is had; None if nobody said.
+    """
+
+    margin_ppm: int = 0
+    hold_tokens_min: int = 256
+    serves_unpriced: bool = False
+    top_up_url: str | None = None
+
+
+class Billing:
+    """Puts money before and after streams.
+
+    Args:
+        prices: What models cost.
+        settlement: The queue in front of the books.
+        rules: What the operator has decided.
+        wall_ms: The wall clock, Unix time.
+    """
+
+    def __init__(
+        self, prices: Prices, settlement: Settlement, rules: Rules, wall_ms: Callable[[], int]
+    ) -> None:
+        self._prices = prices
+        self._settlement = settlement
+        self._rules = rules
+        self._wall_ms = wall_ms
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits for the books."""
+        return self._settlement.is_idle
+
+    def bill(self, key: Key, request: ChatRequest, candidates: Sequence[Offered]) -> Bill:
+        """Return the money of a request that is about to become a stream.
+
+        In this order: the key's models, then a price that is known.
+
+        Raises:
+            ModelNotAllowed: If the key is for other models.
+            ModelNotPriced: If nobody could say what it costs.
+        """
+        if key.models is not None and request.model not in key.models:
+            raise ModelNotAllowed(
+                f"This key may not ask for {request.model[:100]!r}. GET /v1/models lists what it "
+                "may ask for.",
+                param="model",
+            )
+        now_ms = self._wall_ms()
+        tariffs = self._tariffs(key.account_id, candidates, request.service_tier, now_ms)
+        bill = self._bill(key.account_id, key.public_id, request.model, now_ms, tariffs)
+        bill.budget_nanos = key.budget_nanos
+        bill.needs_hold = key.is_limited or key.budget_nanos is not None
+        if bill.needs_hold:
+            self._weigh(bill, request, is_limited=key.is_limited)
+        return bill
+
+    def restored(
+        self,
+        key_id: str,
+        account_id: str,
+        model: str,
+        created_ms: int,
+        candidates: Sequence[Offered],
+    ) -> Bill:
+        """Return the money of a stream that an earlier process has begun; its hold is there."""
+        tariffs = self._tariffs(account_id, candidates, None, created_ms)
+        return self._bill(account_id, key_id, model, created_ms, tariffs)
+
+    def reserve(
+        self, stream_id: str, bill: Bill, then: Callable[[TokenferryError | None], None]
+    ) -> None:
+        """Hold what a stream may cost; `then` gets why not, or None."""
+
+        def decided(result: Held | Refusal | StoreUnusable) -> None:
+            if isinstance(result, StoreUnusable):
+                bill.is_refused = True
+                then(StorageUnavailable("The ledger cannot be written now. Try again later."))
+            elif isinstance(result, Refusal):
+                bill.is_refused = True
+                then(self._refused(result))
+            else:
+                if result.amount_nanos < bill.wanted_nanos:
+                    bill.output_tokens_max = _affordable(bill, result.amount_nanos)
+                then(None)
+
+        self._settlement.reserve(
+            Hold(
+                stream_id,
+                bill.account_id,
+                bill.key_id,
+                bill.wanted_nanos,
+                bill.least_nanos,
+                bill.budget_nanos,
+                self._wall_ms(),
+            ),
+            decided,
+        )
+
+    def charge(self, charge: Charge) -> None:
+        """Book what a stream cost; it ends its reservation."""
+        self._settlement.charge(charge)
+
+    def _bill(
+        self,
+        account_id: str,
+        key_id: str,
+        model: str,
+        created_ms: int,
+        tariffs: Sequence[Tariff | None],
+    ) -> Bill:
+        return Bill(account_id, key_id, model, created_ms, tariffs, self._settlement)
+
+    def _tariffs(
+        self,
+        account_id: str,
+        candidates: Sequence[Offered],
+        service_tier: str | None,
+        moment_ms: int,
+    ) -> list[Tariff | None]:
+        margin_ppm = 0 if account_id == OPERATOR else self._rules.margin_ppm
+        return [
+            self._prices.tariff(
+                candidate.provider,
+                candidate.model,
+                moment_ms,
+                service_tier=service_tier,
+                margin_ppm=margin_ppm,
+            )
+            for candidate in candidates
+        ]
+
+    def _weigh(self, bill: Bill, request: ChatRequest, *, is_limited: bool) -> None:
+        """Say how much is to be held."""
+        bill.prompt_tokens = prompt_tokens = _raised(request)
+        asked = request.output_tokens_max
+        for tariff in bill.tariffs:
+            if tariff is None or tariff.unknown_service_tier is not None:
+                if is_limited and not (tariff is None and self._rules.serves_unpriced):
+                    raise _not_priced(request, tariff)
+                continue
+            limit = asked or tariff.output_tokens_max or OUTPUT_TOKENS_DEFAULT
+            least = limit if asked else min(limit, self._rules.hold_tokens_min)
+            count = request.choice_count
+            bill.wanted_nanos = max(
+                bill.wanted_nanos, tariff.hold_nanos(prompt_tokens, limit * count)
+            )
+            bill.least_nanos = max(
+                bill.least_nanos, tariff.hold_nanos(prompt_tokens, least * count)
+            )
+
+    def _refused(self, refusal: Refusal) -> PaymentRequired:
+        needed, free = format_dollars(refusal.needed_nanos), format_dollars(refusal.free_nanos)
+        error: PaymentRequired
+        if refusal.reason == "budget_exceeded":
+            error = BudgetExceeded(
+                f"This key's budget for the month has {free} USD left; the request may cost "
+                f"{needed} USD. Raise the budget, ask for less output, or wait for the next month."
+            )
+        else:
+            where = f" at {self._rules.top_up_url}" if self._rules.top_up_url else ""
+            error = InsufficientCredit(
+                f"The account has {free} USD of free credit; the request may cost {needed} USD. "
+                f"Top up{where}, or ask for less output with `max_tokens`."
+            )
+        error.details = {
+            "needed": needed,
+            "available": free,
+            "missing": format_dollars(refusal.needed_nanos - refusal.free_nanos),
+            "top_up_url": self._rules.top_up_url,
+        }
+        return error
+
+
+def _raised(request: ChatRequest) -> int:
+    """Return an estimate of the prompt that most providers' counts stay below."""
+    tokens = estimate_tokens(request.prompt_text())
+    for name in ("tools", "functions", "response_format"):
+        if (raw := request.fields.get(name)) is not None:
+            tokens += estimate_tokens(bytes(raw).decode("utf-8", "replace"))
+    parts = [
+        part
+        for message in request.messages
+        if isinstance(message.content, list)
+        for part in message.content
+    ]
+    tokens += tokens // MARGIN_DIVISOR + MESSAGE_TOKENS * (len(request.messages) + 1)
+    return tokens + IMAGE_TOKENS * sum(part.text is None for part in parts)
+
+
+def _affordable(bill: Bill, held_nanos: int) -> int:
+    return min(
+        max(1, tariff.output_tokens_for(held_nanos, bill.prompt_tokens))
+        for tariff in bill.tariffs
+        if tariff is not None
+    )
+
+
+def _not_priced(request: ChatRequest, tariff: Tariff | None) -> ModelNotPriced:
+    name = request.model[:100]
+    if tariff is not None:
+        return ModelNotPriced(
+            f"No price is known for the service tier {tariff.unknown_service_tier!r:.60} of "
+            f"{name!r}. Ask without `service_tier`.",
+            param="service_tier",
+        )
+    return ModelNotPriced(
+        f"No price is known for {name!r}, so that accounts cannot be charged for it. The operator "
+        "can set one: `tokenferry prices set`.",
+        param="model",
+    )

@@ -1,0 +1,35 @@
+"""What a client wants of a stream beyond the answer, and the engine's limits."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The engine's limits.
+
+    Attributes:
+        creates_per_minute: Streams a key may create a minute; 0 for no limit.
+        stream_bytes_max: Bytes of records a stream may have.
+        followers_max: Followers a stream may have.
+    """
+
+    creates_per_minute: int
+    stream_bytes_max: int
+    followers_max: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a client wants of the stream beyond the answer.
+
+    Attributes:
+        on_disconnect_cancel: Whether losing the last follower cancels it at once.
+        orphan_timeout_s: How long it goes on without a follower otherwise.
+        idempotency_key: A repeated create with it returns the first one's stream.
+        recovery: "fail" or "continue": what becomes of it when the process dies.
+    """
+
+    on_disconnect_cancel: bool
+    orphan_timeout_s: float
+    idempotency_key: str | None = None
+    recovery: str = "fail"

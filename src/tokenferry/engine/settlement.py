@@ -1,0 +1,140 @@
+"""What waits for the books: reservations and charges, committed together, off the event loop.
+
+What gathers while one commit is under way is the next one; there is no timer. A reservation that
+cannot be committed is refused; a charge is tried again until it is booked. It is not lost with the
+process: the journal has it with the terminal record.
+
+Weakness: while the books take nothing, charges wait in memory, a few hundred bytes each.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from tokenferry.domain.ledger import Charge, Refusal
+from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.ledger import Charged, Held, Hold, Result, Work
+from tokenferry.engine.ports import Timers
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+# Some 20 ms of the database's time; what came first is not to wait for all that came later.
+BATCH_MAX = 500
+# Accounts whose balance is remembered, the latest ones.
+BALANCES_MAX = 10_000
+
+Committed = Callable[[Sequence[Result] | StoreUnusable], None]
+# Commits elsewhere, and calls back in the loop's thread.
+Commit = Callable[[Sequence[Work], Committed], None]
+OnHeld = Callable[[Held | Refusal | StoreUnusable], None]
+# Account, its balance before and after a charge.
+OnCharged = Callable[[str, int, int], None]
+
+
+def _ignore(*_: object) -> None:
+    """Take note of nothing."""
+
+
+class Settlement:
+    """The queue in front of the books.
+
+    Args:
+        commit: Commits work elsewhere.
+        timers: Clock and timers.
+        on_charged: Called after each charge that cost something.
+    """
+
+    def __init__(self, commit: Commit, timers: Timers, on_charged: OnCharged = _ignore) -> None:
+        self._commit = commit
+        self._timers = timers
+        self.on_charged = on_charged
+        self._waiting: list[tuple[Work, OnHeld | None]] = []
+        self._is_busy = False
+        self._is_failing = False
+        # What was committed last, less what is decided since.
+        self._balances: OrderedDict[str, int] = OrderedDict()
+        self._undecided: dict[str, int] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits."""
+        return not (self._waiting or self._is_busy)
+
+    def reserve(self, hold: Hold, then: OnHeld) -> None:
+        """Reserve for a stream; `then` follows, never before this has returned."""
+        self._add(hold, then)
+
+    def charge(self, charge: Charge) -> None:
+        """Book what a stream cost; nothing else need be done for it."""
+        if cost := charge.cost_nanos:
+            self._undecided[charge.account_id] = self._undecided.get(charge.account_id, 0) + cost
+        self._add(charge, None)
+
+    def balance(self, account_id: str) -> int | None:
+        """Return an account's balance after all charges so far; None if it is not known here."""
+        balance = self._balances.get(account_id)
+        return None if balance is None else balance - self._undecided.get(account_id, 0)
+
+    def _add(self, work: Work, then: OnHeld | None) -> None:
+        self._waiting.append((work, then))
+        if len(self._waiting) == 1 and not (self._is_busy or self._is_failing):
+            self._timers.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._is_busy or not self._waiting:
+            return
+        # One that can never be booked must not keep the others from it.
+        count = 1 if self._is_failing else BATCH_MAX
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._is_busy = True
+        self._commit([work for work, _ in batch], lambda results: self._committed(batch, results))
+
+    def _committed(
+        self,
+        batch: Sequence[tuple[Work, OnHeld | None]],
+        results: Sequence[Result] | StoreUnusable,
+    ) -> None:
+        self._is_busy = False
+        if isinstance(results, StoreUnusable):
+            self._failed(batch, results)
+            return
+        self._is_failing = False
+        # All of them first: whom `then` calls may ask for a balance.
+        pairs = list(zip(batch, results, strict=True))
+        for (work, _), result in pairs:
+            if not isinstance(result, Refusal):
+                self._remember(work, result)
+        for (_, then), result in pairs:
+            if then is not None:
+                then(cast("Held | Refusal", result))
+        self._flush()
+
+    def _remember(self, work: Work, result: Held | Charged) -> None:
+        account_id = work.account_id
+        self._balances[account_id] = result.balance_nanos
+        self._balances.move_to_end(account_id)
+        if len(self._balances) > BALANCES_MAX:
+            self._balances.popitem(last=False)
+        if isinstance(work, Hold):
+            return
+        cost = work.cost_nanos or 0
+        if cost:
+            left = self._undecided[account_id] - cost
+            if left:
+                self._undecided[account_id] = left
+            else:
+                del self._undecided[account_id]
+            self.on_charged(account_id, result.balance_nanos + cost, result.balance_nanos)
+
+    def _failed(self, batch: Sequence[tuple[Work, OnHeld | None]], error: StoreUnusable) -> None:
+        if not self._is_failing:
+            log.error("the ledger takes nothing: %s", error)
+        self._is_failing = True
+        # To the end of the line, so that others get their turn.
+        self._waiting += [(work, then) for work, then in batch if then is None]
+        self._timers.call_later(RETRY_S, self._flush)
+        for _, then in batch:
+            if then is not None:
+                then(error)
