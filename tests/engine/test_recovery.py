@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.virtual import Bench, RecordingOutlet, ScriptedProvider
+from engine.virtual import KEY, Bench, RecordingOutlet, ScriptedProvider
 from tokenferry.domain.usage import Usage, estimate_tokens
 from tokenferry.engine.options import Options
 from tokenferry.engine.recovery import Takeover, recover, start
@@ -259,7 +259,7 @@ def test_an_answer_that_had_not_begun_is_asked_for_anew(site: Site) -> None:
     bench = site.start()
     asked = parse_request(json.dumps(request).encode())
     asked.stream = True  # as the WebSocket's front does
-    stream = bench.dispatcher.create("k", asked, CONTINUE, arrived_s=0.0)
+    stream = bench.dispatcher.create(KEY, asked, CONTINUE, arrived_s=0.0)
     assert isinstance(stream, Stream)
     bench = site.start()
     assert (bench.provider.beginnings, bench.provider.prepared[0].stream) == ([], True)

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from engine.virtual import Bench
+from engine.virtual import KEY, Bench
 from tokenferry.engine.archive import Summary
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.options import Options
@@ -82,7 +82,7 @@ async def test_a_repeated_create_is_answered_from_the_archive() -> None:
     stream = finish(bench, options)
     bench.timers.advance(601)
     await retention(bench).archive_due()
-    again = bench.dispatcher.create("k", bench.request(), options, arrived_s=0)
+    again = bench.dispatcher.create(KEY, bench.request(), options, arrived_s=0)
     assert isinstance(again, Summary)
     assert again.stream_id == stream.id
     assert len(bench.provider.calls) == 1

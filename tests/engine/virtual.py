@@ -204,6 +204,7 @@ def book_anything(work: Sequence[Work], committed: Committed) -> None:
 
 # No two engines make the same id, as no two processes do.
 IDS = count(1)
+KEY = Key("k", "k")
 OPTIONS = Options(on_disconnect_cancel=False, orphan_timeout_s=60.0)
 
 

@@ -180,7 +180,9 @@ class World:
         )
         now_s = self.bench.timers.now_s
         try:
-            made = self.bench.dispatcher.create("k", self.bench.request(), options, arrived_s=now_s)
+            made = self.bench.dispatcher.create(
+                Key("k", "k"), self.bench.request(), options, arrived_s=now_s
+            )
         except (StorageUnavailable, IdempotencyKeyReused):
             return
         stream_id = made.id if isinstance(made, Stream) else made.stream_id
