@@ -12,6 +12,7 @@ from tokenferry.engine.keys import Key
 from tokenferry.errors import (
     InternalError,
     InvalidRequest,
+    ModelNotAllowed,
     PayloadTooLarge,
     RequestError,
     TokenferryError,
@@ -133,7 +134,7 @@ class HttpApi:
         return web.Response(
             status=204,
             headers={
-                "access-control-allow-methods": "GET, POST, DELETE",
+                "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
                 # SDKs send x-stainless-* headers that no list could name.
                 "access-control-allow-headers": request.headers.get(
                     "Access-Control-Request-Headers", CORS_HEADERS_ALLOWED
@@ -163,13 +164,18 @@ class HttpApi:
         return json_response({"ticket": ticket, "expires_in": tickets.LIFETIME_S})
 
     async def _models(self, request: web.Request) -> web.Response:
-        self._authenticate(request)
-        data = [self._entry(entry) for entry in self._catalog.listing()]
+        key = self._authenticate(request)
+        data = [
+            self._entry(entry) for entry in self._catalog.listing() if key.may_ask_for(entry.id)
+        ]
         return json_response({"object": "list", "data": data})
 
     async def _model(self, request: web.Request) -> web.Response:
-        self._authenticate(request)
-        return json_response(self._entry(self._catalog.entry(request.match_info["id"])))
+        key = self._authenticate(request)
+        entry = self._catalog.entry(request.match_info["id"])
+        if not key.may_ask_for(entry.id):
+            raise ModelNotAllowed(f"This key is not for the model {entry.id!r}.", param="model")
+        return json_response(self._entry(entry))
 
     def _entry(self, entry: ModelEntry) -> dict[str, object]:
         return {
