@@ -80,9 +80,9 @@ your password stays as it is.
         """\
 Hello,
 
-somebody, probably you, signed up at {where} with this address, which has an
-account already. Log in with your password. If you have forgotten it, follow
-this link to choose a new one:
+somebody, probably you, signed up at {where}
+with this address, which has an account already. Log in with your password.
+If you have forgotten it, follow this link to choose a new one:
 
 {link}
 

@@ -38,7 +38,9 @@ class Argon2Passwords:
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Return whether a password is the hashed one; without a hash, False, as slowly."""
         same = await self._workers.run(
-            lambda: self._verify(password_hash or self._no_hash, password)
+            lambda: self._verify(
+                self._no_hash if password_hash is None else password_hash, password
+            )
         )
         return same and password_hash is not None
 
