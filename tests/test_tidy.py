@@ -24,6 +24,7 @@ TESTED_ELSEWHERE = {
     # What `python -m tokenferry` runs, as every integration test does.
     "__main__.py": "tests/integration/test_readme.py",
     # Protocols and plain tuples: what can be wrong with them shows in who uses them.
+    "engine/accounts.py": "tests/stores/test_sqlite_accounts.py",
     "engine/ports.py": "tests/engine/test_generation.py",
     # The tree is tested as one.
     **dict.fromkeys(
@@ -35,12 +36,16 @@ TESTED_ELSEWHERE = {
     "providers/demo/texts.py": "tests/providers/test_demo_script.py",
     # What is left of the server when its decisions are elsewhere: sockets and wiring, which only
     # a running gateway and real connections show to be right.
+    "server/account_site.py": "tests/integration/test_accounts.py",
+    "server/accounts_api.py": "tests/integration/test_accounts.py",
+    "server/admin_api.py": "tests/integration/test_accounts.py",
     "server/app.py": "tests/integration/test_readme.py",
     "server/client_socket.py": "tests/integration/test_push.py",
     "server/drain.py": "tests/integration/test_drain.py",
     "server/event_stream.py": "tests/integration/test_cancel.py",
     "server/http_api.py": "tests/integration/test_bad_input.py",
     "server/hub.py": "tests/integration/test_keys_live.py",
+    "server/keys_api.py": "tests/integration/test_accounts.py",
     "server/transport.py": "tests/integration/test_slow_reader.py",
     "server/upgrade.py": "tests/integration/test_browser_rules.py",
     "server/websocket.py": "tests/integration/test_push.py",

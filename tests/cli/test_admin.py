@@ -54,7 +54,7 @@ class TestKeys:
 
     def test_the_list(self, run, monkeypatch: pytest.MonkeyPatch) -> None:
         moments = iter([1_700_000_000_000, 1_700_000_060_000, 1_700_000_120_000])
-        monkeypatch.setattr(admin, "_now_ms", lambda: next(moments))
+        monkeypatch.setattr(admin, "now_ms", lambda: next(moments))
         first = _public_id(run("keys", "create", "김철수의 노트북").out)
         second = _public_id(run("keys", "create", "ci").out)
         run("keys", "revoke", second)
@@ -62,13 +62,13 @@ class TestKeys:
         assert result.code == 0
         header, *rows = result.out.splitlines()
         created, later, last = map(
-            admin._local_time, (1_700_000_000_000, 1_700_000_060_000, 1_700_000_120_000)
+            admin.local_time, (1_700_000_000_000, 1_700_000_060_000, 1_700_000_120_000)
         )
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", created)
         assert header.split("  ")[0] == "PUBLIC ID"
         assert rows == [
-            f"{first}  김철수의 노트북  {created}  active",
-            f"{second}  ci               {later}  revoked {last}",
+            f"{first}  김철수의 노트북  operator  {created}  active",
+            f"{second}  ci               operator  {later}  revoked {last}",
         ]
 
     @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 65])

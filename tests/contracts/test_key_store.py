@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokenferry.domain.api_key import KeyRecord
+from tokenferry.domain.api_key import KeyRecord, KeyTerms
 from tokenferry.engine.keys import KeyExists, KeyStore
 from tokenferry.stores.memory_keys import MemoryKeys
 from tokenferry.stores.sqlite import SqliteKeys
@@ -30,7 +30,7 @@ def test_a_new_store_is_empty(store: KeyStore) -> None:
     assert store.is_empty()
     assert store.all() == []
     assert store.find("id") is None
-    assert store.revoked_after(0) == []
+    assert store.changed_after(0) == []
 
 
 def test_a_created_key_is_found(store: KeyStore) -> None:
@@ -90,19 +90,60 @@ def test_the_version_grows_with_each_write_and_not_with_reads(store: KeyStore) -
     assert store.data_version() == versions[-1]
 
 
-def test_revoked_after_tells_the_revocations_since(store: KeyStore) -> None:
+def test_changed_after_tells_the_writes_since(store: KeyStore) -> None:
     for public_id in ("a", "b", "c"):
         store.create("n", public_id, HASH, 1)
     before = store.data_version()
-    assert store.revoked_after(before) == []
+    assert store.changed_after(before) == []
     store.revoke("c", 2)
     between = store.data_version()
     store.revoke("a", 2)
-    assert store.revoked_after(before) == ["c", "a"]
-    assert store.revoked_after(between) == ["a"]
+    assert store.changed_after(before) == ["c", "a"]
+    assert store.changed_after(between) == ["a"]
     store.create("n", "d", HASH, 3)
-    assert store.revoked_after(between) == ["a"]
-    assert store.revoked_after(store.data_version()) == []
+    store.change("c", "m", KeyTerms())
+    assert store.changed_after(between) == ["a", "d", "c"]
+    assert store.changed_after(store.data_version()) == []
+
+
+TERMS = KeyTerms("acc_1", ("gpt-4.1", "한국/모델"), 10**10, 1_800_000_000_000)
+
+
+def test_terms_are_kept(store: KeyStore) -> None:
+    store.create("n", "id", HASH, 1, TERMS)
+    store.create("n", "other", HASH, 2)
+    assert store.find("id") == KeyRecord("id", "n", HASH, 1, None, TERMS)
+    assert [record.public_id for record in store.of_account("acc_1")] == ["id"]
+    assert [record.public_id for record in store.of_account("operator")] == ["other"]
+    assert store.of_account("nobody") == []
+
+
+def test_terms_change_and_the_account_does_not(store: KeyStore) -> None:
+    store.create("n", "id", HASH, 1, TERMS)
+    assert store.change("id", "새 이름", KeyTerms("somebody else", budget_nanos=0))
+    changed = KeyTerms("acc_1", budget_nanos=0)
+    assert store.find("id") == KeyRecord("id", "새 이름", HASH, 1, None, changed)
+    version = store.data_version()
+    assert not store.change("nobody", "n", TERMS)
+    assert store.data_version() == version
+
+
+def test_changing_a_revoked_key_does_not_bring_it_back(store: KeyStore) -> None:
+    store.create("n", "id", HASH, 1)
+    store.revoke("id", 2)
+    assert store.change("id", "n", TERMS)
+    found = store.find("id")
+    assert found is not None
+    assert found.revoked_at_ms == 2
+
+
+def test_expiries_between_two_moments(store: KeyStore) -> None:
+    for public_id, expires_at_ms in (("a", 10), ("b", 20), ("c", None), ("d", 21)):
+        store.create("n", public_id, HASH, 1, KeyTerms(expires_at_ms=expires_at_ms))
+    assert store.expired_between(0, 9) == []
+    assert store.expired_between(9, 10) == ["a"]
+    assert store.expired_between(10, 20) == ["b"]
+    assert store.expired_between(0, 100) == ["a", "b", "d"]
 
 
 def test_closing_twice_is_allowed(store: KeyStore) -> None:
@@ -111,7 +152,9 @@ def test_closing_twice_is_allowed(store: KeyStore) -> None:
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["create", "revoke"]), st.sampled_from("abcd"), st.integers(0, 9)),
+    st.tuples(
+        st.sampled_from(["create", "revoke", "change"]), st.sampled_from("abcd"), st.integers(0, 9)
+    ),
     max_size=12,
 )
 
@@ -128,7 +171,8 @@ def test_all_stores_agree(
             assert len({_do(store, kind, public_id, now_ms) for store in stores}) == 1
         assert len({tuple(store.all()) for store in stores}) == 1
         for version in range(len(steps) + 1):
-            assert len({tuple(store.revoked_after(version)) for store in stores}) == 1
+            assert len({tuple(store.changed_after(version)) for store in stores}) == 1
+        assert len({tuple(store.expired_between(2, 7)) for store in stores}) == 1
     finally:
         for store in stores:
             store.close()
@@ -138,9 +182,12 @@ def _do(store: KeyStore, kind: str, public_id: str, now_ms: int) -> tuple[object
     result: object
     if kind == "revoke":
         result = store.revoke(public_id, now_ms)
+    elif kind == "change":
+        result = store.change(public_id, f"n{now_ms}", KeyTerms(budget_nanos=now_ms))
     else:
         try:
-            result = store.create("n", public_id, HASH, now_ms)
+            terms = KeyTerms(expires_at_ms=now_ms, models=("m",) * (now_ms % 2) or None)
+            result = store.create("n", public_id, HASH, now_ms, terms)
         except KeyExists:
             result = "exists"
     return result, store.data_version()

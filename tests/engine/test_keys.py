@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from tokenferry.domain.api_key import RANDOM_BYTES, format_key, hash_secret, parse_key
+from tokenferry.domain.api_key import RANDOM_BYTES, KeyTerms, format_key, hash_secret, parse_key
 from tokenferry.engine import keys
 from tokenferry.engine.keys import (
     FIRST_KEY_NAME,
@@ -15,7 +15,7 @@ from tokenferry.engine.keys import (
     create_key,
     ensure_first_key,
 )
-from tokenferry.errors import InvalidKey, MalformedKey
+from tokenferry.errors import AccountSuspended, InvalidKey, KeyExpired, MalformedKey
 from tokenferry.stores.memory_keys import MemoryKeys
 
 
@@ -32,11 +32,11 @@ class CountingKeys(MemoryKeys):
         self.finds += 1
         return super().find(public_id)
 
-    def revoked_after(self, version: int) -> list[str]:
+    def changed_after(self, version: int) -> list[str]:
         self.polls += 1
         if self.failing:
             raise StoreUnusable("the disk is gone")
-        return super().revoked_after(version)
+        return super().changed_after(version)
 
 
 def each_call_later() -> Callable[[], float]:
@@ -51,6 +51,10 @@ def store() -> CountingKeys:
 
 def make(store: MemoryKeys, number: int = 1) -> str:
     return create_key(store, "김철수", 1, lambda count: bytes([number]) * count)
+
+
+def lost(authenticator: Authenticator) -> list[str]:
+    return [public_id for public_id, _ in authenticator.lost_since_last_poll()]
 
 
 def public_id(token: str) -> str:
@@ -156,12 +160,12 @@ def test_each_revocation_is_reported_once(store: CountingKeys) -> None:
     store.revoke(public_id(tokens[0]), 2)
     authenticator = Authenticator(store, each_call_later())
     # What was revoked before the start has no live socket.
-    assert authenticator.revoked_since_last_poll() == []
+    assert lost(authenticator) == []
     store.revoke(public_id(tokens[2]), 3)
     store.revoke(public_id(tokens[1]), 3)
     expected = [public_id(tokens[2]), public_id(tokens[1])]
-    assert authenticator.revoked_since_last_poll() == expected
-    assert authenticator.revoked_since_last_poll() == []
+    assert lost(authenticator) == expected
+    assert lost(authenticator) == []
 
 
 def test_authenticating_does_not_use_up_the_report(store: CountingKeys) -> None:
@@ -171,13 +175,13 @@ def test_authenticating_does_not_use_up_the_report(store: CountingKeys) -> None:
     store.revoke(public_id(token), 2)
     with pytest.raises(InvalidKey):
         authenticator.check(public_id(token))
-    assert authenticator.revoked_since_last_poll() == [public_id(token)]
+    assert lost(authenticator) == [public_id(token)]
 
 
 def test_a_poll_without_writes_reads_nothing(store: CountingKeys) -> None:
     authenticator = Authenticator(store, each_call_later())
     for _ in range(5):
-        authenticator.revoked_since_last_poll()
+        authenticator.lost_since_last_poll()
     assert store.polls == 0
 
 
@@ -187,9 +191,9 @@ def test_a_failed_poll_loses_nothing(store: CountingKeys) -> None:
     store.revoke(public_id(token), 2)
     store.failing = True
     with pytest.raises(StoreUnusable):
-        authenticator.revoked_since_last_poll()
+        authenticator.lost_since_last_poll()
     store.failing = False
-    assert authenticator.revoked_since_last_poll() == [public_id(token)]
+    assert lost(authenticator) == [public_id(token)]
 
 
 def test_the_first_key_is_created_once() -> None:
@@ -232,3 +236,86 @@ def test_what_was_read_a_moment_ago_is_not_read_again(store: CountingKeys) -> No
     now_s += keys.FRESH_S
     with pytest.raises(InvalidKey):
         authenticator.authenticate(token)
+
+
+class TestTerms:
+    TERMS = KeyTerms("acc_1", ("a", "b"), 5, 1_000)
+
+    def site(
+        self, store: MemoryKeys, terms: KeyTerms = TERMS, now_ms: int = 0
+    ) -> tuple[Authenticator, str, list[int]]:
+        """Return an authenticator, a token, and the wall clock, which can be set."""
+        wall = [now_ms]
+        token = create_key(store, "n", 1, bytes, terms)
+        return Authenticator(store, each_call_later(), lambda: wall[0]), token, wall
+
+    def test_the_key_has_them(self, store: CountingKeys) -> None:
+        authenticator, token, _ = self.site(store)
+        key = authenticator.authenticate(token)
+        assert key == Key(public_id(token), "n", "acc_1", frozenset("ab"), 5)
+        assert authenticator.check(key.public_id) == key
+        assert [key.may_ask_for(model) for model in ("a", "b", "c")] == [True, True, False]
+        assert key.is_limited
+
+    def test_changed_terms_hold_from_the_next_call_on(self, store: CountingKeys) -> None:
+        authenticator, token, _ = self.site(store)
+        authenticator.authenticate(token)
+        store.change(public_id(token), "m", KeyTerms(budget_nanos=7))
+        expected = Key(public_id(token), "m", "acc_1", None, 7)
+        assert authenticator.authenticate(token) == expected
+        assert authenticator.check(public_id(token)) == expected
+        assert lost(authenticator) == []
+
+    def test_a_key_expires_while_it_is_remembered(self, store: CountingKeys) -> None:
+        authenticator, token, wall = self.site(store, now_ms=999)
+        reads = [authenticator.authenticate(token) and store.finds for _ in range(2)]
+        assert reads == [1, 1]
+        assert lost(authenticator) == []
+        wall[0] = 1_000
+        with pytest.raises(KeyExpired):
+            authenticator.authenticate(token)
+        with pytest.raises(KeyExpired):
+            authenticator.check(public_id(token))
+        (found,) = authenticator.lost_since_last_poll()
+        assert found.public_id == public_id(token)
+        assert isinstance(found.error, KeyExpired)
+        assert lost(authenticator) == []
+
+    def test_an_expiry_that_is_moved_into_the_past_is_reported(self, store: CountingKeys) -> None:
+        authenticator, token, _ = self.site(store, KeyTerms(), now_ms=500)
+        store.change(public_id(token), "n", KeyTerms(expires_at_ms=499))
+        assert lost(authenticator) == [public_id(token)]
+
+    def test_an_expiry_that_is_put_off_in_time_is_not_reported(self, store: CountingKeys) -> None:
+        authenticator, token, wall = self.site(store)
+        store.change(public_id(token), "n", KeyTerms(expires_at_ms=2_000))
+        wall[0] = 1_500
+        assert lost(authenticator) == []
+        assert authenticator.authenticate(token)
+
+    def test_a_suspension_and_its_end(self, store: CountingKeys) -> None:
+        authenticator, token, _ = self.site(store)
+        authenticator.authenticate(token)
+        store.suspend("acc_1", suspended=True)
+        with pytest.raises(AccountSuspended):
+            authenticator.authenticate(token)
+        with pytest.raises(AccountSuspended):
+            authenticator.check(public_id(token))
+        (found,) = authenticator.lost_since_last_poll()
+        assert isinstance(found.error, AccountSuspended)
+        store.suspend("acc_1", suspended=False)
+        assert authenticator.authenticate(token)
+        assert lost(authenticator) == []
+
+    def test_a_wrong_secret_is_told_nothing(self, store: CountingKeys) -> None:
+        authenticator, token, _ = self.site(store)
+        store.suspend("acc_1", suspended=True)
+        with pytest.raises(InvalidKey):
+            authenticator.authenticate(format_key(public_id(token), "b" * 32))
+
+    def test_a_revoked_key_of_a_suspended_account_is_revoked(self, store: CountingKeys) -> None:
+        authenticator, token, _ = self.site(store)
+        store.suspend("acc_1", suspended=True)
+        store.revoke(public_id(token), 2)
+        with pytest.raises(InvalidKey):
+            authenticator.authenticate(token)

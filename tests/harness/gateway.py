@@ -74,9 +74,12 @@ def to_toml(
     server: Mapping[str, Any],
     providers: Sequence[ProviderEntry],
     aliases: Mapping[str, Sequence[str]],
+    tables: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> str:
     """Return a configuration file's text."""
     text = _toml_table("[server]", server)
+    for name, values in (tables or {}).items():
+        text += _toml_table(f"[{name}]", values)
     for entry in providers:
         own = {
             "name": entry.name,
@@ -112,6 +115,7 @@ class Gateway:
         server: Keys of the `[server]` table.
         providers: The `[[providers]]` tables.
         aliases: The `[[models]]` tables: name -> candidates.
+        tables: Further tables: name -> its keys.
     """
 
     def __init__(
@@ -121,12 +125,14 @@ class Gateway:
         server: Mapping[str, Any] | None = None,
         providers: Sequence[ProviderEntry] = (),
         aliases: Mapping[str, Sequence[str]] | None = None,
+        tables: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.data_dir = directory / "data"
         self.config = directory / "tokenferry.toml"
-        self.config.write_text(to_toml(server or {}, providers, aliases or {}), encoding="utf-8")
+        text = to_toml(server or {}, providers, aliases or {}, tables)
+        self.config.write_text(text, encoding="utf-8")
         self.log_path = directory / "gateway.log"
         self.port = free_port()
         self.key = ""
@@ -175,13 +181,15 @@ class Gateway:
         assert process.returncode is not None
         return process.returncode, out.decode(), err.decode()
 
-    async def create_key(self, name: str = "test") -> str:
+    async def create_key(self, name: str = "test", *options: str) -> str:
         """Create a key through the command line, which prints the key alone on stdout."""
-        status, out, err = await self.command(
-            "keys", "create", name, "--data-dir", str(self.data_dir)
-        )
+        return (await self.administer("keys", "create", name, *options)).removesuffix("\n")
+
+    async def administer(self, *arguments: str) -> str:
+        """Run a command on the data directory, and return what it printed."""
+        status, out, err = await self.command(*arguments, "--data-dir", str(self.data_dir))
         assert status == 0, err
-        return out.removesuffix("\n")
+        return out
 
     async def revoke_key(self, key: str) -> None:
         """Revoke a key through the command line."""

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from engine.virtual import Bench
+from engine.virtual import KEY, Bench
 from simulation.faults import Disk, FaultyJournal, to_thread
 from simulation.provider import Call, Provider
 from simulation.reader import Reader, Truth, check_log
@@ -180,9 +180,7 @@ class World:
         )
         now_s = self.bench.timers.now_s
         try:
-            made = self.bench.dispatcher.create(
-                Key("k", "k"), self.bench.request(), options, arrived_s=now_s
-            )
+            made = self.bench.dispatcher.create(KEY, self.bench.request(), options, arrived_s=now_s)
         except (StorageUnavailable, IdempotencyKeyReused):
             return
         stream_id = made.id if isinstance(made, Stream) else made.stream_id

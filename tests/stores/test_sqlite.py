@@ -40,7 +40,7 @@ def test_another_connection_s_writes_are_seen_at_once(path: Path) -> None:
     assert server.find("id") is not None
     version = server.data_version()
     command.revoke("id", 2)
-    assert server.revoked_after(version) == ["id"]
+    assert server.changed_after(version) == ["id"]
     server.close()
     command.close()
 
@@ -78,8 +78,8 @@ def test_a_key_that_another_process_revokes_is_refused_from_then_on(path: Path) 
         authenticator.authenticate(token)
     with pytest.raises(InvalidKey):
         authenticator.check(public_id)
-    assert authenticator.revoked_since_last_poll() == [public_id]
-    assert authenticator.revoked_since_last_poll() == []
+    assert [lost.public_id for lost in authenticator.lost_since_last_poll()] == [public_id]
+    assert authenticator.lost_since_last_poll() == []
     store.close()
 
 

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tokenferry.engine.keys import StoreUnusable
 from tokenferry.stores import sqlite_archive
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_archive import SqliteArchive
-from tokenferry.stores.sqlite_database import MIGRATIONS
+from tokenferry.stores.sqlite_database import MIGRATIONS, Database
 
 
 @pytest.fixture
@@ -45,9 +46,10 @@ def test_a_database_that_has_only_keys_gets_the_archive(
 
     with monkeypatch.context() as patch:
         patch.setattr(sqlite_database, "MIGRATIONS", MIGRATIONS[:1])
-        keys = SqliteKeys(path)
-        keys.create("n", "id", bytes(32), 1)
-        keys.close()
+        Database(path).close()
+    with closing(sqlite3.connect(path)) as old, old:
+        # As the release wrote it that knew no more.
+        old.execute("INSERT INTO api_key VALUES ('id', 'n', zeroblob(32), 1, NULL, 1)")
     archive = SqliteArchive(path)
     archive.save([FULL])
     keys = SqliteKeys(path)

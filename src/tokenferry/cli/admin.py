@@ -6,16 +6,23 @@ import secrets
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
 from tokenferry.cli.terminal import database, explained, table
 from tokenferry.config import ConfigError, ProviderSettings, load
 from tokenferry.config.reference import hints, settings_page
 from tokenferry.domain import api_key
-from tokenferry.domain.api_key import KeyRecord
+from tokenferry.domain.account import Account
+from tokenferry.domain.api_key import KeyRecord, KeyTerms
+from tokenferry.domain.email_address import normalise_email
+from tokenferry.domain.ledger import OPERATOR
+from tokenferry.domain.money import format_dollars, parse_dollars
 from tokenferry.engine import keys
 from tokenferry.stores.sqlite import SqliteKeys
+from tokenferry.stores.sqlite_accounts import SqliteAccounts
 
 
 def check_config(arguments: argparse.Namespace) -> int:
@@ -49,8 +56,17 @@ def create_key(arguments: argparse.Namespace) -> int:
             "choose another one"
         )
         return EXIT_USAGE
-    with explained(), closing(SqliteKeys(database(arguments))) as store:
-        key = keys.create_key(store, name, _now_ms(), secrets.token_bytes)
+    try:
+        limits = _limits(arguments)
+    except ValueError as exc:
+        print_fault(str(exc))
+        return EXIT_USAGE
+    path = database(arguments)
+    with explained():
+        account_id = _account_id(path, arguments.account)
+        with closing(SqliteKeys(path)) as store:
+            terms = replace(limits, account_id=account_id)
+            key = keys.create_key(store, name, now_ms(), secrets.token_bytes, terms)
         sys.stdout.write(f"{key}\n")
         if sys.stdout.isatty():
             sys.stderr.write("Store it now: it is not shown again.\n")
@@ -58,11 +74,68 @@ def create_key(arguments: argparse.Namespace) -> int:
     return EXIT_FAULT
 
 
+def _limits(arguments: argparse.Namespace) -> KeyTerms:
+    """Return the terms of a new key, but for its account.
+
+    Raises:
+        ValueError: If an option's value cannot be; the message says why.
+    """
+    budget_nanos = models = expires_at_ms = None
+    if arguments.budget is not None:
+        budget_nanos = parse_dollars(arguments.budget)
+        if budget_nanos is None or budget_nanos < 0:
+            raise ValueError("a budget is an amount of USD such as 10.00")
+    if arguments.models is not None:
+        models = api_key.clean_models([name for name in arguments.models.split(",") if name])
+        if models is None:
+            raise ValueError("models are names with commas between them: --models a,b")
+    if arguments.expires is not None:
+        expires_at_ms = _moment_ms(arguments.expires)
+        if expires_at_ms <= now_ms():
+            raise ValueError("a key expires in the future; name a later day")
+    return KeyTerms(OPERATOR, models, budget_nanos, expires_at_ms)
+
+
+def _moment_ms(text: str) -> int:
+    """Return when a day or a time begins, here unless it says otherwise."""
+    try:
+        return int(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError("a key expires at a day or time such as 2027-01-01") from None
+
+
+def _account_id(path: Path, email: str | None) -> str:
+    """Return whose a new key is.
+
+    Raises:
+        StoreUnusable: If there is no such account.
+    """
+    if email is None:
+        return OPERATOR
+    address = normalise_email(email)
+    found = None
+    if address is not None and path.exists():
+        with closing(SqliteAccounts(path)) as accounts:
+            found = accounts.find_by_email(address)
+    if found is None:
+        raise keys.StoreUnusable(
+            "no account has that address; `tokenferry accounts list` shows all"
+        )
+    return found.account_id
+
+
 def list_keys(arguments: argparse.Namespace) -> int:
     """Print every key, oldest first."""
     with explained(), closing(_existing(arguments)) as store:
-        rows = [_row(record) for record in store.all()]
-        sys.stdout.write(table([("PUBLIC ID", "NAME", "CREATED", "STATE"), *rows]))
+        records = store.all()
+        with closing(SqliteAccounts(store.path)) as accounts:
+            owners = {
+                account_id: _owner(accounts.find(account_id))
+                for account_id in {record.terms.account_id for record in records}
+            }
+        rows = [_row(record, owners[record.terms.account_id]) for record in records]
+        header = ("PUBLIC ID", "NAME", "ACCOUNT", "CREATED", "STATE")
+        sys.stdout.write(table([header, *rows]))
         return EXIT_OK
     return EXIT_FAULT
 
@@ -73,7 +146,7 @@ def revoke_key(arguments: argparse.Namespace) -> int:
         # Whoever has the whole key at hand, because it leaked, may give that.
         parsed = api_key.parse_key(arguments.public_id)
         public_id = parsed.public_id if parsed else arguments.public_id
-        if store.revoke(public_id, _now_ms()):
+        if store.revoke(public_id, now_ms()):
             sys.stdout.write(f"{public_id} is revoked\n")
             return EXIT_OK
         print_fault("no key has that public id; `tokenferry keys list` shows all")
@@ -90,7 +163,8 @@ def _existing(arguments: argparse.Namespace) -> SqliteKeys:
     return SqliteKeys(path)
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """Return Unix time."""
     return time.time_ns() // 1_000_000
 
 
@@ -99,12 +173,27 @@ def _summary(provider: ProviderSettings) -> str:
     return f"provider {provider.name} ({provider.kind}{where}): {', '.join(provider.models)}"
 
 
-def _row(record: KeyRecord) -> tuple[str, str, str, str]:
+def _owner(account: Account | None) -> str:
+    return OPERATOR if account is None or account.email is None else account.email
+
+
+def _row(record: KeyRecord, owner: str) -> tuple[str, str, str, str, str]:
+    terms = record.terms
     state = "active"
     if record.revoked_at_ms is not None:
-        state = f"revoked {_local_time(record.revoked_at_ms)}"
-    return record.public_id, record.name, _local_time(record.created_at_ms), state
+        state = f"revoked {local_time(record.revoked_at_ms)}"
+    elif record.suspended:
+        state = "suspended"
+    elif terms.expires_at_ms is not None:
+        word = "expired" if terms.expires_at_ms <= now_ms() else "until"
+        state = f"{word} {local_time(terms.expires_at_ms)}"
+    if terms.budget_nanos is not None:
+        state += f", {format_dollars(terms.budget_nanos)} a month"
+    if terms.models is not None:
+        state += f", for {', '.join(terms.models)}"
+    return record.public_id, record.name, owner, local_time(record.created_at_ms), state
 
 
-def _local_time(moment_ms: int) -> str:
+def local_time(moment_ms: int) -> str:
+    """Return a moment as people here write it."""
     return f"{datetime.fromtimestamp(moment_ms / 1000).astimezone():%Y-%m-%d %H:%M}"

@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(commands.add_parser("config", help="check or explain the configuration"))
     _add_keys(commands.add_parser("keys", help="create, list and revoke API keys"))
     _add_prices(commands.add_parser("prices", help="list, set and import what models cost"))
+    _add_accounts(commands.add_parser("accounts", help="create, suspend and credit accounts"))
     return parser
 
 
@@ -103,6 +104,10 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     create = commands.add_parser("create", help="create a key and print it, this once")
     create.add_argument("name", metavar="NAME", help="what you call it, for the list")
+    create.add_argument("--account", metavar="EMAIL", help="who pays (default: the operator)")
+    create.add_argument("--budget", metavar="USD", help="what it may spend a month: 10.00")
+    create.add_argument("--models", metavar="NAMES", help="the only ones it may ask for: a,b")
+    create.add_argument("--expires", metavar="DAY", help="until when it is good: 2027-01-01")
     create.set_defaults(function="create_key")
     listing = commands.add_parser("list", help="list all keys, without their secrets")
     listing.set_defaults(function="list_keys")
@@ -176,6 +181,37 @@ def _tokens(text: str) -> int:
     return int(text)
 
 
+def _add_accounts(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def add(name: str, function: str, what: str, *, of_one: bool = True) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=what)
+        if of_one:
+            command.add_argument("email", metavar="EMAIL", help="whose account")
+        _add_config_option(command)
+        _add_data_dir_option(command)
+        command.set_defaults(module="tokenferry.cli.account_commands", function=function)
+        return command
+
+    create = add("create", "create_account", "create an account and print its id")
+    create.add_argument("--credit", metavar="USD", help="what it is given: 5.00")
+    create.add_argument("--admin", action="store_true", help="it may administer the others")
+    create.add_argument("--language", choices=("en", "ko"), default="en", help="of its mails")
+    create.add_argument(
+        "--password-stdin", action="store_true", help="read its password from standard input"
+    )
+    add("list", "list_accounts", "list all accounts", of_one=False)
+    suspend = add("suspend", "suspend_account", "stop its keys and logins, at once")
+    suspend.add_argument("--reason", metavar="TEXT", help="why, for the list")
+    add("unsuspend", "unsuspend_account", "let them work again")
+    add("password", "set_password", "set its password, from standard input")
+    grant = add("grant", "grant", "give it credit and print its balance")
+    grant.add_argument("amount", metavar="USD", help="5.00; below zero it is taken back")
+    grant.add_argument("--reason", metavar="TEXT", required=True, help="why, for the books")
+    add("balance", "show_balance", "print its balance")
+
+
 def _add_config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
@@ -187,5 +223,5 @@ def _add_config_option(parser: argparse.ArgumentParser) -> None:
 
 def _add_data_dir_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data-dir", metavar="DIRECTORY", help="where the keys are (default: tokenferry-data)"
+        "--data-dir", metavar="DIRECTORY", help="where the data are (default: tokenferry-data)"
     )

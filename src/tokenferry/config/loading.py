@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tokenferry.config.account_settings import MailSettings
 from tokenferry.config.presets import demo_provider, providers_from_environment
 from tokenferry.config.report import ConfigError, Fault, Report
 from tokenferry.config.rules import Refused, Surroundings
@@ -61,6 +62,7 @@ def load(
         offer.add(demo_provider())
     aliases = read_aliases(file.document, offer, reader)
     sections = read_sections(file.document, reader)
+    _check_mail(sections["mail"], settings, report)
     if faults := report.faults():
         raise ConfigError(faults, file.path)
     return Settings(
@@ -195,3 +197,18 @@ def _check_server(server: Mapping[str, Any], report: Report) -> None:
         message = f"`stream_bytes_max` ({stream}) is above `journal_bytes_max` ({journal})"
         remedy = "lower the first or raise the second"
         report.add_setting(("server", "stream_bytes_max"), message, remedy)
+
+
+def _check_mail(mail: MailSettings, server: ServerSettings, report: Report) -> None:
+    """Report what mails cannot be sent without."""
+    if not mail.smtp_host:
+        return
+    place = ("mail", "smtp_host")
+    if not mail.sender:
+        report.add(place, "[mail] has no `sender`", 'add sender = "gateway@example.com"')
+    if not server.public_url:
+        message = "[mail] is set without `public_url`, which links in mails begin with"
+        report.add(place, message, 'add public_url = "https://…" to [server]')
+    if bool(mail.username) != bool(mail.password):
+        message = "[mail] has one of `username` and `password`"
+        report.add(place, message, "set both, or neither")

@@ -220,17 +220,22 @@ class Name(PlainRule):
     Attributes:
         characters_max: Its length at most.
         without: A character that it must not have.
+        spaces: Whether it may have spaces.
+        optional: Whether it may be empty.
     """
 
     characters_max: int
     without: str = ""
     spaces: bool = False
+    optional: bool = False
     kind = "string"
 
     def accept(self, value: object) -> str:
         """Accept printable text, Korean as well as any other."""
         if not isinstance(value, str):
             raise Refused(f"is {type_of(value)}, not a string", "write it in quotes")
+        if not value and self.optional:
+            return value
         bad = not value.isprintable() or (" " in value and not self.spaces)
         if not value or len(value) > self.characters_max or bad:
             raise Refused(f"is {shown(value)}", f"write {self.range()}")
@@ -242,7 +247,8 @@ class Name(PlainRule):
         """Return the limits."""
         spaces = "" if self.spaces else ", no spaces"
         without = f", no `{self.without}`" if self.without else ""
-        return f"1..{self.characters_max} printable characters{spaces}{without}"
+        low = 0 if self.optional else 1
+        return f"{low}..{self.characters_max} printable characters{spaces}{without}"
 
 
 @dataclass(frozen=True)

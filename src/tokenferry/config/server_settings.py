@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
 from tokenferry.config.spec import spec
-from tokenferry.config.web_rules import Origin
+from tokenferry.config.web_rules import Origin, PublicUrl
 
 MIB = 1024 * 1024
 DATABASE_NAME = "tokenferry.db"
@@ -59,6 +59,14 @@ class ServerSettings:
             Names(Origin(), 0, 1_000),
             "The browser origins that may use the API, by WebSocket and by CORS, besides the "
             "server's own. An asterisk allows every one.",
+        ),
+    )
+    public_url: str = field(
+        default="",
+        metadata=spec(
+            PublicUrl(),
+            "Where people reach the server, for links in mails and for payment providers: "
+            "`https://gateway.example.com`. Required with `[mail]`.",
         ),
     )
     frame_bytes_max: int = field(

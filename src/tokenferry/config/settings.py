@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tokenferry.config.account_settings import AccountSettings, MailSettings
 from tokenferry.config.billing_settings import BillingSettings
 from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
 from tokenferry.config.server_settings import ServerSettings
@@ -187,12 +188,16 @@ class Settings:
         providers: In the order of the file; then those of the environment; then `demo`.
         models: Aliases, in the order of the file.
         billing: Money.
+        accounts: Who may sign up.
+        mail: How mails are sent.
     """
 
     server: ServerSettings = field(default_factory=ServerSettings)
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[AliasSettings, ...] = ()
     billing: BillingSettings = field(default_factory=BillingSettings)
+    accounts: AccountSettings = field(default_factory=AccountSettings)
+    mail: MailSettings = field(default_factory=MailSettings)
 
     def catalog(self) -> Catalog:
         """Return what clients can ask for."""
@@ -203,7 +208,7 @@ class Settings:
 
     def secrets(self) -> list[str]:
         """Return every text that must not appear in a log."""
-        found = []
+        found = [self.mail.password.reveal()]
         for provider in self.providers:
             found.append(provider.api_key.reveal())
             found.extend(value.reveal() for _, value in provider.headers)

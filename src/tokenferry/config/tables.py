@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from tokenferry.config.account_settings import AccountSettings, MailSettings
 from tokenferry.config.billing_settings import BillingSettings
 from tokenferry.config.presets import KEY_VARIABLES, KIND_URLS, PRESETS, preset_url
 from tokenferry.config.report import Report, did_you_mean
@@ -21,7 +22,11 @@ from tokenferry.config.toml_lines import Place
 from tokenferry.config.web_rules import Credential
 
 # The tables of which there is one each, beside [server]: the field of `Settings` and its class.
-SECTIONS: dict[str, type[Any]] = {"billing": BillingSettings}
+SECTIONS: dict[str, type[Any]] = {
+    "billing": BillingSettings,
+    "accounts": AccountSettings,
+    "mail": MailSettings,
+}
 TABLES = ("server", "providers", "models", *SECTIONS)
 _NEEDED = ("name", "kind", "base_url", "models")
 _SERVER_KEYS = frozenset(setting.name for setting in fields(ServerSettings))

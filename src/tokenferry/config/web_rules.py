@@ -19,6 +19,7 @@ from tokenferry.config.rules import (
     shown,
     type_of,
 )
+from tokenferry.domain.email_address import normalise_email
 
 # RFC 9110, 5.6.2: what a field name is made of.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -155,6 +156,39 @@ class BaseUrl(PlainRule):
     def range(self) -> str:
         """Return the form."""
         return "an http:// or https:// URL"
+
+
+@dataclass(frozen=True)
+class PublicUrl(BaseUrl):
+    """Where people reach the server, or nothing."""
+
+    def accept(self, value: object) -> str:
+        """Accept what `BaseUrl` does, or an empty text."""
+        return "" if value == "" else super().accept(value)
+
+    def range(self) -> str:
+        """Return the forms."""
+        return f'{super().range()}, or ""'
+
+
+@dataclass(frozen=True)
+class Address(PlainRule):
+    """An e-mail address, or nothing."""
+
+    kind = "string"
+
+    def accept(self, value: object) -> str:
+        """Accept an address in any spelling."""
+        if not isinstance(value, str):
+            raise Refused(f"is {type_of(value)}, not a string", "write it in quotes")
+        address = normalise_email(value) if value else ""
+        if address is None:
+            raise Refused(f"is {shown(value)}, no e-mail address", "write name@example.com")
+        return address
+
+    def range(self) -> str:
+        """Return the form."""
+        return "name@example.com"
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ import hashlib
 import re
 import unicodedata
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tokenferry.domain.ledger import OPERATOR
 from tokenferry.errors import MalformedKey, MissingKey
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -27,6 +29,9 @@ CHECKSUM_CHARACTERS = 6
 # Both are cut down to base62 by a modulo; 56 bits to spare make its bias unnoticeable.
 RANDOM_BYTES = 48
 _PUBLIC_ID_BYTES = 16
+# A list of models that is longer is meant as "all but a few", which is another thing.
+MODELS_MAX = 100
+MODEL_CHARACTERS_MAX = 300
 # Fits a line of `tokenferry keys list`.
 NAME_CHARACTERS_MAX = 64
 
@@ -55,6 +60,26 @@ class ParsedKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class KeyTerms:
+    """What a key may do.
+
+    Attributes:
+        account_id: Who pays; it never changes.
+        models: The only model names that it may ask for; None for all.
+        budget_nanos: What it may spend in a calendar month, UTC; None for no limit.
+        expires_at_ms: Unix time until which it is good; None for ever.
+    """
+
+    account_id: str = OPERATOR
+    models: tuple[str, ...] | None = None
+    budget_nanos: int | None = None
+    expires_at_ms: int | None = None
+
+
+UNLIMITED = KeyTerms()
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRecord:
     """A key as it is stored.
 
@@ -64,6 +89,8 @@ class KeyRecord:
         secret_hash: See `hash_secret`.
         created_at_ms: Unix time.
         revoked_at_ms: Unix time, None while the key is good.
+        terms: What it may do.
+        suspended: Whether its account is suspended now.
     """
 
     public_id: str
@@ -71,6 +98,8 @@ class KeyRecord:
     secret_hash: bytes
     created_at_ms: int
     revoked_at_ms: int | None = None
+    terms: KeyTerms = UNLIMITED
+    suspended: bool = False
 
 
 def format_key(public_id: str, secret: str) -> str:
@@ -158,6 +187,13 @@ def clean_name(name: str) -> str | None:
     if not 1 <= len(cleaned) <= NAME_CHARACTERS_MAX or not cleaned.isprintable():
         return None
     return cleaned
+
+
+def clean_models(names: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the models of a key as they are stored, or None if they cannot be that."""
+    cleaned = tuple(dict.fromkeys(unicodedata.normalize("NFC", name).strip() for name in names))
+    fits = all(0 < len(name) <= MODEL_CHARACTERS_MAX and name.isprintable() for name in cleaned)
+    return cleaned if fits and 0 < len(cleaned) <= MODELS_MAX else None
 
 
 def _shape(scheme: str, rest: list[str]) -> str:

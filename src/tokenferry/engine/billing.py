@@ -102,7 +102,7 @@ class Billing:
             ModelNotAllowed: If the key is for other models.
             ModelNotPriced: If nobody could say what it costs.
         """
-        if key.models is not None and request.model not in key.models:
+        if not key.may_ask_for(request.model):
             raise ModelNotAllowed(
                 f"This key may not ask for {request.model[:100]!r}. GET /v1/models lists what it "
                 "may ask for.",

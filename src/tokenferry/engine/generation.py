@@ -26,8 +26,8 @@ from tokenferry.engine.relay import Relay
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import (
     CreditUsedUp,
-    Overloaded,
     ProviderCutOff,
+    StreamTooLarge,
     TokenferryError,
     UpstreamLost,
 )
@@ -38,13 +38,6 @@ from tokenferry.protocol.frames import Head, Terminal, encode, wire_error, wire_
 # How long a finish reason waits for the usage that should follow it.
 USAGE_WAIT_S = 2.0
 _USED_UP = CreditUsedUp("The credit for this answer is used up. Top up, and ask for the rest.")
-
-
-class StreamTooLarge(Overloaded):
-    """The answer outgrew what the journal keeps of one stream."""
-
-    code = "stream_too_large"
-    retryable = False
 
 
 class Generation:

@@ -9,19 +9,22 @@ microseconds; a store on the network needs a notification in its place.
 """
 
 import hmac
+import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from tokenferry.domain.api_key import (
     RANDOM_BYTES,
+    UNLIMITED,
     KeyRecord,
+    KeyTerms,
     format_key,
     hash_secret,
     key_from_random,
     require_key,
 )
 from tokenferry.domain.ledger import OPERATOR
-from tokenferry.errors import InvalidKey
+from tokenferry.errors import AccountSuspended, InvalidKey, KeyExpired, TokenferryError
 
 # About 300 bytes each. At the limit the memory is emptied and fills again from the store.
 CACHED_KEYS_MAX = 10_000
@@ -33,6 +36,9 @@ _INVALID = (
     "The API key is not valid here: it is unknown or revoked. "
     "Ask the operator of this gateway for another one."
 )
+_SUSPENDED = "The account is suspended. Ask the operator of this gateway why."
+_EXPIRED = "The API key was good until a day that has passed. Make another one."
+_NS_PER_MS = 1_000_000
 # Compared with in place of an unknown key's hash, so that both refusals do the same work.
 _NO_HASH = bytes(32)
 
@@ -48,7 +54,14 @@ class KeyExists(Exception):
 class KeyStore(Protocol):
     """Where keys are kept. Every method may raise `StoreUnusable`."""
 
-    def create(self, name: str, public_id: str, secret_hash: bytes, created_at_ms: int) -> None:
+    def create(
+        self,
+        name: str,
+        public_id: str,
+        secret_hash: bytes,
+        created_at_ms: int,
+        terms: KeyTerms = UNLIMITED,
+    ) -> None:
         """Store a new key; it is durable on return.
 
         Raises:
@@ -60,6 +73,15 @@ class KeyStore(Protocol):
 
     def all(self) -> list[KeyRecord]:
         """Return every key, oldest first."""
+
+    def of_account(self, account_id: str) -> list[KeyRecord]:
+        """Return every key of an account, oldest first."""
+
+    def change(self, public_id: str, name: str, terms: KeyTerms) -> bool:
+        """Give a key another name and other terms, durably, and return whether it exists.
+
+        Its account stays the same, whatever the terms say.
+        """
 
     def revoke(self, public_id: str, now_ms: int) -> bool:
         """Revoke a key, durably, and return whether it exists.
@@ -73,8 +95,14 @@ class KeyStore(Protocol):
     def data_version(self) -> int:
         """Return a number that grows with every write to the keys, by whichever process."""
 
-    def revoked_after(self, version: int) -> list[str]:
-        """Return the public ids that were revoked by writes later than `version`."""
+    def changed_after(self, version: int) -> list[str]:
+        """Return the public ids of what was written later than `version`, oldest write first.
+
+        A suspension of an account, and its end, is a write to all of its keys.
+        """
+
+    def expired_between(self, after_ms: int, until_ms: int) -> list[str]:
+        """Return the public ids of the keys that expire after the first, until the second."""
 
     def close(self) -> None:
         """Let go of the store; idempotent."""
@@ -97,10 +125,25 @@ class Key(NamedTuple):
     models: frozenset[str] | None = None
     budget_nanos: int | None = None
 
+    def may_ask_for(self, model: str) -> bool:
+        """Return whether it may ask for a model by this name."""
+        return self.models is None or model in self.models
+
     @property
     def is_limited(self) -> bool:
         """Whether what it asks for must be covered by credit."""
         return self.account_id != OPERATOR
+
+
+class Lost(NamedTuple):
+    """A key that is good no longer, and why."""
+
+    public_id: str
+    error: TokenferryError
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // _NS_PER_MS
 
 
 class Authenticator:
@@ -109,17 +152,25 @@ class Authenticator:
     Args:
         store: Where the keys are kept.
         clock: Monotonic seconds.
+        wall_ms: Unix time.
     """
 
-    def __init__(self, store: KeyStore, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: KeyStore,
+        clock: Callable[[], float],
+        wall_ms: Callable[[], int] = _wall_ms,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._wall_ms = wall_ms
         self._refreshed_s = clock()
         self._cached_version = store.data_version()
         self._polled_version = self._cached_version
+        self._polled_ms = wall_ms()
         self._cache: dict[str, KeyRecord] = {}
-        # Tokens that were found good, by their hash: most callers come again and again.
-        self._good: dict[bytes, Key] = {}
+        # Tokens whose secret was found right, by their hash: most callers come again and again.
+        self._good: dict[bytes, str] = {}
 
     def authenticate(self, token: str) -> Key:
         """Return the key that the token is.
@@ -127,48 +178,73 @@ class Authenticator:
         Raises:
             MalformedKey: If the token does not have the form of a key.
             InvalidKey: If the key is unknown, revoked, or its secret wrong.
+            KeyExpired: If it was good until a day that has passed.
+            AccountSuspended: If its account is suspended.
             StoreUnusable: If the store fails.
         """
         self._refresh()
         # A header may hold bytes that no hash takes as text; no key has any but ASCII.
         token_hash = hash_secret(token) if token.isascii() else b""
         if (known := self._good.get(token_hash)) is not None:
-            return known
+            return self._usable(self._find(known))
         parsed = require_key(token)
         record = self._find(parsed.public_id)
         known_hash = record.secret_hash if record else _NO_HASH
         same = hmac.compare_digest(hash_secret(parsed.secret), known_hash)
-        if record is None or not same or record.revoked_at_ms is not None:
-            raise InvalidKey(_INVALID)
+        key = self._usable(record if same else None)
         if len(self._good) >= CACHED_KEYS_MAX:
             self._good.clear()
-        self._good[token_hash] = key = Key(record.public_id, record.name)
+        self._good[token_hash] = key.public_id
         return key
 
-    def check(self, public_id: str) -> None:
-        """Make sure that a key that once authenticated is still good.
+    def check(self, public_id: str) -> Key:
+        """Return a key that once authenticated as it is now: its terms may have changed.
 
         Raises:
             InvalidKey: If it has been revoked.
+            KeyExpired: If it has expired.
+            AccountSuspended: If its account is suspended.
             StoreUnusable: If the store fails.
         """
         self._refresh()
-        record = self._find(public_id)
-        if record is None or record.revoked_at_ms is not None:
-            raise InvalidKey(_INVALID)
+        return self._usable(self._find(public_id))
 
-    def revoked_since_last_poll(self) -> list[str]:
-        """Return the public ids that were revoked since the last call, by whichever process.
+    def lost_since_last_poll(self) -> list[Lost]:
+        """Return the keys that were revoked, suspended or expired since the last call.
 
         Raises:
             StoreUnusable: If the store fails; the next call reports what this one could not.
         """
-        version = self._store.data_version()
-        if version == self._polled_version:
-            return []
-        revoked = self._store.revoked_after(self._polled_version)
-        self._polled_version = version
-        return revoked
+        version, now_ms = self._store.data_version(), self._wall_ms()
+        ids: list[str] = []
+        if version != self._polled_version:
+            self._forget(version)
+            ids += self._store.changed_after(self._polled_version)
+        ids += self._store.expired_between(self._polled_ms, now_ms)
+        lost = []
+        for public_id in dict.fromkeys(ids):
+            try:
+                self._usable(self._find(public_id))
+            except TokenferryError as exc:
+                lost.append(Lost(public_id, exc))
+        self._polled_version, self._polled_ms = version, now_ms
+        return lost
+
+    def _usable(self, record: KeyRecord | None) -> Key:
+        if record is None or record.revoked_at_ms is not None:
+            raise InvalidKey(_INVALID)
+        terms = record.terms
+        if record.suspended:
+            raise AccountSuspended(_SUSPENDED)
+        if terms.expires_at_ms is not None and self._wall_ms() >= terms.expires_at_ms:
+            raise KeyExpired(_EXPIRED)
+        models = None if terms.models is None else frozenset(terms.models)
+        return Key(record.public_id, record.name, terms.account_id, models, terms.budget_nanos)
+
+    def _forget(self, version: int) -> None:
+        self._cache.clear()
+        self._good.clear()
+        self._cached_version = version
 
     def _refresh(self) -> None:
         """Forget everything if anything was written since."""
@@ -178,9 +254,7 @@ class Authenticator:
         self._refreshed_s = now_s
         version = self._store.data_version()
         if version != self._cached_version:
-            self._cache.clear()
-            self._good.clear()
-            self._cached_version = version
+            self._forget(version)
 
     def _find(self, public_id: str) -> KeyRecord | None:
         record = self._cache.get(public_id)
@@ -195,7 +269,11 @@ class Authenticator:
 
 
 def create_key(
-    store: KeyStore, name: str, now_ms: int, token_source: Callable[[int], bytes]
+    store: KeyStore,
+    name: str,
+    now_ms: int,
+    token_source: Callable[[int], bytes],
+    terms: KeyTerms = UNLIMITED,
 ) -> str:
     """Create a key and return its text, which cannot be had again.
 
@@ -204,13 +282,14 @@ def create_key(
         name: From `clean_name`.
         now_ms: Unix time.
         token_source: Returns that many random bytes, as `secrets.token_bytes` does.
+        terms: What it may do.
 
     Raises:
         KeyExists: If the random bytes were not so random; nothing was changed.
         StoreUnusable: If the store fails.
     """
     key = key_from_random(token_source(RANDOM_BYTES))
-    store.create(name, key.public_id, hash_secret(key.secret), now_ms)
+    store.create(name, key.public_id, hash_secret(key.secret), now_ms, terms)
     return format_key(key.public_id, key.secret)
 
 

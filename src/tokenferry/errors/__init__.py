@@ -13,6 +13,11 @@ TokenferryError
 │   ├── StreamExpired          it was there, but its chunks are no longer kept
 │   ├── PositionAhead
 │   ├── IdempotencyKeyReused   with another request than the first time
+│   ├── EmailTaken
+│   ├── InvalidLink            of a mail
+│   ├── KeyNotFound
+│   ├── TooManyKeys
+│   ├── AccountNotFound
 │   ├── InvalidFrame           a WebSocket frame that is no message of the protocol
 │   └── UnsupportedVersion
 ├── AuthenticationError        who is asking?
@@ -22,9 +27,14 @@ TokenferryError
 │   ├── InvalidTicket
 │   ├── AuthenticationTimeout
 │   ├── OriginRefused
-│   └── KeyExpired
+│   ├── KeyExpired
+│   ├── LoginRequired
+│   └── WrongCredentials
 ├── PermissionRefused          we know who asks, and they may not
 │   ├── AccountSuspended
+│   ├── SignupClosed           the operator makes the accounts
+│   ├── EmailNotVerified
+│   ├── AdminOnly
 │   ├── ModelNotAllowed        the key is for other models
 │   └── ModelNotPriced         nobody could say what it costs
 ├── PaymentRequired            money stands in the way; never 429, which SDKs would retry
@@ -40,6 +50,7 @@ TokenferryError
 │   ├── InternalError
 │   ├── Draining
 │   ├── Overloaded
+│   │   └── StreamTooLarge
 │   ├── StorageUnavailable     nothing can be committed, so that nothing may be begun
 │   └── UpstreamLost           the process died that was reading the provider's answer
 └── ProviderError              the provider's fault
@@ -56,15 +67,18 @@ Each class states `code` (stable, for programs), `type` (OpenAI's family name), 
 
 from tokenferry.errors.access import (
     AccountSuspended,
+    AdminOnly,
     AuthenticationError,
     AuthenticationTimeout,
     BudgetExceeded,
     CreditUsedUp,
+    EmailNotVerified,
     InsufficientCredit,
     InvalidKey,
     InvalidTicket,
     KeyExpired,
     LimitError,
+    LoginRequired,
     MalformedKey,
     MissingKey,
     ModelNotAllowed,
@@ -73,9 +87,11 @@ from tokenferry.errors.access import (
     PaymentRequired,
     PermissionRefused,
     RateLimited,
+    SignupClosed,
     TooManyConnections,
     TooManyFollowers,
     TooManyStreams,
+    WrongCredentials,
 )
 from tokenferry.errors.gateway import (
     Draining,
@@ -83,6 +99,7 @@ from tokenferry.errors.gateway import (
     InternalError,
     Overloaded,
     StorageUnavailable,
+    StreamTooLarge,
     UpstreamLost,
 )
 from tokenferry.errors.provider import (
@@ -95,10 +112,14 @@ from tokenferry.errors.provider import (
     ProviderUnreachable,
 )
 from tokenferry.errors.request import (
+    AccountNotFound,
+    EmailTaken,
     IdempotencyKeyReused,
     InvalidFrame,
     InvalidJSON,
+    InvalidLink,
     InvalidRequest,
+    KeyNotFound,
     MissingParameter,
     ModelNotFound,
     ModelRetired,
@@ -107,6 +128,7 @@ from tokenferry.errors.request import (
     RequestError,
     StreamExpired,
     StreamNotFound,
+    TooManyKeys,
     UnsupportedParameter,
     UnsupportedVersion,
 )
@@ -115,12 +137,16 @@ from tokenferry.errors.root import (
 )
 
 __all__ = [
+    "AccountNotFound",
     "AccountSuspended",
+    "AdminOnly",
     "AuthenticationError",
     "AuthenticationTimeout",
     "BudgetExceeded",
     "CreditUsedUp",
     "Draining",
+    "EmailNotVerified",
+    "EmailTaken",
     "GatewayError",
     "IdempotencyKeyReused",
     "InsufficientCredit",
@@ -128,10 +154,13 @@ __all__ = [
     "InvalidFrame",
     "InvalidJSON",
     "InvalidKey",
+    "InvalidLink",
     "InvalidRequest",
     "InvalidTicket",
     "KeyExpired",
+    "KeyNotFound",
     "LimitError",
+    "LoginRequired",
     "MalformedKey",
     "MissingKey",
     "MissingParameter",
@@ -154,14 +183,18 @@ __all__ = [
     "ProviderUnreachable",
     "RateLimited",
     "RequestError",
+    "SignupClosed",
     "StorageUnavailable",
     "StreamExpired",
     "StreamNotFound",
+    "StreamTooLarge",
     "TokenferryError",
     "TooManyConnections",
     "TooManyFollowers",
+    "TooManyKeys",
     "TooManyStreams",
     "UnsupportedParameter",
     "UnsupportedVersion",
     "UpstreamLost",
+    "WrongCredentials",
 ]

@@ -55,6 +55,18 @@ class KeyExpired(AuthenticationError):
     code = "expired_api_key"
 
 
+class LoginRequired(AuthenticationError):
+    """No login came with the request, or it is unknown, ended or expired."""
+
+    code = "login_required"
+
+
+class WrongCredentials(AuthenticationError):
+    """The e-mail address or the password is wrong; which of the two is not told."""
+
+    code = "wrong_credentials"
+
+
 class PermissionRefused(TokenferryError):
     """The client is known, and may not do this."""
 
@@ -67,6 +79,25 @@ class AccountSuspended(PermissionRefused):
     """The account was suspended by the operator."""
 
     code = "account_suspended"
+    close_code = 4003
+
+
+class SignupClosed(PermissionRefused):
+    """This gateway's operator makes the accounts."""
+
+    code = "signup_closed"
+
+
+class EmailNotVerified(PermissionRefused):
+    """The link in the mail that came after the sign-up has not been followed yet."""
+
+    code = "email_not_verified"
+
+
+class AdminOnly(PermissionRefused):
+    """The account is not the operator's."""
+
+    code = "admin_only"
 
 
 class ModelNotAllowed(PermissionRefused):

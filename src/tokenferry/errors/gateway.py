@@ -31,6 +31,13 @@ class Overloaded(GatewayError):
     retryable = True
 
 
+class StreamTooLarge(Overloaded):
+    """The answer outgrew what the journal keeps of one stream."""
+
+    code = "stream_too_large"
+    retryable = False
+
+
 class StorageUnavailable(GatewayError):
     """The disk takes nothing: what cannot be committed may not be begun."""
 

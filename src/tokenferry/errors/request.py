@@ -95,3 +95,37 @@ class UnsupportedVersion(RequestError):
 
     code = "unsupported_version"
     close_code = 4004
+
+
+class EmailTaken(RequestError):
+    """There is an account with this e-mail address."""
+
+    code = "email_taken"
+    http_status = 409
+
+
+class InvalidLink(RequestError):
+    """The link of a mail is unknown, used, replaced by a newer one, or expired."""
+
+    code = "invalid_link"
+
+
+class KeyNotFound(RequestError):
+    """No such key, or another account's: the two cannot be told apart."""
+
+    code = "key_not_found"
+    http_status = 404
+
+
+class TooManyKeys(RequestError):
+    """The account has as many keys as it may."""
+
+    code = "too_many_keys"
+    http_status = 409
+
+
+class AccountNotFound(RequestError):
+    """No account has this id."""
+
+    code = "account_not_found"
+    http_status = 404

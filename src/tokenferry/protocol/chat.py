@@ -269,6 +269,7 @@ _request_decoder = msgspec.json.Decoder(ChatRequest)
 # msgspec ends its messages with " - at `$.messages[0].role`".
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]+)`$")
+_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>[^`]+)`$")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -292,7 +293,7 @@ def parse_request(body: bytes) -> ChatRequest:
     try:
         request = _request_decoder.decode(body)
     except msgspec.ValidationError as exc:
-        raise _explain(str(exc)) from None
+        raise explain_invalid(str(exc)) from None
     except (msgspec.DecodeError, RecursionError) as exc:
         raise InvalidJSON(
             f"The body must be a JSON object in UTF-8: {why_unreadable(body, exc)}."
@@ -335,10 +336,16 @@ def why_unreadable(data: bytes, exc: Exception) -> str:
     return str(exc)
 
 
-def _explain(text: str) -> InvalidRequest | MissingParameter:
+def explain_invalid(text: str) -> InvalidRequest | MissingParameter:
+    """Return the error that a message of msgspec's `ValidationError` stands for."""
     match = _AT.match(text)
     what, path = (match["what"], match["path"] or "") if match else (text, "")
     if missing := _MISSING.match(what):
         param = f"{path}.{missing['name']}" if path else missing["name"]
         return MissingParameter(f"`{param}` is required; add it to the request.", param=param)
-    return InvalidRequest(f"`{path}` is invalid: {what[:1].lower()}{what[1:]}.", param=path or None)
+    if unknown := _UNKNOWN.match(what):
+        param = f"{path}.{unknown['name']}" if path else unknown["name"]
+        return InvalidRequest(f"`{param}` means nothing here; leave it out.", param=param)
+    subject = f"`{path}`" if path else "The request"
+    what = what[:1].lower() + what[1:]
+    return InvalidRequest(f"{subject} is invalid: {what}.", param=path or None)

@@ -40,6 +40,9 @@ from tokenferry.providers.http_pool import ConnectionPool
 from tokenferry.providers.http_request import HttpProviderSettings
 from tokenferry.providers.http_stream import HttpProvider
 from tokenferry.providers.wire import WireFormat
+from tokenferry.server.account_site import account_site
+from tokenferry.server.api_document import with_document
+from tokenferry.server.api_routes import Api
 from tokenferry.server.drain import drain
 from tokenferry.server.http_api import HttpApi
 from tokenferry.server.hub import Hub, Shared
@@ -141,6 +144,8 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         models = ModelsApi(hub, settings.catalog(), int(time.time()), settings.billing.margin)
         HttpApi(hub, models).add_to(app)
         add_pages(app)
+        site = await stack.enter_async_context(account_site(settings))
+        Api(with_document(site.routes), site.membership, site.origins).add_to(app)
         retention = Retention(dispatcher.book, storage.journal, storage.archive, _periods(settings))
         stop = _stop_event(loop)
         async with _listening(settings, app) as url:

@@ -18,7 +18,7 @@ from tokenferry.engine.archive import Summary
 from tokenferry.engine.keys import Key
 from tokenferry.engine.options import Options
 from tokenferry.engine.stream import Outlet, Stream, Subscription, discard
-from tokenferry.errors import InvalidKey, InvalidRequest, StreamExpired
+from tokenferry.errors import InvalidRequest, StreamExpired, TokenferryError
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.protocol.completion import folded
 from tokenferry.protocol.events import EventRenderer, framed, kept_events
@@ -323,7 +323,7 @@ class EventOutlet(Outlet):
     def caught_up(self, subscription: Subscription) -> None:
         """Do nothing: a comment would tell the client nothing."""
 
-    def revoke(self, error: InvalidKey) -> None:
+    def revoke(self, error: TokenferryError) -> None:
         """Do nothing: the key's streams were cancelled, which ends the answer."""
 
 

@@ -133,7 +133,7 @@ class HttpApi:
         return web.Response(
             status=204,
             headers={
-                "access-control-allow-methods": "GET, POST, DELETE",
+                "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
                 # SDKs send x-stainless-* headers that no list could name.
                 "access-control-allow-headers": request.headers.get(
                     "Access-Control-Request-Headers", CORS_HEADERS_ALLOWED

@@ -1,6 +1,6 @@
 """The hub: every open client connection, what they share, and the one sweep over all of them.
 
-One timer serves all connections: pings, heartbeats, authentication time-outs and revoked keys are
+One timer serves all connections: pings, heartbeats, authentication time-outs and lost keys are
 found by walking the connections a few times a second, not by timers of each.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.engine.dispatcher import Dispatcher
 from tokenferry.engine.keys import Authenticator, Key, StoreUnusable
-from tokenferry.errors import InvalidKey, Overloaded, TooManyConnections
+from tokenferry.errors import Overloaded, TokenferryError, TooManyConnections
 from tokenferry.server.metrics import Metrics
 from tokenferry.server.tickets import Tickets
 
@@ -33,7 +33,7 @@ class Swept(Protocol):
     def sweep(self, now_s: float) -> None:
         """Do what is due at this time."""
 
-    def revoke(self, error: InvalidKey) -> None:
+    def revoke(self, error: TokenferryError) -> None:
         """Close, because the key is no longer good."""
 
 
@@ -111,21 +111,20 @@ class Hub:
                 connection.sweep(now_s)
 
     async def watch_revocations(self) -> None:
-        """Close the connections and streams of revoked keys until cancelled."""
+        """Close the connections and streams of keys that are good no longer, until cancelled."""
         while True:
             await asyncio.sleep(REVOCATION_INTERVAL_S)
             try:
-                revoked = set(self.shared.authenticator.revoked_since_last_poll())
+                lost = dict(self.shared.authenticator.lost_since_last_poll())
             except StoreUnusable as exc:
                 log.error("cannot read revocations: %s", exc)  # noqa: TRY400 -- the message says all
                 continue
-            if revoked:
-                error = InvalidKey("The API key was revoked. Ask the operator for another one.")
-                for public_id in revoked:
+            if lost:
+                for public_id, error in lost.items():
                     self.shared.dispatcher.abort_owned(public_id, error)
                 for connection in list(self.connections):
-                    if connection.key is not None and connection.key.public_id in revoked:
-                        connection.revoke(error)
+                    if connection.key is not None and connection.key.public_id in lost:
+                        connection.revoke(lost[connection.key.public_id])
 
     async def close(self) -> None:
         """Wait for what was spawned, a second at most."""

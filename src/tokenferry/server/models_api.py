@@ -30,6 +30,7 @@ from tokenferry.domain.pricing import Listing, with_margin
 from tokenferry.domain.routing import Candidate, Catalog, ModelEntry
 from tokenferry.engine.keys import Key
 from tokenferry.engine.prices import serving
+from tokenferry.errors import ModelNotAllowed
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import json_response
 
@@ -61,7 +62,11 @@ class ModelsApi:
 
     async def _list(self, request: web.Request) -> web.Response:
         key = self._authenticate(request)
-        data = [self._entry(entry, key) for entry in self._catalog.listing()]
+        data = [
+            self._entry(entry, key)
+            for entry in self._catalog.listing()
+            if key.may_ask_for(entry.id)
+        ]
         return json_response({"object": "list", "data": data})
 
     async def _show(self, request: web.Request) -> web.Response:
@@ -70,7 +75,10 @@ class ModelsApi:
         engine = self._hub.shared.dispatcher.engine
         # Only for its errors: one that is retired and still configured is shown.
         serving(self._catalog, engine.prices, engine.providers, name, engine.wall_ms())
-        return json_response(self._entry(self._catalog.entry(name), key))
+        entry = self._catalog.entry(name)
+        if not key.may_ask_for(entry.id):
+            raise ModelNotAllowed(f"This key is not for the model {entry.id!r}.", param="model")
+        return json_response(self._entry(entry, key))
 
     def _authenticate(self, request: web.Request) -> Key:
         token = bearer_token(request.headers.get("Authorization"))

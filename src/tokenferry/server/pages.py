@@ -1,7 +1,7 @@
-"""Serves the plain page, which streams an answer in the browser, from files in the package.
+"""Serves the plain page, which streams an answer in the browser, and the one of links in mails.
 
-The files are read once, when the application is put together, and answered from memory; a
-browser keeps them and asks each time whether they have changed.
+The files are of the package, read once, when the application is put together, and answered from
+memory; a browser keeps them and asks each time whether they have changed.
 
 Source: Content Security Policy Level 3 (`connect-src 'self'` covers ws: and wss: of the same host;
 Safari was the last to follow, in 2022); RFC 9110, section 13 (conditional requests).
@@ -16,10 +16,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 PAGE: Final = "index.html"
+# Documents that have a path of their own.
+_PATHS: Final = {PAGE: "/", "account.html": "/account"}
 
 # Every file that is served; a name that is not here is not looked for on disk.
 _CONTENT_TYPES: Final = {
     PAGE: "text/html; charset=utf-8",
+    "account.html": "text/html; charset=utf-8",
+    "account.js": "text/javascript; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
     "stream.js": "text/javascript; charset=utf-8",
@@ -53,11 +57,11 @@ _HEADERS: Final = {
 
 
 def add_pages(app: web.Application) -> None:
-    """Add the page at `/` and its parts at `/static/{name}`."""
+    """Add the page at `/`, that of links in mails, and their parts at `/static/{name}`."""
     directory = resources.files("tokenferry.server") / "static"
     for name, content_type in _CONTENT_TYPES.items():
         handler = _handler((directory / name).read_bytes(), content_type)
-        app.router.add_get("/" if name == PAGE else f"/static/{name}", handler)
+        app.router.add_get(_PATHS.get(name, f"/static/{name}"), handler)
 
 
 def _handler(body: bytes, content_type: str) -> Handler:

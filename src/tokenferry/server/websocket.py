@@ -21,8 +21,8 @@ from tokenferry.engine.ports import JournalUnavailable
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.stream import Stream, Subscription
 from tokenferry.errors import (
+    AccountSuspended,
     AuthenticationError,
-    InvalidKey,
     InvalidRequest,
     RequestError,
     StorageUnavailable,
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 # RFC 6455, 7.4.1.
 INTERNAL_ERROR = 1011
+# After these the connection is of no use any more.
+_SHUTS_OUT = (AuthenticationError, AccountSuspended)
 
 
 class Connection(ClientSocket):
@@ -134,7 +136,7 @@ class Connection(ClientSocket):
         stream_id = getattr(message, "stream_id", None)
         self._hub.shared.metrics.refused(error)
         self.write(messages.error(error, ref=ref, stream_id=stream_id))
-        if isinstance(error, AuthenticationError):
+        if isinstance(error, _SHUTS_OUT):
             self.close(error.close_code or UNSUPPORTED_DATA, error.message)
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -169,7 +171,7 @@ class Connection(ClientSocket):
                 Options(on_disconnect_cancel=False, orphan_timeout_s=orphan_timeout_s),
             )
         except TokenferryError as exc:
-            close_code = exc.close_code if isinstance(exc, AuthenticationError) else None
+            close_code = exc.close_code if isinstance(exc, _SHUTS_OUT) else None
             refusal = Refusal(exc, plain=True, close_code=close_code)
             self._refuse(
                 self._session.refused(refusal) if isinstance(exc, RequestError) else refusal
@@ -299,19 +301,16 @@ class Connection(ClientSocket):
     def _public_id(self) -> str:
         return self.key.public_id if self.key is not None else ""
 
-    def _check_key(self) -> None:
-        """Check again what was checked at the upgrade: a key may have been revoked since."""
-        self._hub.shared.authenticator.check(self._public_id())
+    def _check_key(self) -> Key:
+        """Check again what was checked at the upgrade: a key may have been changed since."""
+        self.key = key = self._hub.shared.authenticator.check(self._public_id())
+        return key
 
     def _create(self, request: ChatRequest, options: Options) -> Stream | Summary:
-        self._check_key()
-        if self.key is None:
-            raise TypeError("a request before authentication")
+        key = self._check_key()
         if request.stream is None:
             request.stream = True  # this socket is for streaming; OpenAI's default is for HTTP
-        return self._hub.shared.dispatcher.create(
-            self.key, request, options, arrived_s=self._arrived_s
-        )
+        return self._hub.shared.dispatcher.create(key, request, options, arrived_s=self._arrived_s)
 
     def _renderer(self, stream: Stream, request: ChatRequest, *, aware: bool) -> Renderer:
         if request.stream is False:
@@ -360,7 +359,7 @@ class Connection(ClientSocket):
             self._drained.set()
         self.detach_all()
 
-    def revoke(self, error: InvalidKey) -> None:
+    def revoke(self, error: TokenferryError) -> None:
         """Close, because the key is no longer good."""
         self.write(messages.error(error) if self._session.aware else messages.plain_error(error))
         self.close(error.close_code or UNSUPPORTED_DATA, error.message)

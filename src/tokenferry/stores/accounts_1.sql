@@ -9,6 +9,8 @@ CREATE TABLE account (
     role             TEXT    NOT NULL CHECK (role IN ('admin', 'member')),
     state            TEXT    NOT NULL CHECK (state IN ('unverified', 'active', 'suspended')),
     suspended_reason TEXT,
+    -- What it was before it was suspended, and becomes again.
+    state_before     TEXT    CHECK (state_before IN ('unverified', 'active')),
     -- The language of its mails: 'en' or 'ko'.
     language         TEXT    NOT NULL DEFAULT 'en',
     created_ms       INTEGER NOT NULL
@@ -26,6 +28,7 @@ ALTER TABLE api_key ADD COLUMN models TEXT;
 ALTER TABLE api_key ADD COLUMN expires_at_ms INTEGER;
 
 CREATE INDEX api_key_account ON api_key (account_id, created_at_ms);
+CREATE INDEX api_key_expiry ON api_key (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
 
 -- Logins. The token itself is kept nowhere.
 CREATE TABLE login_session (

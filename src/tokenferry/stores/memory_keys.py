@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tokenferry.domain.api_key import KeyRecord
+from tokenferry.domain.api_key import UNLIMITED, KeyRecord, KeyTerms
 from tokenferry.engine.keys import KeyExists
 
 
@@ -14,11 +14,18 @@ class MemoryKeys:
         self._versions: dict[str, int] = {}
         self._version = 0
 
-    def create(self, name: str, public_id: str, secret_hash: bytes, created_at_ms: int) -> None:
+    def create(
+        self,
+        name: str,
+        public_id: str,
+        secret_hash: bytes,
+        created_at_ms: int,
+        terms: KeyTerms = UNLIMITED,
+    ) -> None:
         """Store a new key; see `KeyStore`."""
         if public_id in self._records:
             raise KeyExists(public_id)
-        self._write(KeyRecord(public_id, name, secret_hash, created_at_ms))
+        self._write(KeyRecord(public_id, name, secret_hash, created_at_ms, None, terms))
 
     def find(self, public_id: str) -> KeyRecord | None:
         """Return one key, revoked or not, or None."""
@@ -27,6 +34,23 @@ class MemoryKeys:
     def all(self) -> list[KeyRecord]:
         """Return every key, oldest first."""
         return sorted(self._records.values(), key=lambda key: (key.created_at_ms, key.public_id))
+
+    def of_account(self, account_id: str) -> list[KeyRecord]:
+        """Return every key of an account, oldest first."""
+        return [record for record in self.all() if record.terms.account_id == account_id]
+
+    def change(self, public_id: str, name: str, terms: KeyTerms) -> bool:
+        """Give a key another name and other terms; see `KeyStore`."""
+        record = self._records.get(public_id)
+        if record is not None:
+            kept = replace(terms, account_id=record.terms.account_id)
+            self._write(replace(record, name=name, terms=kept))
+        return record is not None
+
+    def suspend(self, account_id: str, *, suspended: bool) -> None:
+        """Mark an account's keys, as the store of accounts does in a database."""
+        for record in self.of_account(account_id):
+            self._write(replace(record, suspended=suspended))
 
     def revoke(self, public_id: str, now_ms: int) -> bool:
         """Revoke a key and return whether it exists; see `KeyStore`."""
@@ -43,12 +67,18 @@ class MemoryKeys:
         """Return the number of writes so far."""
         return self._version
 
-    def revoked_after(self, version: int) -> list[str]:
-        """Return the public ids that were revoked by writes later than `version`."""
+    def changed_after(self, version: int) -> list[str]:
+        """Return the public ids of what was written later than `version`."""
+        written = sorted(self._versions.items(), key=lambda item: item[1])
+        return [public_id for public_id, number in written if number > version]
+
+    def expired_between(self, after_ms: int, until_ms: int) -> list[str]:
+        """Return the public ids of the keys that expire after the first, until the second."""
         return [
-            public_id
-            for public_id, written in sorted(self._versions.items(), key=lambda item: item[1])
-            if written > version and self._records[public_id].revoked_at_ms is not None
+            record.public_id
+            for record in self.all()
+            if record.terms.expires_at_ms is not None
+            and after_ms < record.terms.expires_at_ms <= until_ms
         ]
 
     def close(self) -> None:

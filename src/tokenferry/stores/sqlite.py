@@ -4,43 +4,59 @@ Source: https://sqlite.org/pragma.html#pragma_data_version (2026-11).
 Weakness: that of `sqlite_database`; each write is made in the event loop's thread.
 """
 
+import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
-from tokenferry.domain.api_key import KeyRecord
+from tokenferry.domain.api_key import UNLIMITED, KeyRecord, KeyTerms
 from tokenferry.engine.keys import KeyExists, StoreUnusable
 from tokenferry.stores.sqlite_database import Database, explain, explained
 
-_COLUMNS = "public_id, name, secret_hash, created_at_ms, revoked_at_ms"
+_SELECT = (
+    "SELECT public_id, name, secret_hash, created_at_ms, revoked_at_ms, k.account_id, models, "
+    "budget_nanos, expires_at_ms, COALESCE(state = 'suspended', 0) "
+    "FROM api_key k LEFT JOIN account a ON a.account_id = k.account_id"
+)
 _NEXT_VERSION = "(SELECT COALESCE(MAX(version), 0) + 1 FROM api_key)"
 
 
 class SqliteKeys(Database):
-    """Keys in an SQLite file. It belongs to the thread that opened it.
+    """Keys in an SQLite file. It belongs to the thread that opened it, unless told otherwise.
 
     Args:
         path: The database file; it is created, readable by its owner alone, and so is its
             directory. What already exists keeps its mode.
+        any_thread: Whether others may use it, one at a time.
 
     Raises:
         StoreUnusable: If the file cannot be opened, is no database of ours, or was written by a
             newer release.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, any_thread: bool = False) -> None:
         self._write_version = 0
         self._file_version = -1
-        super().__init__(path)
+        super().__init__(path, any_thread=any_thread)
 
     @explained
-    def create(self, name: str, public_id: str, secret_hash: bytes, created_at_ms: int) -> None:
+    def create(
+        self,
+        name: str,
+        public_id: str,
+        secret_hash: bytes,
+        created_at_ms: int,
+        terms: KeyTerms = UNLIMITED,
+    ) -> None:
         """Store a new key; see `KeyStore`."""
         insert = (
-            f"INSERT INTO api_key ({_COLUMNS}, version) "  # noqa: S608 -- constants only
-            f"VALUES (?, ?, ?, ?, NULL, {_NEXT_VERSION})"
+            "INSERT INTO api_key (public_id, name, secret_hash, created_at_ms, account_id, models, "  # noqa: S608 -- constants only
+            "budget_nanos, expires_at_ms, version) "
+            f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, {_NEXT_VERSION})"
         )
+        row = (public_id, name, secret_hash, created_at_ms, terms.account_id, *_stored(terms))
         try:
-            self._connection.execute(insert, (public_id, name, secret_hash, created_at_ms))
+            self._connection.execute(insert, row)
         except sqlite3.IntegrityError as exc:
             if self.find(public_id) is None:
                 raise
@@ -50,19 +66,29 @@ class SqliteKeys(Database):
     @explained
     def find(self, public_id: str) -> KeyRecord | None:
         """Return one key, revoked or not, or None."""
-        row = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM api_key WHERE public_id = ?",  # noqa: S608 -- constants only
-            (public_id,),
-        ).fetchone()
-        return KeyRecord(*row) if row else None
+        found = self._select("WHERE public_id = ?", public_id)
+        return found[0] if found else None
 
     @explained
     def all(self) -> list[KeyRecord]:
         """Return every key, oldest first."""
-        rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM api_key ORDER BY created_at_ms, public_id"  # noqa: S608 -- constants only
+        return self._select("ORDER BY created_at_ms, public_id")
+
+    @explained
+    def of_account(self, account_id: str) -> list[KeyRecord]:
+        """Return every key of an account, oldest first."""
+        return self._select("WHERE k.account_id = ? ORDER BY created_at_ms, public_id", account_id)
+
+    @explained
+    def change(self, public_id: str, name: str, terms: KeyTerms) -> bool:
+        """Give a key another name and other terms; see `KeyStore`."""
+        changed = self._connection.execute(
+            "UPDATE api_key SET name = ?, models = ?, budget_nanos = ?, expires_at_ms = ?, "  # noqa: S608 -- constants only
+            f"version = {_NEXT_VERSION} WHERE public_id = ?",
+            (name, *_stored(terms), public_id),
         )
-        return [KeyRecord(*row) for row in rows]
+        self._file_version = -1
+        return changed.rowcount > 0
 
     @explained
     def revoke(self, public_id: str, now_ms: int) -> bool:
@@ -98,15 +124,46 @@ class SqliteKeys(Database):
         return self._write_version
 
     @explained
-    def revoked_after(self, version: int) -> list[str]:
-        """Return the public ids that were revoked by writes later than `version`."""
+    def changed_after(self, version: int) -> list[str]:
+        """Return the public ids of what was written later than `version`."""
         rows = self._connection.execute(
-            "SELECT public_id FROM api_key "
-            "WHERE version > ? AND revoked_at_ms IS NOT NULL ORDER BY version",
-            (version,),
+            "SELECT public_id FROM api_key WHERE version > ? ORDER BY version", (version,)
         )
         return [public_id for (public_id,) in rows]
+
+    @explained
+    def expired_between(self, after_ms: int, until_ms: int) -> list[str]:
+        """Return the public ids of the keys that expire after the first, until the second."""
+        rows = self._connection.execute(
+            "SELECT public_id FROM api_key WHERE expires_at_ms > ? AND expires_at_ms <= ? "
+            "ORDER BY created_at_ms, public_id",
+            (after_ms, until_ms),
+        )
+        return [public_id for (public_id,) in rows]
+
+    def _select(self, rest: str, *values: object) -> list[KeyRecord]:
+        return [_record(row) for row in self._connection.execute(f"{_SELECT} {rest}", values)]
 
     def _read_version(self) -> int:
         row = self._connection.execute("SELECT COALESCE(MAX(version), 0) FROM api_key").fetchone()
         return int(row[0])
+
+
+def _record(row: tuple[Any, ...]) -> KeyRecord:
+    public_id, name, secret_hash, created_at_ms, revoked_at_ms, account_id, models, *rest = row
+    budget_nanos, expires_at_ms, suspended = rest
+    allowed = None if models is None else tuple(json.loads(models))
+    return KeyRecord(
+        public_id,
+        name,
+        secret_hash,
+        created_at_ms,
+        revoked_at_ms,
+        KeyTerms(account_id, allowed, budget_nanos, expires_at_ms),
+        bool(suspended),
+    )
+
+
+def _stored(terms: KeyTerms) -> tuple[str | None, int | None, int | None]:
+    models = None if terms.models is None else json.dumps(terms.models, ensure_ascii=False)
+    return models, terms.budget_nanos, terms.expires_at_ms

@@ -1,0 +1,107 @@
+"""The store of accounts as a port: accounts, their logins, and the links in mails.
+
+Every method may raise `StoreUnusable`, and may be called by any thread.
+"""
+
+from typing import NamedTuple, Protocol
+
+from tokenferry.domain.account import Account, Language, Purpose
+
+# Of one account; the oldest login makes room.
+SESSIONS_MAX = 100
+LISTED_MAX = 1_000
+
+
+class EmailExists(Exception):
+    """There is an account with this e-mail address."""
+
+
+class LoginSession(NamedTuple):
+    """A login that is good.
+
+    Attributes:
+        account: Whose; suspended ones included.
+        token_hash: Names it.
+        expires_ms: Unix time.
+    """
+
+    account: Account
+    token_hash: bytes
+    expires_ms: int
+
+
+class AccountStore(Protocol):
+    """Where accounts are kept. What was written is durable on return."""
+
+    def create(self, account: Account, password_hash: str | None, credit_nanos: int) -> None:
+        """Store a new account and, if it is active, book its sign-up credit with it.
+
+        Raises:
+            EmailExists: If the e-mail address is taken; nothing was changed.
+        """
+
+    def find(self, account_id: str) -> Account | None:
+        """Return an account, or None."""
+
+    def find_by_email(self, email: str) -> Account | None:
+        """Return the account with this (normalised) e-mail address, or None."""
+
+    def password_hash(self, account_id: str) -> str | None:
+        """Return an account's password hash; None if there is none."""
+
+    def all(self, limit: int, after: str = "") -> list[Account]:
+        """Return accounts by their ids, those after a given id."""
+
+    def set_password(self, account_id: str, password_hash: str, keep: bytes | None) -> None:
+        """Set a password, and end all logins but one."""
+
+    def rehash_password(self, account_id: str, old: str, new: str) -> None:
+        """Store a better hash of the same password, unless it was changed meanwhile."""
+
+    def set_language(self, account_id: str, language: Language) -> None:
+        """Set the language of an account's mails."""
+
+    def restart(self, account_id: str, password_hash: str, language: Language) -> bool:
+        """Begin the sign-up of an unverified account anew; older links of it hold no more.
+
+        Returns:
+            False if it has been verified meanwhile; nothing was changed.
+        """
+
+    def suspend(self, account_id: str, reason: str) -> bool:
+        """Suspend an account and return whether it exists; an unverified one can be, too."""
+
+    def unsuspend(self, account_id: str) -> bool:
+        """End a suspension and return whether the account exists."""
+
+    def open_session(
+        self, account_id: str, token_hash: bytes, created_ms: int, expires_ms: int
+    ) -> None:
+        """Store a login; at `SESSIONS_MAX` the oldest one ends."""
+
+    def session(self, token_hash: bytes, now_ms: int) -> LoginSession | None:
+        """Return a login that has not expired, or None."""
+
+    def end_session(self, token_hash: bytes) -> None:
+        """End a login."""
+
+    def add_mail_token(
+        self, account_id: str, purpose: Purpose, token_hash: bytes, expires_ms: int
+    ) -> None:
+        """Store a link; older ones of the account for the same purpose hold no more."""
+
+    def redeem_verification(
+        self, token_hash: bytes, now_ms: int, credit_nanos: int
+    ) -> Account | None:
+        """Use up a link, make its account active, and book its sign-up credit, all or nothing.
+
+        Returns:
+            The account; None if the link is unknown, used or expired.
+        """
+
+    def redeem_reset(self, token_hash: bytes, password_hash: str, now_ms: int) -> Account | None:
+        """Use up a link, set its account's password, and end all logins, all or nothing.
+
+        Returns:
+            The account; None if the link is unknown, used or expired.
+        """

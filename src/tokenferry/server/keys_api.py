@@ -1,0 +1,239 @@
+"""The API keys of an account.
+
+    GET    /api/keys               all of them
+    POST   /api/keys               a new one, whose text is shown this once
+    PATCH  /api/keys/{public_id}   its name and terms
+    DELETE /api/keys/{public_id}   revoke it, at once and for good
+
+What is changed or revoked here is noticed by every running server as if a command had done it.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from tokenferry.domain.api_key import (
+    MODEL_CHARACTERS_MAX,
+    MODELS_MAX,
+    NAME_CHARACTERS_MAX,
+    KeyRecord,
+    KeyTerms,
+    clean_models,
+    clean_name,
+    parse_key,
+)
+from tokenferry.domain.money import format_dollars, parse_dollars
+from tokenferry.engine.keys import KeyStore, create_key
+from tokenferry.engine.links import World
+from tokenferry.engine.workers import Workers
+from tokenferry.errors import InvalidRequest, KeyNotFound, TooManyKeys
+from tokenferry.server.api_routes import Body, Call, Route
+
+# Good ones, and all that there ever were: rows of keys are never deleted.
+LIVE_KEYS_MAX = 100
+KEYS_MAX = 1_000
+# The end of the year 9999.
+SECONDS_MAX = 253_402_300_799
+
+Name = Annotated[str, Meta(min_length=1, max_length=4 * NAME_CHARACTERS_MAX)]
+Model = Annotated[str, Meta(min_length=1, max_length=MODEL_CHARACTERS_MAX)]
+Models = Annotated[list[Model], Meta(min_length=1, max_length=MODELS_MAX)]
+Budget = Annotated[
+    str, Meta(max_length=30, description="USD it may spend in a calendar month, such as `10.00`.")
+]
+Expiry = Annotated[int, Meta(ge=0, le=SECONDS_MAX, description="Unix time until which it is good.")]
+
+T = TypeVar("T")
+
+
+class NewKey(Body):
+    """A key to be made; what is not said is not limited."""
+
+    name: Name
+    budget: Budget | None = None
+    models: Models | None = None
+    expires_at: Expiry | None = None
+
+
+class KeyChange(Body):
+    """What is to change of a key; null takes a limit away."""
+
+    name: Name | UnsetType = UNSET
+    budget: Budget | UnsetType | None = UNSET
+    models: Models | UnsetType | None = UNSET
+    expires_at: Expiry | UnsetType | None = UNSET
+
+
+class KeyFacts(Struct):
+    """A key, without its secret."""
+
+    public_id: str
+    name: str
+    budget: str | None
+    models: list[str] | None
+    expires_at: int | None
+    created: int
+    revoked: int | None
+
+
+class CreatedKey(Struct):
+    """A new key; its text is shown this once."""
+
+    key: str
+    facts: KeyFacts
+
+
+class KeyList(Struct):
+    """All keys of an account, oldest first, revoked ones included."""
+
+    data: list[KeyFacts]
+
+
+class KeysApi:
+    """The routes of one's own keys.
+
+    Args:
+        store: Where keys are kept; used by `disk` alone.
+        disk: A single thread.
+        world: Clocks and dice.
+    """
+
+    def __init__(self, store: KeyStore, disk: Workers, world: World) -> None:
+        self._store = store
+        self._disk = disk
+        self._world = world
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("GET", "/api/keys", self._list, "List the keys", answer=KeyList),
+            Route("POST", "/api/keys", self._create, "Make a key",
+                  body=NewKey, answer=CreatedKey, status=201),
+            Route("PATCH", "/api/keys/{public_id}", self._change, "Change a key",
+                  body=KeyChange, answer=KeyFacts),
+            Route("DELETE", "/api/keys/{public_id}", self._revoke, "Revoke a key",
+                  answer=KeyFacts),
+        ]  # fmt: skip
+
+    async def _list(self, call: Call[Any]) -> KeyList:
+        account_id = call.account.account_id
+        records = await self._on_disk(lambda: self._store.of_account(account_id))
+        return KeyList([_facts(record) for record in records])
+
+    async def _create(self, call: Call[NewKey]) -> CreatedKey:
+        body, account_id = call.body, call.account.account_id
+        terms = KeyTerms(
+            account_id, _models(body.models), _budget(body.budget), self._expiry(body.expires_at)
+        )
+        name, now_ms = _name(body.name), self._world.wall_ms()
+
+        def create() -> CreatedKey:
+            self._check_room(account_id)
+            key = create_key(self._store, name, now_ms, self._world.random, terms)
+            parsed = parse_key(key)
+            public_id = parsed.public_id if parsed else ""
+            return CreatedKey(key, _facts(self._owned(account_id, public_id)))
+
+        return await self._on_disk(create)
+
+    async def _change(self, call: Call[KeyChange]) -> KeyFacts:
+        body, account_id = call.body, call.account.account_id
+        public_id = call.request.match_info["public_id"]
+        changes: dict[str, Any] = {}
+        if body.budget is not UNSET:
+            changes["budget_nanos"] = _budget(body.budget)
+        if body.models is not UNSET:
+            changes["models"] = _models(body.models)
+        if body.expires_at is not UNSET:
+            changes["expires_at_ms"] = self._expiry(body.expires_at)
+        name = None if body.name is UNSET else _name(body.name)
+
+        def change() -> KeyFacts:
+            record = self._owned(account_id, public_id)
+            terms = replace(record.terms, **changes)
+            self._store.change(public_id, name or record.name, terms)
+            return _facts(self._owned(account_id, public_id))
+
+        return await self._on_disk(change)
+
+    async def _revoke(self, call: Call[Any]) -> KeyFacts:
+        account_id, now_ms = call.account.account_id, self._world.wall_ms()
+        public_id = call.request.match_info["public_id"]
+
+        def revoke() -> KeyFacts:
+            self._owned(account_id, public_id)
+            self._store.revoke(public_id, now_ms)
+            return _facts(self._owned(account_id, public_id))
+
+        return await self._on_disk(revoke)
+
+    async def _on_disk(self, work: Callable[[], T]) -> T:
+        return await self._disk.run(work)
+
+    def _owned(self, account_id: str, public_id: str) -> KeyRecord:
+        record = self._store.find(public_id)
+        if record is None or record.terms.account_id != account_id:
+            raise KeyNotFound("This account has no such key; GET /api/keys lists all.")
+        return record
+
+    def _check_room(self, account_id: str) -> None:
+        records = self._store.of_account(account_id)
+        live = sum(record.revoked_at_ms is None for record in records)
+        if live >= LIVE_KEYS_MAX:
+            raise TooManyKeys(f"This account has its {LIVE_KEYS_MAX} keys; revoke one first.")
+        if len(records) >= KEYS_MAX:
+            raise TooManyKeys(
+                f"This account has had {KEYS_MAX} keys, as many as it may; ask the operator."
+            )
+
+    def _expiry(self, seconds: int | None) -> int | None:
+        if seconds is None:
+            return None
+        if seconds * 1000 <= self._world.wall_ms():
+            raise InvalidRequest(
+                "`expires_at` has passed; name a later time, or revoke the key.",
+                param="expires_at",
+            )
+        return seconds * 1000
+
+
+def _name(text: str) -> str:
+    name = clean_name(text)
+    if name is None:
+        raise InvalidRequest(
+            f"`name` must have 1..{NAME_CHARACTERS_MAX} printable characters.", param="name"
+        )
+    return name
+
+
+def _budget(text: str | None) -> int | None:
+    if text is None:
+        return None
+    nanos = parse_dollars(text)
+    if nanos is None or nanos < 0:
+        raise InvalidRequest("`budget` must be an amount such as `10.00`.", param="budget")
+    return nanos
+
+
+def _models(names: list[str] | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    models = clean_models(names)
+    if models is None:
+        raise InvalidRequest("`models` must be names of models.", param="models")
+    return models
+
+
+def _facts(record: KeyRecord) -> KeyFacts:
+    terms = record.terms
+    return KeyFacts(
+        record.public_id,
+        record.name,
+        None if terms.budget_nanos is None else format_dollars(terms.budget_nanos),
+        None if terms.models is None else list(terms.models),
+        None if terms.expires_at_ms is None else terms.expires_at_ms // 1000,
+        record.created_at_ms // 1000,
+        None if record.revoked_at_ms is None else record.revoked_at_ms // 1000,
+    )
