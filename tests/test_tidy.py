@@ -31,6 +31,10 @@ TESTED_ELSEWHERE = {
         (f"errors/{name}.py" for name in ("access", "gateway", "provider", "request", "root")),
         "tests/test_errors.py",
     ),
+    "engine/ledger.py": "tests/engine/test_settlement.py",
+    "engine/options.py": "tests/engine/test_dispatcher.py",
+    "engine/meta.py": "tests/engine/test_recovery.py",
+    "engine/bill.py": "tests/engine/test_billing.py",
     "providers/demo/simulator.py": "tests/providers/test_demo_pace.py",
     # The sentences of the demo.
     "providers/demo/texts.py": "tests/providers/test_demo_script.py",

@@ -11,9 +11,12 @@ from tokenferry.domain.ledger import OPERATOR, Charge
 from tokenferry.domain.money import format_dollars
 from tokenferry.domain.pricing import Cost, Tariff
 from tokenferry.domain.usage import Usage
+from tokenferry.errors import CreditUsedUp
+from tokenferry.protocol.frames import Terminal, wire_error
 
 MS_PER_S = 1000
 _NOTHING = Usage(0, 0)
+_USED_UP = CreditUsedUp("The credit for this answer is used up. Top up, and ask for the rest.")
 
 
 class Books(Protocol):
@@ -118,12 +121,21 @@ class Bill:
             duration_ms=duration_ms,
         )
 
+    def complete(self, terminal: Terminal, charge: Charge | None) -> None:
+        """Say in a terminal record what the stream costs, and what is to be booked."""
+        terminal.charge = charge
+        if charge is not None and charge.cost_nanos is not None:
+            terminal.cost = format_dollars(charge.cost_nanos)
+        terminal.balance = self._balance(charge)
+        if self.output_tokens_max is not None and "length" in terminal.finish_reasons:
+            terminal.notice = wire_error(_USED_UP)
+
     def settle(self, charge: Charge | None) -> None:
         """Book it."""
         if charge is not None:
             self.books.charge(charge)
 
-    def balance(self, charge: Charge | None) -> str | None:
+    def _balance(self, charge: Charge | None) -> str | None:
         """Return what the account has after a charge that is about to be booked, in decimal USD.
 
         None for the operator, who owes nothing to himself.

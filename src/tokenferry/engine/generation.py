@@ -17,7 +17,6 @@ from msgspec import Raw
 
 from tokenferry.domain import journal
 from tokenferry.domain.ledger import Charge
-from tokenferry.domain.money import format_dollars
 from tokenferry.domain.usage import Usage, estimate, with_lost
 from tokenferry.engine.attempt import Attempt, AttemptSink, Plan
 from tokenferry.engine.bill import Bill, End
@@ -25,7 +24,6 @@ from tokenferry.engine.ports import Call, Meter, Outcome, TimerHandle, Timers
 from tokenferry.engine.relay import Relay
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import (
-    CreditUsedUp,
     ProviderCutOff,
     StreamTooLarge,
     TokenferryError,
@@ -37,7 +35,6 @@ from tokenferry.protocol.frames import Head, Terminal, encode, wire_error, wire_
 
 # How long a finish reason waits for the usage that should follow it.
 USAGE_WAIT_S = 2.0
-_USED_UP = CreditUsedUp("The credit for this answer is used up. Top up, and ask for the rest.")
 
 
 class Generation:
@@ -342,13 +339,7 @@ class Generation:
         if self._hold is not None:
             self._hold.cancel()
         self._outcome = (finish, None if error is None else error.kind)
-        bill = self._plan.bill
-        terminal.charge = charge = self._charge(*self._outcome)
-        if charge is not None and charge.cost_nanos is not None:
-            terminal.cost = format_dollars(charge.cost_nanos)
-        terminal.balance = bill.balance(charge)
-        if finish == "length" and bill.output_tokens_max is not None:
-            terminal.notice = wire_error(_USED_UP)
+        self._plan.bill.complete(terminal, self._charge(*self._outcome))
         stream.error = error
         if not stream.pending:
             self._relay.mark(stream)

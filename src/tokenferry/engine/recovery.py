@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import msgspec
 
 from tokenferry.domain import journal
-from tokenferry.domain.money import format_dollars
 from tokenferry.domain.routing import Candidate
 from tokenferry.domain.usage import Usage, estimate
 from tokenferry.engine.attempt import Plan
@@ -178,10 +177,8 @@ def _end(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, stream: Str
     charge = bill.charge(
         stream.id, usage, End("error", error.kind, 0, *candidate, None, None, duration_s)
     )
+    bill.complete(terminal, charge)
     bill.settle(charge)
-    terminal.charge = charge
-    if charge is not None and charge.cost_nanos is not None:
-        terminal.cost = format_dollars(charge.cost_nanos)
     stream.error = error
     dispatcher.book.add(Entry(stream, meta))
     dispatcher.relay.mark(stream)

@@ -1,0 +1,309 @@
+"""Money around a stream, with the engine and the real books."""
+
+import pytest
+
+from engine.virtual import KEY, Bench, ScriptedProvider, request
+from stores.test_sqlite_ledger import book, grant, states, total
+from tokenferry.domain.price_form import read_terms
+from tokenferry.domain.pricing import Price, PriceBook
+from tokenferry.domain.usage import Usage
+from tokenferry.engine.billing import Billing, Rules
+from tokenferry.engine.keys import Key, StoreUnusable
+from tokenferry.engine.options import Options
+from tokenferry.engine.recovery import recover
+from tokenferry.engine.settlement import Settlement
+from tokenferry.errors import ModelNotAllowed, ModelNotPriced, ProviderCutOff
+from tokenferry.stores.segment_journal import SegmentJournal
+from tokenferry.stores.sqlite_ledger import SqliteLedger
+
+# A nano-dollar a token in, two a token out; a thousand tokens of output at most.
+PRICES = PriceBook(
+    [
+        Price(
+            "m",
+            0,
+            read_terms({"rates": {"input": "0.001", "output": "0.002"}, "output_tokens_max": 1000}),
+        )
+    ]
+)
+MEMBER = Key("k", "k", "a")
+# Of the bench's request, raised: two Hangul syllables, one message.
+PROMPT_TOKENS = 18
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    store = SqliteLedger(tmp_path / "t.db")
+    yield store
+    store.close()
+
+
+def bench(ledger, **more):
+    def commit(work, committed):
+        try:
+            committed(ledger.commit(work))
+        except StoreUnusable as exc:
+            committed(exc)
+
+    return Bench(prices=PRICES, ledger=commit, **more)
+
+
+def follow(made, stream):
+    outlet, _ = made.follow(stream)
+    made.timers.tick()
+    return outlet
+
+
+def finish(made, usage, reason="stop"):
+    made.sink.text("hi")
+    made.sink.finish(0, reason)
+    made.sink.usage(usage)
+    made.sink.end()
+    made.timers.tick()
+
+
+def test_a_provider_is_called_only_after_the_hold(ledger):
+    grant(ledger, 5000)
+    made = bench(ledger)
+    made.create(owner=MEMBER, max_tokens=100)
+    assert made.provider.calls == []
+    made.timers.tick()
+    assert len(made.provider.calls) == 1
+    assert book(ledger) == (5000, PROMPT_TOKENS + 200)
+
+
+def test_what_was_used_is_charged_and_the_client_told(ledger):
+    grant(ledger, 5000)
+    made = bench(ledger)
+    outlet = follow(made, made.create(owner=MEMBER, max_tokens=100))
+    finish(made, Usage(10, 20))
+    last = outlet.frames()[-1]
+    assert (last["cost"], last["balance"]) == ("0.00000005", "0.00000495")
+    assert book(ledger) == (4950, 0)
+    assert total(ledger) == 0
+
+
+def test_without_credit_nothing_is_begun_and_the_client_told_what_is_missing(ledger):
+    grant(ledger, 100)
+    made = bench(ledger)
+    options = Options(on_disconnect_cancel=False, orphan_timeout_s=60.0, idempotency_key="again")
+    stream = made.create(options, owner=MEMBER, max_tokens=100)
+    outlet = follow(made, stream)
+    last = outlet.frames()[-1]
+    assert last["error"]["code"] == "insufficient_credit"
+    assert last["done"] is True
+    assert made.provider.calls == []
+    assert stream.error.http_status == 402
+    assert stream.error.details == {
+        "needed": "0.000000218",
+        "available": "0.0000001",
+        "missing": "0.000000118",
+        "top_up_url": None,
+    }
+    assert states(ledger) == {}
+    assert ledger._connection.execute("SELECT COUNT(*) FROM charge").fetchone() == (0,)
+    # The same request, after a top-up.
+    grant(ledger, 1000, reference="2")
+    again = made.create(options, owner=MEMBER, max_tokens=100)
+    assert again is not stream
+    made.timers.tick()
+    assert len(made.provider.calls) == 1
+
+
+def test_a_request_without_a_limit_gets_what_there_is(ledger):
+    grant(ledger, PROMPT_TOKENS + 2 * 300)
+    made = bench(ledger)
+    outlet = follow(made, made.create(owner=MEMBER))
+    assert made.provider.prepared[-1].max_tokens == 300
+    assert bytes(made.provider.prepared[-1].fields["max_tokens"]) == b"300"
+    finish(made, Usage(10, 300), "length")
+    last = outlet.frames()[-1]
+    assert last["choices"][0]["finish_reason"] == "length"
+    assert last["notice"]["code"] == "credit_used_up"
+    assert book(ledger) == (8, 0)
+
+
+def test_the_least_that_is_worth_beginning_with(ledger):
+    grant(ledger, PROMPT_TOKENS + 2 * 256 - 1)
+    made = bench(ledger)
+    outlet = follow(made, made.create(owner=MEMBER))
+    assert outlet.frames()[-1]["error"]["code"] == "insufficient_credit"
+
+
+def test_openai_is_told_the_limit_by_its_newer_name(ledger):
+    grant(ledger, 1000)
+    made = bench(ledger, providers=[ScriptedProvider("openai")])
+    made.create(owner=MEMBER)
+    made.timers.tick()
+    assert made.provider.prepared[-1].max_completion_tokens == (1000 - PROMPT_TOKENS) // 2
+
+
+def test_a_client_that_leaves_pays_for_what_was_generated(ledger):
+    grant(ledger, 5000)
+    made = bench(ledger)
+    stream = made.create(owner=MEMBER, max_tokens=100)
+    made.timers.tick()
+    for count in range(3):
+        made.sink.text(f"조각{count}")
+    made.dispatcher.cancel("k", stream.id)
+    made.timers.tick()
+    # Two syllables of the prompt, three times two and a digit.
+    assert ledger._connection.execute(
+        "SELECT prompt_tokens, completion_tokens, estimated, cost_nanos FROM charge"
+    ).fetchall() == [(2, 7, 1, 16)]
+    assert book(ledger) == (4984, 0)
+
+
+def test_usage_of_nothing_costs_nothing(ledger):
+    grant(ledger, 5000)
+    made = bench(ledger)
+    outlet = follow(made, made.create(owner=MEMBER, max_tokens=100))
+    finish(made, Usage(0, 0))
+    assert outlet.frames()[-1]["cost"] == "0.00"
+    assert book(ledger) == (5000, 0)
+
+
+def test_a_failure_before_anything_came_costs_nothing(ledger):
+    grant(ledger, 5000)
+    made = bench(ledger)
+    made.create(owner=MEMBER, max_tokens=100)
+    made.timers.tick()
+    made.sink.fail(ProviderCutOff("No."))
+    made.timers.tick()
+    assert book(ledger) == (5000, 0)
+    assert list(states(ledger).values()) == ["voided"]
+
+
+def test_a_stream_that_is_cancelled_before_its_hold_ends_it(ledger):
+    grant(ledger, 5000)
+    made = bench(ledger)
+    stream = made.create(owner=MEMBER, max_tokens=100)
+    made.dispatcher.cancel("k", stream.id)
+    made.timers.tick()
+    assert made.provider.calls == []
+    assert book(ledger) == (5000, 0)
+
+
+def test_a_drained_answer_is_charged_by_its_last_word(ledger):
+    grant(ledger, 5000)
+    made = bench(ledger, providers=[ScriptedProvider(drains=True)])
+    stream = made.create(owner=MEMBER, max_tokens=100)
+    made.timers.tick()
+    made.sink.text("a")
+    made.dispatcher.cancel("k", stream.id)
+    made.timers.tick()
+    assert book(ledger)[0] == 5000
+    made.sink.usage(Usage(10, 90))
+    made.sink.end()
+    made.timers.tick()
+    assert book(ledger) == (4810, 0)
+
+
+def test_the_operator_s_own_key_waits_for_nothing_and_is_metered(ledger):
+    made = bench(ledger)
+    outlet = follow(made, made.create())
+    assert len(made.provider.calls) == 1
+    finish(made, Usage(10, 20))
+    assert outlet.frames()[-1]["cost"] == "0.00000005"
+    assert "balance" not in outlet.frames()[-1]
+    assert book(ledger, "account:operator") == (-50, 0)
+
+
+def test_a_budget_of_the_operator_s_key_is_kept(ledger):
+    made = bench(ledger)
+    key = Key("k", "k", budget_nanos=100)
+    outlet = follow(made, made.create(owner=key, max_tokens=100))
+    assert outlet.frames()[-1]["error"]["code"] == "budget_exceeded"
+
+
+def test_books_that_cannot_be_written_let_nothing_begin():
+    made = Bench(prices=PRICES, ledger=lambda _, committed: committed(StoreUnusable("full")))
+    outlet = follow(made, made.create(owner=MEMBER, max_tokens=1))
+    assert outlet.frames()[-1]["error"]["code"] == "storage_unavailable"
+    assert made.provider.calls == []
+
+
+def test_refusals_come_in_this_order(ledger):
+    made = Bench()  # no price is known
+    other = Key("k", "k", "a", frozenset({"other"}))
+    with pytest.raises(ModelNotAllowed):
+        made.create(owner=other)
+    with pytest.raises(ModelNotPriced, match="prices set"):
+        made.create(owner=MEMBER)
+    made.create()  # the operator's own
+
+
+def test_what_is_known_to_be_dearer_and_not_by_how_much_is_refused(ledger):
+    made = bench(ledger)
+    with pytest.raises(ModelNotPriced, match="service_tier") as caught:
+        made.create(owner=MEMBER, service_tier="priority")
+    assert caught.value.param == "service_tier"
+
+
+def test_unpriced_models_are_free_where_the_operator_says_so(ledger):
+    made = Bench()
+    rules = Rules(serves_unpriced=True)
+    billing = Billing(PriceBook([]), Settlement(lambda *_: None, made.timers), rules, lambda: 0)
+    attempts = made.dispatcher.attempts(request())
+    assert billing.bill(MEMBER, request(), attempts).wanted_nanos == 0
+
+
+def test_a_margin_is_the_members_business():
+    settlement = Settlement(lambda *_: None, Bench().timers)
+    billing = Billing(PRICES, settlement, Rules(margin_ppm=500_000), lambda: 0)
+    attempts = Bench().dispatcher.attempts(request())
+    member = billing.bill(MEMBER, request(), attempts).tariffs[0]
+    operator = billing.bill(KEY, request(), attempts).tariffs[0]
+    assert [t.cost(Usage(10, 20)).charge_nanos for t in (member, operator)] == [75, 50]
+
+
+def reborn(ledger, path, dead=None):
+    """Start the next process on what the last one left."""
+    if dead is not None:
+        dead.journal.close_files()
+    journal = SegmentJournal(path, wall_ms=lambda: 1_790_000_000_000)
+    alive = bench(ledger, journal=journal)
+    recover(alive.dispatcher, journal.recovered())
+    alive.timers.tick()
+    return alive
+
+
+@pytest.mark.parametrize("chunks", range(4))
+def test_a_process_that_died_is_charged_by_the_next_one(ledger, tmp_path, chunks):
+    grant(ledger, 5000)
+    dead = reborn(ledger, tmp_path / "journal")
+    dead.create(owner=MEMBER, max_tokens=100)
+    dead.timers.tick()
+    for _ in range(chunks):
+        dead.sink.text("가나")
+        dead.timers.tick()
+    assert book(ledger)[1] > 0
+    alive = reborn(ledger, tmp_path / "journal", dead)
+    assert book(ledger) == (5000 - (2 + 2 * 2 * chunks if chunks else 0), 0)
+    assert ledger._connection.execute("SELECT COUNT(*) FROM charge").fetchone() == (1,)
+    alive.journal.close_files()
+
+
+def test_a_charge_that_was_not_booked_is_booked_from_the_terminal_record(ledger, tmp_path):
+    grant(ledger, 5000)
+    dead = reborn(ledger, tmp_path / "journal")
+    dead.create(owner=MEMBER, max_tokens=100)
+    dead.timers.tick()
+    dead.settlement._commit = lambda *_: None  # it dies before
+    finish(dead, Usage(10, 20))
+    assert book(ledger)[0] == 5000
+    for _ in range(2):
+        dead = reborn(ledger, tmp_path / "journal", dead)
+        assert book(ledger) == (4950, 0)
+    dead.journal.close_files()
+
+
+def test_a_refused_stream_leaves_nothing_behind(ledger, tmp_path):
+    dead = reborn(ledger, tmp_path / "journal")
+    options = Options(on_disconnect_cancel=False, orphan_timeout_s=60.0, idempotency_key="again")
+    refused = dead.create(options, owner=MEMBER, max_tokens=100)
+    dead.timers.tick()
+    alive = reborn(ledger, tmp_path / "journal", dead)
+    grant(ledger, 5000)
+    assert alive.create(options, owner=MEMBER, max_tokens=100).id != refused.id
+    alive.journal.close_files()

@@ -1,0 +1,98 @@
+from engine.virtual import VirtualTimers
+from stores.test_sqlite_ledger import charge, hold
+from tokenferry.domain.ledger import Refusal
+from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.ledger import Charged, Held
+from tokenferry.engine.settlement import BATCH_MAX, RETRY_S, Settlement
+
+
+class Books:
+    """Takes commits, and answers when it is told to."""
+
+    def __init__(self):
+        self.batches = []
+        self.answers = []
+
+    def __call__(self, work, committed):
+        self.batches.append(work)
+        self.answers.append(committed)
+
+    def answer(self, *results):
+        self.answers.pop(0)(results[0] if isinstance(results[0], StoreUnusable) else results)
+
+
+def bench():
+    timers, books, changes = VirtualTimers(), Books(), []
+    return timers, books, changes, Settlement(books, timers, lambda *change: changes.append(change))
+
+
+def test_what_a_tick_brings_is_one_commit_and_what_comes_meanwhile_the_next():
+    timers, books, _, settlement = bench()
+    answers = []
+    settlement.reserve(hold("s1", 1), answers.append)
+    settlement.reserve(hold("s2", 1), answers.append)
+    timers.tick()
+    settlement.charge(charge("s0", 3))
+    timers.tick()
+    assert [len(batch) for batch in books.batches] == [2]
+    assert not settlement.is_idle
+    books.answer(Held(1, 10), Refusal("insufficient_credit", 1, 0))
+    assert answers == [Held(1, 10), Refusal("insufficient_credit", 1, 0)]
+    assert [len(batch) for batch in books.batches] == [2, 1]
+    books.answer(Charged(7, 0))
+    assert settlement.is_idle
+
+
+def test_a_balance_counts_what_is_not_booked_yet():
+    timers, books, changes, settlement = bench()
+    assert settlement.balance("a") is None
+    settlement.reserve(hold("s1", 5), lambda _: None)
+    timers.tick()
+    books.answer(Held(5, 10))
+    settlement.charge(charge("s1", 3))
+    settlement.charge(charge("s2", 0))
+    assert settlement.balance("a") == 7
+    timers.tick()
+    books.answer(Charged(7, 0), Charged(7, 0))
+    assert settlement.balance("a") == 7
+    assert changes == [("a", 10, 7)]
+
+
+def test_a_hold_that_cannot_be_committed_is_refused_and_a_charge_tried_again():
+    timers, books, _, settlement = bench()
+    answers = []
+    settlement.reserve(hold("s1", 1), answers.append)
+    settlement.charge(charge("s0", 3))
+    timers.tick()
+    error = StoreUnusable("full")
+    books.answer(error)
+    assert answers == [error]
+    assert not settlement.is_idle
+    timers.advance(RETRY_S)
+    assert [work.stream_id for work in books.batches[-1]] == ["s0"]
+    books.answer(Charged(7, 0))
+    assert settlement.is_idle
+
+
+def test_while_it_fails_one_is_tried_at_a_time_so_that_none_stops_the_others():
+    timers, books, _, settlement = bench()
+    for number in range(3):
+        settlement.charge(charge(f"s{number}", 1))
+    timers.tick()
+    books.answer(StoreUnusable("no"))
+    timers.advance(RETRY_S)
+    assert [work.stream_id for work in books.batches[-1]] == ["s0"]
+    books.answer(StoreUnusable("no"))
+    timers.advance(RETRY_S)
+    assert [work.stream_id for work in books.batches[-1]] == ["s1"]
+    books.answer(Charged(0, 0))
+    assert [work.stream_id for work in books.batches[-1]] == ["s2", "s0"]
+
+
+def test_a_batch_has_its_limit():
+    timers, books, _, settlement = bench()
+    for number in range(BATCH_MAX + 1):
+        settlement.charge(charge(f"s{number}", 0))
+    timers.tick()
+    books.answer(*[Charged(0, 0)] * BATCH_MAX)
+    assert [len(batch) for batch in books.batches] == [BATCH_MAX, 1]
