@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(commands.add_parser("config", help="check or explain the configuration"))
     _add_keys(commands.add_parser("keys", help="create, list and revoke API keys"))
     _add_prices(commands.add_parser("prices", help="list, set and import what models cost"))
+    _add_ledger(commands.add_parser("ledger", help="check and export the books"))
     _add_accounts(commands.add_parser("accounts", help="create, suspend and credit accounts"))
     return parser
 
@@ -179,6 +180,20 @@ def _tokens(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,7}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of tokens, 1..99999999")
     return int(text)
+
+
+def _add_ledger(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    verify = commands.add_parser("verify", help="compute everything anew, and tell differences")
+    verify.set_defaults(function="verify_ledger")
+    export = commands.add_parser("export", help="print all transfers")
+    export.add_argument("--format", choices=("csv", "beancount"), default="csv")
+    export.set_defaults(function="export_ledger")
+    for command in (verify, export):
+        _add_config_option(command)
+        _add_data_dir_option(command)
+        command.set_defaults(module="tokenferry.cli.ledger_commands")
 
 
 def _add_accounts(parser: argparse.ArgumentParser) -> None:

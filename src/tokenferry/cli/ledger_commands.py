@@ -1,0 +1,106 @@
+"""The commands that look at the books: `ledger verify` and `ledger export`."""
+
+import argparse
+import csv
+import re
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+
+from tokenferry.cli.main import EXIT_FAULT, EXIT_OK
+from tokenferry.cli.terminal import database, explained
+from tokenferry.domain.money import format_dollars
+from tokenferry.engine.keys import StoreUnusable
+from tokenferry.stores.sqlite_audit import Entry, SqliteAudit
+
+_COLUMNS = ("number", "time", "kind", "reference", "debit", "credit", "amount_usd", "note")
+
+
+def verify_ledger(arguments: argparse.Namespace) -> int:
+    """Compute the books anew and print every difference; the exit code is 1 if there is one."""
+    with explained(), closing(_audit(arguments)) as store:
+        audit = store.verify()
+        for difference in audit.differences:
+            sys.stdout.write(f"{difference}\n")
+        sys.stdout.write(
+            f"{'DIFFERENT' if audit.differences else 'OK'}: {audit.transfers} transfers, "
+            f"{audit.charges} charges, {audit.open_reservations} open reservations, "
+            f"{len(audit.differences)} differences\n"
+        )
+        return EXIT_FAULT if audit.differences else EXIT_OK
+    return EXIT_FAULT
+
+
+def export_ledger(arguments: argparse.Namespace) -> int:
+    """Print all transfers, as CSV or for Beancount."""
+    with explained(), closing(_audit(arguments)) as store, store.entries() as entries:
+        if arguments.format == "csv":
+            _write_csv(entries)
+        else:
+            _write_beancount(entries)
+        return EXIT_OK
+    return EXIT_FAULT
+
+
+def _audit(arguments: argparse.Namespace) -> SqliteAudit:
+    path = database(arguments)
+    if not path.exists():
+        raise StoreUnusable(f"there are no books in {path.parent}; name the server's --data-dir")
+    return SqliteAudit(path)
+
+
+def _write_csv(entries: Iterable[Entry]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for entry in entries:
+        amount = format_dollars(entry.amount_nanos)
+        cells = (entry.kind, entry.reference, entry.debit, entry.credit, amount, entry.note)
+        writer.writerow((entry.number, _time(entry), *map(_harmless, cells)))
+
+
+def _harmless(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula; a note is what somebody wrote."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def _write_beancount(entries: Iterable[Entry]) -> None:
+    opened: set[str] = set()
+    for entry in entries:
+        day = _time(entry)[:10]
+        for book in (entry.debit, entry.credit):
+            if book not in opened:
+                opened.add(book)
+                sys.stdout.write(f"{day} open {_beancount_account(book)} USD\n")
+        amount = format_dollars(entry.amount_nanos)
+        sys.stdout.write(
+            f"{day} * {_quoted(entry.kind)} {_quoted(f'{entry.reference} {entry.note}'.strip())}\n"
+            f"  {_beancount_account(entry.debit)}  {amount} USD\n"
+            f"  {_beancount_account(entry.credit)}  -{amount} USD\n"
+        )
+
+
+def _beancount_account(book: str) -> str:
+    """Return a book's name in Beancount: components of letters, digits and dashes."""
+    family, _, name = book.partition(":")
+    named = re.sub(r"[^A-Za-z0-9-]", "-", name)
+    match family:
+        case "account":
+            return f"Liabilities:Accounts:A-{named}"
+        case "paid":
+            return f"Assets:Paid:{named.capitalize()}"
+        case "issued":
+            return f"Expenses:Issued:{named.capitalize()}"
+        case "revenue":
+            return "Income:Usage"
+        case _:
+            return f"Expenses:{family.capitalize()}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
+
+
+def _time(entry: Entry) -> str:
+    moment = datetime.fromtimestamp(entry.created_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

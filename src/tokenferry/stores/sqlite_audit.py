@@ -1,0 +1,168 @@
+"""Reads the books from outside: are they right, and what is in them.
+
+Everything is computed anew from transfers, reservations and charges, and compared with the balances
+that are kept for speed. It reads one state of the database, also while a server writes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from tokenferry.stores.sqlite_database import Database, explained
+
+# What is compared: (what it says, a query whose every row is a difference). Columns are texts.
+_CHECKS = (
+    (
+        "the balance of {0} is kept as debits {1}, credits {2}; its transfers say {3}, {4}",
+        """
+        SELECT book, b.debits_nanos, b.credits_nanos, COALESCE(d.sum, 0), COALESCE(c.sum, 0)
+        FROM (SELECT book FROM ledger_book UNION SELECT debit FROM ledger_transfer UNION SELECT
+        credit FROM ledger_transfer) LEFT JOIN ledger_book b USING (book) LEFT JOIN (SELECT
+        debit AS book, SUM(amount_nanos) AS sum FROM ledger_transfer GROUP BY debit) d USING
+        (book) LEFT JOIN (SELECT credit AS book, SUM(amount_nanos) AS sum FROM ledger_transfer
+        GROUP BY credit) c USING (book) WHERE b.debits_nanos IS NOT COALESCE(d.sum, 0) OR
+        b.credits_nanos IS NOT COALESCE(c.sum, 0)
+        """,
+    ),
+    (
+        "{0} is below zero: {1}",
+        """
+        SELECT book, credits_nanos - debits_nanos - held_nanos FROM ledger_book WHERE NOT
+        overdraft AND credits_nanos - debits_nanos - held_nanos < 0
+        """,
+    ),
+    (
+        "{0} holds {1}; its open reservations are {2}",
+        """
+        SELECT book, held_nanos, COALESCE(r.sum, 0) FROM ledger_book LEFT JOIN (SELECT
+        'account:' || account_id AS book, SUM(amount_nanos) AS sum FROM ledger_reservation WHERE
+        state = 'open' GROUP BY account_id) r USING (book) WHERE held_nanos <> COALESCE(r.sum,
+        0)
+        """,
+    ),
+    (
+        "stream {0} cost {1}; booked for it are {2}",
+        """
+        SELECT stream_id, COALESCE(cost_nanos, 0), COALESCE(t.sum, 0) FROM charge LEFT JOIN
+        (SELECT reference AS stream_id, SUM(amount_nanos) AS sum FROM ledger_transfer WHERE kind
+        IN ('usage', 'shortfall') AND credit = 'revenue' GROUP BY reference) t USING (stream_id)
+        WHERE COALESCE(cost_nanos, 0) <> COALESCE(t.sum, 0)
+        """,
+    ),
+    (
+        "{0} was paid for stream {1}, which has no charge of that account",
+        """
+        SELECT debit, reference FROM ledger_transfer t WHERE kind = 'usage' AND NOT EXISTS
+        (SELECT 1 FROM charge WHERE stream_id = t.reference AND 'account:' || account_id =
+        t.debit)
+        """,
+    ),
+    (
+        "stream {0} has a charge, and a reservation that is still open",
+        """
+        SELECT stream_id FROM ledger_reservation JOIN charge USING (stream_id) WHERE state =
+        'open'
+        """,
+    ),
+    (
+        "key {0} is said to have spent {2} in {1}; its charges are {3}",
+        """
+        SELECT key_id, month, SUM(spent) AS said, SUM(charged) AS charged FROM (SELECT key_id,
+        month, spent_nanos AS spent, 0 AS charged FROM key_month UNION ALL SELECT charge.key_id,
+        COALESCE(r.month, CAST(strftime('%Y%m', charge.created_ms / 1000, 'unixepoch') AS
+        INTEGER)), 0, COALESCE(cost_nanos, 0) FROM charge LEFT JOIN ledger_reservation r USING
+        (stream_id)) GROUP BY key_id, month HAVING SUM(spent) <> SUM(charged)
+        """,
+    ),
+    (
+        "key {0} is said to hold {2} in {1}; its open reservations are {3}",
+        """
+        SELECT m.key_id, m.month, m.held_nanos, COALESCE(r.sum, 0) FROM key_month m LEFT JOIN
+        (SELECT key_id, month, SUM(amount_nanos) AS sum FROM ledger_reservation WHERE state =
+        'open' GROUP BY key_id, month) r USING (key_id, month) WHERE m.held_nanos <>
+        COALESCE(r.sum, 0)
+        """,
+    ),
+)
+# Differences that are shown of each kind.
+_SHOWN_MAX = 20
+
+
+class Entry(NamedTuple):
+    """A transfer as it is exported.
+
+    Attributes:
+        number: Its place in the books.
+        kind: What for.
+        reference: Which one of its kind.
+        debit: The book that loses.
+        credit: The book that gains.
+        amount_nanos: How much.
+        created_ms: Unix time.
+        note: For people.
+    """
+
+    number: int
+    kind: str
+    reference: str
+    debit: str
+    credit: str
+    amount_nanos: int
+    created_ms: int
+    note: str
+
+
+class Audit(NamedTuple):
+    """What was found.
+
+    Attributes:
+        differences: One sentence each; none if the books are right.
+        transfers: How many there are.
+        charges: How many streams were charged.
+        open_reservations: How many streams are under way.
+    """
+
+    differences: list[str]
+    transfers: int
+    charges: int
+    open_reservations: int
+
+
+class SqliteAudit(Database):
+    """The books in an SQLite file, as a reader."""
+
+    @explained
+    def verify(self) -> Audit:
+        """Compute everything anew.
+
+        Raises:
+            StoreUnusable: If the file cannot be read.
+        """
+        differences: list[str] = []
+        with self._transaction("DEFERRED"):
+            for sentence, query in _CHECKS:
+                rows = self._connection.execute(query).fetchmany(_SHOWN_MAX)
+                differences += [sentence.format(*row) for row in rows]
+            counts = [
+                self._connection.execute(query).fetchone()[0]
+                for query in (
+                    "SELECT COUNT(*) FROM ledger_transfer",
+                    "SELECT COUNT(*) FROM charge",
+                    "SELECT COUNT(*) FROM ledger_reservation WHERE state = 'open'",
+                )
+            ]
+        return Audit(differences, *counts)
+
+    @contextmanager
+    def entries(self) -> Iterator[Iterator[Entry]]:
+        """Read all transfers, in their order, one state of them.
+
+        Raises:
+            StoreUnusable: If the file cannot be read.
+        """
+        with self._transaction("DEFERRED"):
+            rows = self._connection.execute(
+                "SELECT transfer_id, kind, reference, debit, credit, amount_nanos, created_ms, "
+                "note FROM ledger_transfer ORDER BY transfer_id"
+            )
+            yield (Entry(*row) for row in rows)

@@ -1,0 +1,58 @@
+"""The commands that look at the books."""
+
+import csv
+import io
+import sqlite3
+from pathlib import Path
+
+DATABASE = Path("tokenferry-data") / "tokenferry.db"
+
+
+def lively(run) -> str:
+    account = run("accounts", "create", "kim@example.kr", "--credit", "5.00").out.strip()
+    run("accounts", "grant", "kim@example.kr", "1.5", "--reason", '=감사, "친구"')
+    return account
+
+
+def test_right_books(run) -> None:
+    lively(run)
+    result = run("ledger", "verify")
+    assert (result.code, result.out) == (
+        0,
+        "OK: 2 transfers, 0 charges, 0 open reservations, 0 differences\n",
+    )
+
+
+def test_wrong_books(run) -> None:
+    lively(run)
+    with sqlite3.connect(DATABASE) as connection:
+        connection.execute("UPDATE ledger_book SET credits_nanos = credits_nanos + 1")
+    connection.close()
+    result = run("ledger", "verify")
+    assert result.code == 1
+    assert "the balance of account:" in result.out
+    assert "DIFFERENT" in result.out
+
+
+def test_no_books(run) -> None:
+    result = run("ledger", "verify")
+    assert result.code == 1
+    assert "--data-dir" in result.err
+
+
+def test_csv_has_every_transfer_and_no_formula(run) -> None:
+    account = lively(run)
+    rows = list(csv.DictReader(io.StringIO(run("ledger", "export").out)))
+    assert [row["amount_usd"] for row in rows] == ["5.00", "1.50"]
+    assert {row["credit"] for row in rows} == {f"account:{account}"}
+    assert rows[1]["note"] == '\'=감사, "친구"'
+
+
+def test_beancount_has_every_transfer(run) -> None:
+    account = lively(run)
+    out = run("ledger", "export", "--format", "beancount").out
+    name = f"Liabilities:Accounts:A-{account.replace('_', '-')}"
+    assert out.count(f"  {name}  -") == 2
+    assert out.count(f"open {name} USD") == 1
+    assert "  Expenses:Issued:Grant  1.50 USD\n" in out
+    assert '\\"친구\\"' in out

@@ -1,0 +1,69 @@
+import pytest
+
+from stores.test_sqlite_ledger import charge, grant, hold
+from tokenferry.stores.sqlite_audit import SqliteAudit
+from tokenferry.stores.sqlite_ledger import SqliteLedger
+
+
+@pytest.fixture
+def books(tmp_path):
+    """The books of a lively day, and who audits them."""
+    ledger = SqliteLedger(tmp_path / "t.db")
+    grant(ledger, 100)
+    ledger.commit([hold("s1", 60), hold("s2", 30, budget=100)])
+    ledger.commit([charge("s1", 90), charge("op", 7, "operator"), charge("free", 0, "operator")])
+    audit = SqliteAudit(tmp_path / "t.db")
+    yield ledger, audit
+    audit.close()
+    ledger.close()
+
+
+def test_right_books_have_no_difference(books):
+    _, audit = books
+    assert audit.verify() == ([], 4, 3, 1)
+
+
+def test_the_transfers_come_in_their_order(books):
+    _, audit = books
+    with audit.entries() as entries:
+        found = [(entry.kind, entry.reference, entry.amount_nanos) for entry in entries]
+    assert found == [
+        ("grant", "1", 100),
+        ("usage", "s1", 70),
+        ("shortfall", "s1", 20),
+        ("usage", "op", 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ("UPDATE ledger_book SET credits_nanos = 101 WHERE book = 'account:a'", "balance of acc"),
+        ("DELETE FROM ledger_book WHERE book = 'revenue'", "the balance of revenue"),
+        ("UPDATE ledger_book SET held_nanos = 29 WHERE book = 'account:a'", "holds 29"),
+        ("UPDATE charge SET cost_nanos = 91 WHERE stream_id = 's1'", "stream s1 cost 91"),
+        ("DELETE FROM charge WHERE stream_id = 's1'", "which has no charge"),
+        ("UPDATE charge SET account_id = 'b' WHERE stream_id = 's1'", "no charge of that account"),
+        ("UPDATE ledger_reservation SET state = 'expired' WHERE stream_id = 's2'", "holds 30"),
+        ("UPDATE key_month SET spent_nanos = 1", "have spent 1"),
+        ("DELETE FROM key_month", "have spent 0"),
+        ("UPDATE key_month SET held_nanos = 1", "said to hold 1"),
+        (
+            """INSERT INTO charge SELECT 's2', account_id, key_id, model, provider, provider_model,
+            created_ms, ended_ms, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, finish, NULL, 1, NULL, 1
+            FROM charge WHERE stream_id = 'op'""",
+            "still open",
+        ),
+    ],
+)
+def test_each_harm_is_told(books, harm, told):
+    ledger, audit = books
+    assert ledger._connection.execute(harm).rowcount > 0
+    assert any(told in difference for difference in audit.verify().differences)
+
+
+def test_an_overdrawn_account_is_told(books):
+    ledger, audit = books
+    ledger._connection.execute("PRAGMA ignore_check_constraints = ON")
+    ledger._connection.execute("UPDATE ledger_book SET debits_nanos = 99 WHERE book = 'account:a'")
+    assert any("below zero" in difference for difference in audit.verify().differences)
