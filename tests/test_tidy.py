@@ -31,6 +31,8 @@ TESTED_ELSEWHERE = {
         (f"errors/{name}.py" for name in ("access", "gateway", "provider", "request", "root")),
         "tests/test_errors.py",
     ),
+    "engine/statement.py": "tests/stores/test_sqlite_statements.py",
+    "server/usage_api.py": "tests/integration/test_money.py",
     "engine/ledger.py": "tests/engine/test_settlement.py",
     "engine/options.py": "tests/engine/test_dispatcher.py",
     "engine/meta.py": "tests/engine/test_recovery.py",

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from harness import websocket
-from harness.accounts import member
+from harness.accounts import log_in, member
 from harness.answers import body, plain_frames
 from harness.dialects import closing as ending
 from harness.dialects import opening, token, whole
@@ -251,4 +251,98 @@ async def test_of_many_at_once_as_many_are_admitted_as_the_credit_covers(
         task.cancel()
     await asyncio.gather(*requests, return_exceptions=True)
     await settled(gateway, covered)
+    await verified(gateway)
+
+
+async def test_an_account_sees_its_statement(gateway: Gateway, provider: ScriptedProvider) -> None:
+    somebody = await member(gateway, "reader@example.kr")
+    key = await somebody.key()
+    prompt = provider.play(replay(whole("openai", ["네"])))
+    for _ in range(2):
+        async with open_stream(gateway.port, key, body(MODEL, prompt, max_tokens=9)) as stream:
+            await stream.rest()
+    found = await settled(gateway, 2)
+    spent = sum(row[3] for row in found)
+
+    async def get(path: str) -> Any:
+        response = await somebody.call("GET", path)
+        assert response.status == 200, response.body
+        return response.json
+
+    balance = await get("/api/balance")
+    assert parse_dollars(balance["available"]) == CREDIT_NANOS - spent
+    (day,) = (await get("/api/usage"))["data"]
+    assert (day["requests"], parse_dollars(day["cost"])) == (2, spent)
+    (model,) = (await get("/api/usage?by=model"))["data"]
+    assert model["group"] == MODEL
+    page = await get("/api/requests?limit=1")
+    rest = await get(f"/api/requests?limit=10&before={page['next']}")
+    assert len({row["stream_id"] for row in (*page["data"], *rest["data"])}) == 2
+    assert rest["next"] is None
+    entries = await get("/api/ledger")
+    assert [row["kind"] for row in entries["data"]] == ["usage", "usage", "signup"]
+    assert sum(parse_dollars(row["amount"]) or 0 for row in entries["data"]) == (
+        CREDIT_NANOS - spent
+    )
+    page = await get("/api/ledger?limit=2")
+    assert [r["kind"] for r in (await get(f"/api/ledger?before={page['next']}"))["data"]] == [
+        "signup"
+    ]
+    other = await member(gateway, "other@example.kr")
+    assert (await other.call("GET", "/api/requests")).json["data"] == []
+
+
+@pytest.mark.parametrize(
+    "query", ["from=2026-13-01", "from=2026-11-02&to=2026-11-01", "from=0001-01-01", "by=hour"]
+)
+async def test_a_span_that_cannot_be_is_refused(gateway: Gateway, query: str) -> None:
+    somebody = await member(gateway, "span@example.kr")
+    response = await somebody.call("GET", f"/api/usage?{query}")
+    assert (response.status, response.error["type"]) == (400, "invalid_request_error")
+
+
+async def test_what_a_request_may_cost(gateway: Gateway) -> None:
+    somebody = await member(gateway, "asker@example.kr")
+    headers = {"Authorization": f"Bearer {await somebody.key()}"}
+    request = json.dumps(body(MODEL, "안녕", max_tokens=100)).encode()
+    path = f"{PATH}/estimate"
+    response = await fetch(gateway.port, "POST", path, headers=headers, body=request)
+    estimate = response.json
+    assert (estimate["prompt_tokens"], estimate["prompt_cost"]) == (2, "0.000002")
+    assert 202 * MICRO <= (parse_dollars(estimate["cost_max"]) or 0) <= 250 * MICRO
+    own = {"Authorization": f"Bearer {gateway.key}"}
+    response = await fetch(gateway.port, "POST", path, headers=own, body=request)
+    assert response.json["cost_max"] == estimate["cost_max"]
+
+
+async def test_clients_are_told_when_the_credit_runs_low(
+    gateway: Gateway, provider: ScriptedProvider
+) -> None:
+    somebody = await member(gateway, "low@example.kr")
+    key = await somebody.key()
+    await gateway.administer(
+        "accounts", "grant", somebody.email, "-0.499990", "--reason", "so that it is just above"
+    )
+    prompt = provider.play(replay(whole("openai", ["네"])))
+    async with websocket.connect(gateway.port, key, subprotocols=[websocket.SUBPROTOCOL]) as socket:
+        request = body(MODEL, prompt, max_tokens=9)
+        socket.send_json({"type": "create", "ref": "1", "request": request})
+        notice = await socket.receive_type("notice")
+    assert notice["code"] == "low_balance"
+    assert 0 < (parse_dollars(notice["balance"]) or 0) < CREDIT_NANOS // 2
+
+
+async def test_an_administrator_gives_and_takes_credit(gateway: Gateway) -> None:
+    somebody = await member(gateway, "given@example.kr")
+    await member(gateway, "chief@example.kr")
+    with closing(sqlite3.connect(gateway.data_dir / "tokenferry.db")) as connection:
+        connection.execute("UPDATE account SET role = 'admin' WHERE email = 'chief@example.kr'")
+        connection.commit()
+    chief = await log_in(gateway, "chief@example.kr")
+    path = f"/api/admin/accounts/{somebody.account_id}/grants"
+    given = await chief.call("POST", path, {"amount": "2.50", "reason": "감사"})
+    assert given.json["balance"] == "3.50"
+    taken = await chief.call("POST", path, {"amount": "-3.51", "reason": "too much"})
+    assert (taken.status, taken.error["param"]) == (400, "amount")
+    assert (await somebody.call("POST", path, {"amount": "1", "reason": "me"})).status == 403
     await verified(gateway)

@@ -3,7 +3,8 @@ import sqlite3
 import pytest
 
 from tokenferry.domain.ledger import Transfer
-from tokenferry.stores.ledger_statements import Overdrawn, ReferenceReused, post
+from tokenferry.engine.ledger import Overdrawn, ReferenceReused
+from tokenferry.stores.ledger_statements import post
 from tokenferry.stores.sqlite_database import Database
 
 

@@ -15,8 +15,8 @@ from tokenferry.domain.account import Account
 from tokenferry.domain.api_key import KeyTerms
 from tokenferry.domain.ledger import ISSUED_GRANT, Transfer
 from tokenferry.engine.accounts import SESSIONS_MAX, EmailExists, LoginSession
+from tokenferry.engine.ledger import Overdrawn
 from tokenferry.stores import sqlite_accounts, sqlite_database
-from tokenferry.stores.ledger_statements import Overdrawn
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_accounts import SqliteAccounts
 

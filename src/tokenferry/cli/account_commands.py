@@ -23,8 +23,8 @@ from tokenferry.domain.money import format_dollars, parse_dollars
 from tokenferry.domain.password import normalise_password, password_fault
 from tokenferry.engine.accounts import LISTED_MAX, EmailExists
 from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.ledger import Overdrawn
 from tokenferry.server.passwords import hasher
-from tokenferry.stores.ledger_statements import Overdrawn
 from tokenferry.stores.sqlite_accounts import SqliteAccounts
 
 _REFERENCE_BYTES = 12

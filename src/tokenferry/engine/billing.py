@@ -15,7 +15,7 @@ from typing import Protocol
 from tokenferry.domain.ledger import OPERATOR, Charge, Refusal
 from tokenferry.domain.money import format_dollars
 from tokenferry.domain.pricing import Tariff
-from tokenferry.domain.usage import estimate_tokens
+from tokenferry.domain.usage import Usage, estimate_tokens
 from tokenferry.engine.bill import Bill
 from tokenferry.engine.keys import Key, StoreUnusable
 from tokenferry.engine.ledger import Held, Hold
@@ -116,6 +116,31 @@ class Billing:
         if bill.needs_hold:
             self._weigh(bill, request, is_limited=key.is_limited)
         return bill
+
+    def estimate(
+        self, key: Key, request: ChatRequest, candidates: Sequence[Offered]
+    ) -> dict[str, object]:
+        """Return what a request may cost, in decimal USD; None where no price is known.
+
+        `cost_max` is what would be held for it: the raised estimate of the prompt and the longest
+        answer, at the dearest rates. `prompt_cost` is the prompt alone, as it is likely counted.
+
+        Raises:
+            ModelNotAllowed: As `bill` does.
+            ModelNotPriced: As `bill` does.
+        """
+        bill = self.bill(key, request, candidates)
+        if not bill.needs_hold:
+            self._weigh(bill, request, is_limited=False)
+        tokens = estimate_tokens(request.prompt_text())
+        tariff = bill.tariffs[0]
+        prompt = None if tariff is None else tariff.cost(Usage(tokens, 0)).charge_nanos
+        return {
+            "prompt_tokens": tokens,
+            "prompt_cost": None if prompt is None else format_dollars(prompt),
+            "cost_max": None if tariff is None else format_dollars(bill.wanted_nanos),
+            "currency": "USD",
+        }
 
     def restored(
         self,

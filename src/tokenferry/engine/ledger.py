@@ -73,3 +73,11 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Let go of the store; idempotent."""
+
+
+class Overdrawn(Exception):
+    """The debited book has not that much; nothing was booked."""
+
+
+class ReferenceReused(Exception):
+    """Something else was booked under the same kind and reference."""

@@ -243,6 +243,11 @@ def heartbeat(now_ms: int) -> bytes:
     return _frame({"type": "hb", "t": now_ms})
 
 
+def low_balance(balance: str) -> bytes:
+    """Return the frame that tells an account's clients that its credit runs low."""
+    return _frame({"type": "notice", "code": "low_balance", "balance": balance})
+
+
 def pong(t: Raw) -> bytes:
     """Return the answer to a `ping`."""
     return _frame({"type": "pong", "t": t})

@@ -21,8 +21,10 @@ from tokenferry.server.api_routes import Route
 from tokenferry.server.keys_api import KeysApi
 from tokenferry.server.mail import SmtpMailer
 from tokenferry.server.passwords import Argon2Passwords
+from tokenferry.server.usage_api import UsageApi
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_accounts import SqliteAccounts
+from tokenferry.stores.sqlite_statements import SqliteStatements
 
 NS_PER_MS = 1_000_000
 MS_PER_DAY = 86_400_000
@@ -63,6 +65,7 @@ async def account_site(settings: Settings) -> AsyncIterator[AccountSite]:
         store = stack.enter_context(contextlib.closing(SqliteAccounts(server.database)))
         keys = stack.enter_context(contextlib.closing(SqliteKeys(server.database, any_thread=True)))
         disk = stack.enter_context(contextlib.closing(Workers("accounts", 1, WAITING_MAX)))
+        statements = stack.enter_context(contextlib.closing(SqliteStatements(server.database)))
         passwords = stack.enter_context(contextlib.closing(Argon2Passwords()))
         mailer = None
         if settings.mail.smtp_host:
@@ -76,6 +79,7 @@ async def account_site(settings: Settings) -> AsyncIterator[AccountSite]:
             *own.routes(),
             *KeysApi(keys, disk, world).routes(),
             *AdminApi(store, disk).routes(),
+            *UsageApi(statements, store, store.book, disk, world).routes(),
         ]
         yield AccountSite(routes, membership, store, disk, _origins(settings))
 

@@ -129,6 +129,8 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         books = stack.enter_context(ThreadPoolExecutor(1, "ledger"))
         settlement = Settlement(_committing(ledger, books, loop), LoopTimers(loop))
         hub = _hub(settings, keys, _Money(prices, settlement), storage, pool)
+        hub.low_balance_nanos = settings.billing.low_balance
+        settlement.on_charged = hub.charged
         dispatcher = hub.shared.dispatcher
         takeover = recover(dispatcher, storage.journal.recovered())
         voided = ledger.void_others(dispatcher.book.stream_ids())

@@ -323,6 +323,9 @@ class EventOutlet(Outlet):
     def caught_up(self, subscription: Subscription) -> None:
         """Do nothing: a comment would tell the client nothing."""
 
+    def credit_low(self, account_id: str, balance: str) -> None:
+        """Do nothing: an event stream has the balance at its end."""
+
     def revoke(self, error: TokenferryError) -> None:
         """Do nothing: the key's streams were cancelled, which ends the answer."""
 

@@ -72,6 +72,7 @@ class HttpApi:
         app.router.add_get("/v1/stream", self._stream)
         app.router.add_post("/v1/stream/tickets", self._ticket)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/chat/completions/estimate", self._estimate)
         StreamsApi(self._hub).add_to(app)
         self._models.add_to(app)
         app.router.add_get("/healthz", self._healthz)
@@ -151,6 +152,13 @@ class HttpApi:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         key = self._authenticate(request)
         return await complete(request, self._hub, key, parse_request(await request.read()))
+
+    async def _estimate(self, request: web.Request) -> web.Response:
+        key = self._authenticate(request)
+        chat = parse_request(await request.read())
+        dispatcher = self._hub.shared.dispatcher
+        estimate = dispatcher.engine.billing.estimate(key, chat, dispatcher.attempts(chat))
+        return json_response({"object": "estimate", "model": chat.model} | estimate)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         return await open_stream(request, self._hub)

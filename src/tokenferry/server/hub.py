@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tokenferry.config.server_settings import ServerSettings
+from tokenferry.domain.ledger import OPERATOR
+from tokenferry.domain.money import format_dollars
 from tokenferry.engine.dispatcher import Dispatcher
 from tokenferry.engine.keys import Authenticator, Key, StoreUnusable
 from tokenferry.errors import Overloaded, TokenferryError, TooManyConnections
@@ -32,6 +34,9 @@ class Swept(Protocol):
 
     def sweep(self, now_s: float) -> None:
         """Do what is due at this time."""
+
+    def credit_low(self, account_id: str, balance: str) -> None:
+        """Tell the client that its account's credit runs low, if it is that account's."""
 
     def revoke(self, error: TokenferryError) -> None:
         """Close, because the key is no longer good."""
@@ -54,12 +59,17 @@ class Hub:
     Args:
         shared: What they work with.
         loop: The event loop.
+
+    Attributes:
+        connections: All that are open.
+        low_balance_nanos: Below it an account's clients are told so.
     """
 
     def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
         self.shared = shared
         self.loop = loop
         self.connections: set[Swept] = set()
+        self.low_balance_nanos = 0
         self.now_s = time.monotonic()
         self._per_key: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,6 +111,14 @@ class Hub:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             log.error("a connection's task failed", exc_info=exc)
+
+    def charged(self, account_id: str, before_nanos: int, after_nanos: int) -> None:
+        """Tell an account's clients when a charge takes its balance below the mark."""
+        mark = self.low_balance_nanos
+        if account_id != OPERATOR and after_nanos < mark <= before_nanos:
+            balance = format_dollars(after_nanos)
+            for connection in list(self.connections):
+                connection.credit_low(account_id, balance)
 
     async def sweep_forever(self) -> None:
         """Walk the connections until cancelled."""

@@ -364,6 +364,11 @@ class Connection(ClientSocket):
         self.write(messages.error(error) if self._session.aware else messages.plain_error(error))
         self.close(error.close_code or UNSUPPORTED_DATA, error.message)
 
+    def credit_low(self, account_id: str, balance: str) -> None:
+        """Tell a client of the account, if it understands."""
+        if self._session.aware and self.key is not None and self.key.account_id == account_id:
+            self.write(messages.low_balance(balance))
+
     def go_away(self, reconnect_after_ms: int, deadline_ms: int) -> None:
         """Announce the server's stop to a client that understands."""
         if self._session.aware:

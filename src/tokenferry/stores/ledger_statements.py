@@ -3,19 +3,12 @@
 import sqlite3
 
 from tokenferry.domain.ledger import Transfer, may_be_overdrawn
+from tokenferry.engine.ledger import Overdrawn, ReferenceReused
 
 _INSERT = (
     "INSERT INTO ledger_transfer (kind, reference, debit, credit, amount_nanos, created_ms, note) "
     "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, reference) DO NOTHING"
 )
-
-
-class Overdrawn(Exception):
-    """The debited book has not that much."""
-
-
-class ReferenceReused(Exception):
-    """Something else was booked under the same kind and reference."""
 
 
 def post(connection: sqlite3.Connection, transfer: Transfer) -> bool:

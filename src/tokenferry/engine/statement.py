@@ -1,0 +1,72 @@
+"""The port of an account's statement: its balance, what it used, what was booked.
+
+Source: docs/decisions/0010-money.md.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from tokenferry.domain.ledger import Charge, Transfer
+
+Grouping = Literal["day", "model", "key"]
+
+
+class Balance(NamedTuple):
+    """What an account has.
+
+    Attributes:
+        balance_nanos: Everything that was credited, less what was used.
+        held_nanos: The part of it that is held for running streams.
+    """
+
+    balance_nanos: int
+    held_nanos: int
+
+
+class Used(NamedTuple):
+    """What was used by one group: on a day (UTC), of a model, or by a key.
+
+    Attributes:
+        group: The day as 2026-11-27, the model as it was asked for, or the key's public id.
+        requests: How many streams ended.
+        prompt_tokens: Input, cached included.
+        cached_tokens: The part of it from providers' caches.
+        completion_tokens: Output, reasoning included.
+        cost_nanos: What it cost.
+        list_nanos: The same at list prices.
+        cache_saved_nanos: How much more it were without the caches.
+    """
+
+    group: str
+    requests: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    cost_nanos: int
+    list_nanos: int
+    cache_saved_nanos: int
+
+
+class Statements(Protocol):
+    """Reads of the books. Every method may raise `StoreUnusable`."""
+
+    def balance(self, account_id: str) -> Balance:
+        """Return what an account has."""
+
+    def used(
+        self, account_id: str, from_ms: int, until_ms: int, grouping: Grouping
+    ) -> Sequence[Used]:
+        """Return what was used by streams that ended from the first moment, before the second."""
+
+    def charges(
+        self, account_id: str, limit: int, before: tuple[int, str] | None
+    ) -> Sequence[Charge]:
+        """Return the latest charges, the newest first, those before a (moment, stream)."""
+
+    def transfers(
+        self, account_id: str, limit: int, before: int | None
+    ) -> Sequence[tuple[int, Transfer]]:
+        """Return the latest transfers with their numbers, the newest first."""
+
+    def close(self) -> None:
+        """Let go of the store; idempotent."""
