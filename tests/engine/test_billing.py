@@ -11,7 +11,7 @@ from tokenferry.engine.billing import Billing, Rules
 from tokenferry.engine.keys import Key, StoreUnusable
 from tokenferry.engine.options import Options
 from tokenferry.engine.recovery import recover
-from tokenferry.engine.settlement import Settlement
+from tokenferry.engine.settlement import CHARGE_DELAY_S, Settlement
 from tokenferry.errors import ModelNotAllowed, ModelNotPriced, ProviderCutOff
 from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite_ledger import SqliteLedger
@@ -59,7 +59,7 @@ def finish(made, usage, reason="stop"):
     made.sink.finish(0, reason)
     made.sink.usage(usage)
     made.sink.end()
-    made.timers.tick()
+    made.timers.advance(CHARGE_DELAY_S)
 
 
 def test_a_provider_is_called_only_after_the_hold(ledger):
@@ -146,7 +146,7 @@ def test_a_client_that_leaves_pays_for_what_was_generated(ledger):
     for count in range(3):
         made.sink.text(f"조각{count}")
     made.dispatcher.cancel("k", stream.id)
-    made.timers.tick()
+    made.timers.advance(CHARGE_DELAY_S)
     # Two syllables of the prompt, three times two and a digit.
     assert ledger._connection.execute(
         "SELECT prompt_tokens, completion_tokens, estimated, cost_nanos FROM charge"
@@ -169,7 +169,7 @@ def test_a_failure_before_anything_came_costs_nothing(ledger):
     made.create(owner=MEMBER, max_tokens=100)
     made.timers.tick()
     made.sink.fail(ProviderCutOff("No."))
-    made.timers.tick()
+    made.timers.advance(CHARGE_DELAY_S)
     assert book(ledger) == (5000, 0)
     assert list(states(ledger).values()) == ["voided"]
 
@@ -179,7 +179,7 @@ def test_a_stream_that_is_cancelled_before_its_hold_ends_it(ledger):
     made = bench(ledger)
     stream = made.create(owner=MEMBER, max_tokens=100)
     made.dispatcher.cancel("k", stream.id)
-    made.timers.tick()
+    made.timers.advance(CHARGE_DELAY_S)
     assert made.provider.calls == []
     assert book(ledger) == (5000, 0)
 
@@ -191,11 +191,11 @@ def test_a_drained_answer_is_charged_by_its_last_word(ledger):
     made.timers.tick()
     made.sink.text("a")
     made.dispatcher.cancel("k", stream.id)
-    made.timers.tick()
+    made.timers.advance(CHARGE_DELAY_S)
     assert book(ledger)[0] == 5000
     made.sink.usage(Usage(10, 90))
     made.sink.end()
-    made.timers.tick()
+    made.timers.advance(CHARGE_DELAY_S)
     assert book(ledger) == (4810, 0)
 
 
@@ -264,7 +264,7 @@ def reborn(ledger, path, dead=None):
     journal = SegmentJournal(path, wall_ms=lambda: 1_790_000_000_000)
     alive = bench(ledger, journal=journal)
     recover(alive.dispatcher, journal.recovered())
-    alive.timers.tick()
+    alive.timers.advance(CHARGE_DELAY_S)
     return alive
 
 

@@ -3,7 +3,7 @@ from stores.test_sqlite_ledger import charge, hold
 from tokenferry.domain.ledger import Refusal
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.ledger import Charged, Held
-from tokenferry.engine.settlement import BATCH_MAX, RETRY_S, Settlement
+from tokenferry.engine.settlement import BATCH_MAX, CHARGE_DELAY_S, RETRY_S, Settlement
 
 
 class Books:
@@ -33,12 +33,45 @@ def test_what_a_tick_brings_is_one_commit_and_what_comes_meanwhile_the_next():
     settlement.reserve(hold("s2", 1), answers.append)
     timers.tick()
     settlement.charge(charge("s0", 3))
+    settlement.reserve(hold("s3", 1), answers.append)
     timers.tick()
     assert [len(batch) for batch in books.batches] == [2]
     assert not settlement.is_idle
     books.answer(Held(1, 10), Refusal("insufficient_credit", 1, 0))
     assert answers == [Held(1, 10), Refusal("insufficient_credit", 1, 0)]
-    assert [len(batch) for batch in books.batches] == [2, 1]
+    assert [len(batch) for batch in books.batches] == [2, 2]
+    books.answer(Charged(7, 0), Held(1, 7))
+    assert settlement.is_idle
+
+
+def test_charges_wait_for_others_and_go_with_a_hold():
+    timers, books, _, settlement = bench()
+    for number in range(3):
+        settlement.charge(charge(f"s{number}", 1))
+        timers.tick()
+    assert books.batches == []
+    timers.advance(CHARGE_DELAY_S)
+    assert [len(batch) for batch in books.batches] == [3]
+    settlement.charge(charge("s3", 1))
+    books.answer(*[Charged(7, 0)] * 3)
+    assert [len(batch) for batch in books.batches] == [3]
+    settlement.reserve(hold("s4", 1), lambda _: None)
+    timers.tick()
+    assert [len(batch) for batch in books.batches] == [3, 2]
+    books.answer(Charged(7, 0), Held(1, 7))
+    timers.advance(CHARGE_DELAY_S)
+    assert settlement.is_idle
+
+
+def test_charges_that_came_during_a_commit_follow():
+    timers, books, _, settlement = bench()
+    settlement.charge(charge("s1", 1))
+    timers.advance(CHARGE_DELAY_S)
+    settlement.charge(charge("s2", 1))
+    timers.advance(CHARGE_DELAY_S)
+    books.answer(Charged(7, 0))
+    timers.advance(CHARGE_DELAY_S)
+    assert [len(batch) for batch in books.batches] == [1, 1]
     books.answer(Charged(7, 0))
     assert settlement.is_idle
 
@@ -52,7 +85,7 @@ def test_a_balance_counts_what_is_not_booked_yet():
     settlement.charge(charge("s1", 3))
     settlement.charge(charge("s2", 0))
     assert settlement.balance("a") == 7
-    timers.tick()
+    timers.advance(CHARGE_DELAY_S)
     books.answer(Charged(7, 0), Charged(7, 0))
     assert settlement.balance("a") == 7
     assert changes == [("a", 10, 7)]
@@ -78,7 +111,7 @@ def test_while_it_fails_one_is_tried_at_a_time_so_that_none_stops_the_others():
     timers, books, _, settlement = bench()
     for number in range(3):
         settlement.charge(charge(f"s{number}", 1))
-    timers.tick()
+    timers.advance(CHARGE_DELAY_S)
     books.answer(StoreUnusable("no"))
     timers.advance(RETRY_S)
     assert [work.stream_id for work in books.batches[-1]] == ["s0"]
@@ -86,6 +119,7 @@ def test_while_it_fails_one_is_tried_at_a_time_so_that_none_stops_the_others():
     timers.advance(RETRY_S)
     assert [work.stream_id for work in books.batches[-1]] == ["s1"]
     books.answer(Charged(0, 0))
+    timers.advance(CHARGE_DELAY_S)
     assert [work.stream_id for work in books.batches[-1]] == ["s2", "s0"]
 
 
@@ -93,6 +127,7 @@ def test_a_batch_has_its_limit():
     timers, books, _, settlement = bench()
     for number in range(BATCH_MAX + 1):
         settlement.charge(charge(f"s{number}", 0))
-    timers.tick()
+    timers.advance(CHARGE_DELAY_S)
     books.answer(*[Charged(0, 0)] * BATCH_MAX)
+    timers.advance(CHARGE_DELAY_S)
     assert [len(batch) for batch in books.batches] == [BATCH_MAX, 1]

@@ -52,6 +52,7 @@ class Generation:
     __slots__ = (
         "_attempt",
         "_call",
+        "_charged",
         "_estimate",
         "_finish_reasons",
         "_first_s",
@@ -99,6 +100,8 @@ class Generation:
         self._estimate: Usage | None = None
         self._settled = False
         self._sink: AttemptSink | None = None
+        # The latest charge, and the usage that it is for.
+        self._charged: tuple[Usage | None, Charge | None] | None = None
         # (finish, error code) once the terminal record is decided.
         self._outcome: tuple[str, str | None] | None = None
 
@@ -275,8 +278,7 @@ class Generation:
     def _send(self) -> None:
         """Send the request to the current candidate."""
         attempts = self._plan.attempts
-        # Where there are several, each has a sink of its own: what is left of one that failed must
-        # not speak for the next.
+        # Of several, each has its own sink: what is left of one must not speak for the next.
         self._sink = AttemptSink(self) if len(attempts) > 1 else None
         self._call = attempts[self._attempt].prepared.start(self._sink or self)
 
@@ -326,9 +328,9 @@ class Generation:
             text = folded(self.stream.id, own).output_text()
             self._estimate = estimate(plan.prompt_tokens, text, output_tokens_max=limit)
         usage = self._usage or self._estimate
-        if beginning is None:
-            return usage
-        return with_lost(beginning.usage, usage, output_tokens_max=limit)
+        if beginning is not None:
+            usage = with_lost(beginning.usage, usage, output_tokens_max=limit)
+        return usage
 
     def _seal(
         self, kind: int, terminal: Terminal, finish: str, error: TokenferryError | None
@@ -346,7 +348,9 @@ class Generation:
         stream.pending.append(journal.pack(kind, encode(terminal)))
 
     def _charge(self, finish: str, error_code: str | None) -> Charge | None:
-        plan, arrived_s = self._plan, self._plan.arrived_s
+        plan, arrived_s, usage = self._plan, self._plan.arrived_s, self._final_usage()
+        if self._charged is not None and usage == self._charged[0]:
+            return self._charged[1]
         attempt = plan.attempts[self._attempt]
         end = End(
             finish,
@@ -358,7 +362,9 @@ class Generation:
             None if self._first_s is None else self._first_s - arrived_s,
             self._timers.time() - arrived_s,
         )
-        return plan.bill.charge(self.stream.id, self._final_usage(), end)
+        charge = plan.bill.charge(self.stream.id, usage, end)
+        self._charged = (usage, charge)
+        return charge
 
     def _stop_call(self) -> None:
         call = self._call
