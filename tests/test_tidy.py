@@ -32,6 +32,8 @@ TESTED_ELSEWHERE = {
         "tests/test_errors.py",
     ),
     "engine/statement.py": "tests/stores/test_sqlite_statements.py",
+    "engine/vouchers.py": "tests/stores/test_sqlite_vouchers.py",
+    "server/vouchers_api.py": "tests/integration/test_money.py",
     "server/usage_api.py": "tests/integration/test_money.py",
     "engine/ledger.py": "tests/engine/test_settlement.py",
     "engine/options.py": "tests/engine/test_dispatcher.py",

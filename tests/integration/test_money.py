@@ -346,3 +346,29 @@ async def test_an_administrator_gives_and_takes_credit(gateway: Gateway) -> None
     assert (taken.status, taken.error["param"]) == (400, "amount")
     assert (await somebody.call("POST", path, {"amount": "1", "reason": "me"})).status == 403
     await verified(gateway)
+
+
+async def test_a_voucher_is_worth_its_amount_to_one_account_once(gateway: Gateway) -> None:
+    code, late = (
+        await gateway.administer("vouchers", "create", "--amount", "5.00", "--count", "2")
+    ).split()
+    first = await member(gateway, "quick@example.kr")
+    second = await member(gateway, "slow@example.kr")
+
+    async def redeem(somebody: Any, text: str) -> Any:
+        return await somebody.call("POST", "/api/vouchers/redeem", {"code": text})
+
+    answers = await asyncio.gather(
+        *(redeem(somebody, code.lower()) for somebody in (first, second) for _ in range(8))
+    )
+    assert sorted(answer.status for answer in answers) == [200] + [409] * 15
+    (won,) = [answer.json for answer in answers if answer.status == 200]
+    assert won == {"credited": "5.00", "balance": "6.00"}
+    assert {a.error["code"] for a in answers if a.status == 409} == {"voucher_redeemed"}
+    unknown = await redeem(first, "TF-0000-0000-0000-0000-0000")
+    assert (unknown.status, unknown.error["code"]) == (404, "voucher_not_found")
+    assert (await redeem(first, "5 dollars please")).status == 404
+    assert (await redeem(first, late)).status == 200
+    statuses = [(await redeem(second, "TF-0000-0000-0000-0000-0000")).status for _ in range(60)]
+    assert statuses[-1] == 429
+    await verified(gateway)

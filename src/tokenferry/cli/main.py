@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(commands.add_parser("config", help="check or explain the configuration"))
     _add_keys(commands.add_parser("keys", help="create, list and revoke API keys"))
     _add_prices(commands.add_parser("prices", help="list, set and import what models cost"))
+    _add_vouchers(commands.add_parser("vouchers", help="make and list credit codes"))
     _add_ledger(commands.add_parser("ledger", help="check and export the books"))
     _add_accounts(commands.add_parser("accounts", help="create, suspend and credit accounts"))
     return parser
@@ -180,6 +181,23 @@ def _tokens(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,7}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of tokens, 1..99999999")
     return int(text)
+
+
+def _add_vouchers(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    create = commands.add_parser("create", help="make codes and print them, this once")
+    create.add_argument("--amount", metavar="USD", required=True, help="what each is worth: 5.00")
+    create.add_argument("--count", metavar="N", type=int, default=1, help="how many (default: 1)")
+    create.add_argument("--expires", metavar="DATE", help="the day on which they expire")
+    create.set_defaults(function="create_vouchers")
+    listing = commands.add_parser("list", help="list them, without their codes")
+    listing.set_defaults(function="list_vouchers")
+    for command in (create, listing):
+        command.add_argument("--batch", metavar="NAME", help="what they are made for")
+        _add_config_option(command)
+        _add_data_dir_option(command)
+        command.set_defaults(module="tokenferry.cli.voucher_commands")
 
 
 def _add_ledger(parser: argparse.ArgumentParser) -> None:

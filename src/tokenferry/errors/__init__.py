@@ -19,7 +19,10 @@ TokenferryError
 │   ├── TooManyKeys
 │   ├── AccountNotFound
 │   ├── InvalidFrame           a WebSocket frame that is no message of the protocol
-│   └── UnsupportedVersion
+│   ├── UnsupportedVersion
+│   ├── VoucherNotFound
+│   ├── VoucherRedeemed
+│   └── VoucherExpired
 ├── AuthenticationError        who is asking?
 │   ├── MissingKey
 │   ├── MalformedKey           not the form of a key
@@ -131,6 +134,9 @@ from tokenferry.errors.request import (
     TooManyKeys,
     UnsupportedParameter,
     UnsupportedVersion,
+    VoucherExpired,
+    VoucherNotFound,
+    VoucherRedeemed,
 )
 from tokenferry.errors.root import (
     TokenferryError,
@@ -196,5 +202,8 @@ __all__ = [
     "UnsupportedParameter",
     "UnsupportedVersion",
     "UpstreamLost",
+    "VoucherExpired",
+    "VoucherNotFound",
+    "VoucherRedeemed",
     "WrongCredentials",
 ]

@@ -129,3 +129,24 @@ class AccountNotFound(RequestError):
 
     code = "account_not_found"
     http_status = 404
+
+
+class VoucherNotFound(RequestError):
+    """There is no voucher with this code."""
+
+    code = "voucher_not_found"
+    http_status = 404
+
+
+class VoucherRedeemed(RequestError):
+    """The voucher was redeemed before, by whomever."""
+
+    code = "voucher_redeemed"
+    http_status = 409
+
+
+class VoucherExpired(RequestError):
+    """The voucher is too old."""
+
+    code = "voucher_expired"
+    http_status = 410

@@ -14,6 +14,7 @@ from tokenferry.config.settings import Settings
 from tokenferry.engine.accounts import AccountStore
 from tokenferry.engine.links import World
 from tokenferry.engine.membership import Membership, Policy
+from tokenferry.engine.vouchers import Redeemer
 from tokenferry.engine.workers import Workers
 from tokenferry.server.accounts_api import AccountsApi
 from tokenferry.server.admin_api import AdminApi
@@ -22,9 +23,11 @@ from tokenferry.server.keys_api import KeysApi
 from tokenferry.server.mail import SmtpMailer
 from tokenferry.server.passwords import Argon2Passwords
 from tokenferry.server.usage_api import UsageApi
+from tokenferry.server.vouchers_api import VouchersApi
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_accounts import SqliteAccounts
 from tokenferry.stores.sqlite_statements import SqliteStatements
+from tokenferry.stores.sqlite_vouchers import SqliteVouchers
 
 NS_PER_MS = 1_000_000
 MS_PER_DAY = 86_400_000
@@ -66,6 +69,7 @@ async def account_site(settings: Settings) -> AsyncIterator[AccountSite]:
         keys = stack.enter_context(contextlib.closing(SqliteKeys(server.database, any_thread=True)))
         disk = stack.enter_context(contextlib.closing(Workers("accounts", 1, WAITING_MAX)))
         statements = stack.enter_context(contextlib.closing(SqliteStatements(server.database)))
+        vouchers = stack.enter_context(contextlib.closing(SqliteVouchers(server.database)))
         passwords = stack.enter_context(contextlib.closing(Argon2Passwords()))
         mailer = None
         if settings.mail.smtp_host:
@@ -79,6 +83,9 @@ async def account_site(settings: Settings) -> AsyncIterator[AccountSite]:
             *own.routes(),
             *KeysApi(keys, disk, world).routes(),
             *AdminApi(store, disk).routes(),
+            *VouchersApi(
+                Redeemer(vouchers, disk, world.wall_ms, world.clock_ns), statements, disk
+            ).routes(),
             *UsageApi(statements, store, store.book, disk, world).routes(),
         ]
         yield AccountSite(routes, membership, store, disk, _origins(settings))

@@ -1,0 +1,96 @@
+"""Vouchers in the SQLite database.
+
+Weakness: one connection, so one call at a time; a redemption waits for the disk, and belongs into
+a worker thread.
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenferry.domain.ledger import ISSUED_VOUCHER, Transfer, account_book
+from tokenferry.engine.vouchers import NewVoucher, Redemption, VoucherRow
+from tokenferry.stores.ledger_statements import post
+from tokenferry.stores.sqlite_database import Database, explained
+
+_COLUMNS = "voucher_id, batch, amount_nanos, created_ms, expires_ms, redeemed_ms, account_id"
+# The condition decides, not a look before it: of two at once, one changes the row.
+_REDEEM = (
+    "UPDATE voucher SET redeemed_ms = ?, account_id = ? WHERE code_hash = ? "
+    "AND redeemed_ms IS NULL AND (expires_ms IS NULL OR expires_ms > ?) "
+    "RETURNING voucher_id, amount_nanos, batch"
+)
+
+
+class SqliteVouchers(Database):
+    """Vouchers in an SQLite file; any thread may use it.
+
+    Args:
+        path: The database file, see `Database`.
+
+    Raises:
+        StoreUnusable: If the file cannot be used, see `Database`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        super().__init__(path, any_thread=True)
+
+    @explained
+    def add(self, vouchers: Sequence[NewVoucher]) -> None:
+        """Store new vouchers, all or none."""
+        with self._lock, self._transaction("IMMEDIATE"):
+            self._connection.executemany(
+                "INSERT INTO voucher "
+                "(code_hash, voucher_id, batch, amount_nanos, created_ms, expires_ms) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                vouchers,
+            )
+
+    @explained
+    def redeem(self, code_hash: bytes, account_id: str, now_ms: int) -> Redemption:
+        """Credit an account with a voucher, once; see `VoucherStore`."""
+        with self._lock, self._transaction("IMMEDIATE"):
+            row = self._connection.execute(
+                _REDEEM, (now_ms, account_id, code_hash, now_ms)
+            ).fetchone()
+            if row is None:
+                return self._why_not(code_hash)
+            voucher_id, amount_nanos, batch = row
+            post(
+                self._connection,
+                Transfer(
+                    "voucher",
+                    voucher_id,
+                    ISSUED_VOUCHER,
+                    account_book(account_id),
+                    amount_nanos,
+                    now_ms,
+                    batch,
+                ),
+            )
+            return int(amount_nanos)
+
+    @explained
+    def listing(self, batch: str | None) -> list[VoucherRow]:
+        """Return vouchers, oldest first."""
+        with self._lock:
+            rows = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM voucher WHERE ? IS NULL OR batch = ? "  # noqa: S608 -- constants only
+                "ORDER BY created_ms, voucher_id",
+                (batch, batch),
+            )
+            return [VoucherRow(*row) for row in rows]
+
+    def close(self) -> None:
+        """Let go of the file; idempotent."""
+        with self._lock:
+            super().close()
+
+    def _why_not(self, code_hash: bytes) -> Redemption:
+        row = self._connection.execute(
+            "SELECT redeemed_ms FROM voucher WHERE code_hash = ?", (code_hash,)
+        ).fetchone()
+        if row is None:
+            return "unknown"
+        return "expired" if row[0] is None else "redeemed"
