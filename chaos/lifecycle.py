@@ -145,8 +145,8 @@ class Lives:
             raise RuntimeError(f"{argv} failed:\n{made.stderr[-3000:]}")
         return made.stdout.strip()
 
-    def prepare(self) -> str:
-        """Learn what this version has, write its configurations, and return a key."""
+    def prepare(self) -> None:
+        """Learn what this version has, and write its configurations."""
         reference = self.run_once("config", "reference")
         for durability in ("process", "disk"):
             wanted = BRIEF | {"durability": f'"{durability}"'}
@@ -157,7 +157,6 @@ class Lives:
             self._configs.append(path)
         lines = self.run_once("--points").splitlines()
         self._points = {name: int(hits) for name, hits in map(str.split, lines)}
-        return self.run_once("keys", "create", "chaos", "--data-dir", str(self.data))
 
     @property
     def durable(self) -> bool:

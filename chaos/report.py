@@ -24,6 +24,11 @@ PROVIDER_FAULTS = {
     "second calls": "streams for which the provider was called more than once",
     "unheard tokens": "completed streams of which the provider says otherwise",
 }
+BOOK_FAULTS = {
+    "book differences": "what `tokenferry ledger verify` finds",
+    "open reservations": "streams whose reservation has no end",
+    "wrong charges": "completed streams that were not charged once, for what the provider counted",
+}
 PLAN_FAULTS = {
     "missing kills": "fewer than planned when the time was up",
     "missing cuts": "fewer than planned when the time was up",
@@ -80,7 +85,7 @@ def summarize(tally: Tally, lives: Lives, cuts: int, more: dict[str, int]) -> Re
         tally: What the clients saw.
         lives: The gateway's processes.
         cuts: Connections that the proxy cut.
-        more: Counts by the names of `PROVIDER_FAULTS`, `SERVER_FAULTS` and `PLAN_FAULTS`.
+        more: Counts by the names of all the `…_FAULTS`, and how many streams were charged.
     """
     ends = lives.ends
     lines = [
@@ -89,9 +94,12 @@ def summarize(tally: Tally, lives: Lives, cuts: int, more: dict[str, int]) -> Re
         Line("deploys", ends.deploys, meaning="SIGTERM, with a drain"),
         Line("connections cut", cuts, meaning="by the proxy"),
         *(Line(name, tally[name]) for name in COUNTS),
+        Line(
+            "streams charged", more["streams charged"], meaning="for something that was generated"
+        ),
         *(Line(name, tally[name], zero=True, meaning=what) for name, what in FAULTS.items()),
     ]
     found = more | {"failed starts": ends.failed_starts, "bad exits": ends.bad_exits}
-    for name, what in (PROVIDER_FAULTS | SERVER_FAULTS | PLAN_FAULTS).items():
+    for name, what in (PROVIDER_FAULTS | BOOK_FAULTS | SERVER_FAULTS | PLAN_FAULTS).items():
         lines.append(Line(name, found[name], zero=True, meaning=what))
     return Report(lines, sorted(ends.points.items()), lives.never_reached, tally.complaints)

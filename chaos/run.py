@@ -24,6 +24,7 @@ import aiohttp
 import uvloop
 
 from chaos import faults
+from chaos.books import audited, open_account
 from chaos.client import SocketClient, Way
 from chaos.events import EventClient
 from chaos.lifecycle import Lives, Provider
@@ -242,7 +243,9 @@ class Run:
             "missing kills": max(0, self.plan.kills - self.lives.ends.kills),
             "missing cuts": max(0, self.plan.cuts - self.proxy.cuts),
         }
-        return summarize(tally, self.lives, self.proxy.cuts, found)
+        books, complaints = audited(self.lives.data, self.book.completed)
+        tally.complaints += complaints
+        return summarize(tally, self.lives, self.proxy.cuts, found | books)
 
 
 async def has_events(way: Way, port: int) -> bool:
@@ -272,7 +275,8 @@ async def run(plan: Plan, seed: int, if_volatile: str) -> Report | None:
         async with aiohttp.ClientSession(connector=connector) as session:
             try:
                 await provider.start()
-                key = lives.prepare()
+                lives.prepare()
+                key = open_account(lives)
                 if not await lives.start():
                     raise RuntimeError(f"the gateway does not start:\n{lives.tail()}")
                 await proxy.start()

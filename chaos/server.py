@@ -137,6 +137,9 @@ def points() -> list[Point]:
         # Called by the relay when the journal has committed and before anybody is sent anything.
         Point("relay.send", methods([named["Stream"]], "commit"), 300),
         Point("settlement", methods([metrics.Metrics], "settled"), 8),
+        Point("ledger.commit", methods(stores, "commit"), 12),
+        Point("ledger.void", methods(stores, "void_others"), 1),
+        Point("ledger.charge", methods([named["Settlement"]], "charge"), 8),
         Point("drain", ((app, "drain"),), 1),
         Point("drain.abort", methods([named["Dispatcher"]], "abort_all"), 1),
         Point("archive.save", methods(stores, "save"), 4),

@@ -85,10 +85,12 @@ class Book:
     Attributes:
         tally: The counts.
         ends: How each stream ended, by name.
+        completed: The output tokens of completed streams, by their ids at the gateway.
     """
 
     tally: Tally = field(default_factory=Tally)
     ends: dict[str, End] = field(default_factory=dict)
+    completed: dict[str, int] = field(default_factory=dict)
 
 
 # Ends that the circumstances explain: done, killed, deployed, cancelled by the client.
@@ -266,6 +268,8 @@ class Transcript:
         known = self.book.ends.setdefault(script.name, end)
         if not known.agrees(end):
             self.fault("second terminals", f"{end}, another reader has {known}")
+        if finish == "stop" and self.stream_id is not None:
+            self.book.completed[self.stream_id] = script.tokens
         if finish != "stop" or seq == SEQ_UNTOLD:
             return
         if seq < script.records:
