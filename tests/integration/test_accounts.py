@@ -31,7 +31,8 @@ def gateway_options(provider: ScriptedProvider) -> dict[str, Any]:
         "providers": [provider_entry(kind, provider.url) for kind in KINDS],
         "tables": {
             "accounts": {"signup": "open", "signups_per_ip_per_hour": 0, "signups_per_hour": 0},
-            "billing": {"signup_credit": GIVEN},
+            # Members are to get models that nobody set a price for.
+            "billing": {"signup_credit": GIVEN, "unpriced": "free"},
         },
     }
 
