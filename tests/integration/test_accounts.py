@@ -234,7 +234,9 @@ class TestKeys:
     async def test_terms_that_cannot_be(
         self, gateway: Gateway, terms: dict[str, Any], param: str
     ) -> None:
-        somebody = await log_in(gateway, "terms@example.com")
+        # The other cases' too: some of them may run in another process, on a gateway of its own.
+        assert (await sign_up(gateway, "terms-that-cannot-be@example.com")).status in (201, 409)
+        somebody = await log_in(gateway, "terms-that-cannot-be@example.com")
         answer = await somebody.call("POST", "/api/keys", {"name": "k", **terms})
         assert (answer.status, answer.error["param"]) == (400, param), answer.body
 
