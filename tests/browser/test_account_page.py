@@ -61,7 +61,7 @@ async def test_an_address_is_proven_and_a_password_replaced(
     page = await open_page(address)
     # Looking at it uses nothing up, and the token does not stay in the address bar.
     assert page.url == f"{gateway.url}/account"
-    await expect(page.locator("#password")).to_be_hidden()
+    await page.fill("#password", PASSWORD)
     await page.click("#go")
     await expect(page.locator("#outcome")).to_have_text(
         "Done. The account is open: you can log in."
@@ -70,6 +70,7 @@ async def test_an_address_is_proven_and_a_password_replaced(
 
     watch.expected = ("400",)
     page = await open_page(address)
+    await page.fill("#password", NEW)
     await page.click("#go")
     await expect(page.locator("#outcome")).to_contain_text("The link is unknown, used")
 

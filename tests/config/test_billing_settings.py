@@ -10,7 +10,10 @@ def write(tmp_path, text):
 
 
 def test_the_table_is_read(tmp_path):
-    path = write(tmp_path, '[billing]\nsignup_credit = "1.00"\nmargin = "12.5"\n')
+    path = write(
+        tmp_path,
+        '[billing]\nsignup_credit = "1.00"\nmargin = "12.5"\ntop_up_url = "https://pay.example"\n',
+    )
     billing = load(path, {}).billing
     assert (billing.signup_credit, billing.margin) == (10**9, 125_000)
 

@@ -8,6 +8,7 @@ from tokenferry.domain.ledger import (
     Funds,
     Refusal,
     Split,
+    grant,
     may_be_overdrawn,
     reserve,
     split,
@@ -78,6 +79,15 @@ def test_what_a_charge_books():
     assert paid[:6] == ("usage", "st_1", "account:a", REVENUE, 7, 5)
     assert lacking == ("shortfall", "st_1", SHORTFALL, REVENUE, 2, 5, "account:a")
     assert usage_transfers("st_1", "a", Split(0, 0), 5) == []
+
+
+def test_what_the_operator_gives_and_takes_back():
+    assert grant("a", 5, "r", 1, "thanks") == (
+        "grant", "r", "issued:grant", "account:a", 5, 1, "thanks"
+    )  # fmt: skip
+    assert grant("a", -5, "r", 1, "wrong") == (
+        "withdrawal", "r", "account:a", "issued:grant", 5, 1, "wrong"
+    )  # fmt: skip
 
 
 def test_only_customers_are_never_overdrawn():

@@ -12,7 +12,12 @@ from tokenferry.engine.keys import Key, StoreUnusable
 from tokenferry.engine.options import Options
 from tokenferry.engine.recovery import recover
 from tokenferry.engine.settlement import CHARGE_DELAY_S, Settlement
-from tokenferry.errors import ModelNotAllowed, ModelNotPriced, ProviderCutOff
+from tokenferry.errors import (
+    ModelNotAllowed,
+    ModelNotPriced,
+    ProviderCutOff,
+    UnsupportedParameter,
+)
 from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite_ledger import SqliteLedger
 
@@ -22,7 +27,13 @@ PRICES = PriceBook(
         Price(
             "m",
             0,
-            read_terms({"rates": {"input": "0.001", "output": "0.002"}, "output_tokens_max": 1000}),
+            read_terms(
+                {
+                    "rates": {"input": "0.001", "output": "0.002"},
+                    "service_tiers": {"flex": {"rates": {"input": "0.0005", "output": "0.001"}}},
+                    "output_tokens_max": 1000,
+                }
+            ),
         )
     ]
 )
@@ -45,7 +56,7 @@ def bench(ledger, **more):
         except StoreUnusable as exc:
             committed(exc)
 
-    return Bench(prices=PRICES, ledger=commit, **more)
+    return Bench(**{"prices": PRICES, "ledger": commit, **more})
 
 
 def follow(made, stream):
@@ -128,6 +139,62 @@ def test_the_least_that_is_worth_beginning_with(ledger):
     made = bench(ledger)
     outlet = follow(made, made.create(owner=MEMBER))
     assert outlet.frames()[-1]["error"]["code"] == "insufficient_credit"
+
+
+def test_a_provider_that_takes_no_limit_is_left_out(ledger):
+    class Unlimited(ScriptedProvider):
+        def prepare(self, asked, model):
+            if asked.max_tokens is not None:
+                raise UnsupportedParameter("No.", param="max_tokens")
+            return super().prepare(asked, model)
+
+    grant(ledger, 5000)
+    dear = Price("first/m", 0, read_terms({"rates": {"input": "0.002", "output": "0.004"}}))
+    cheap = Price("m", 0, read_terms({"rates": {"input": "0.001", "output": "0.002"}}))
+    made = bench(
+        ledger,
+        prices=PriceBook([dear, cheap]),
+        providers=[Unlimited("first"), ScriptedProvider("second")],
+    )
+    made.create(owner=MEMBER)
+    made.timers.tick()
+    assert made.providers[0].calls == []
+    made.providers[1].sink.text("hi")
+    made.providers[1].sink.finish(0, "stop")
+    made.providers[1].sink.usage(Usage(10, 20))
+    made.providers[1].sink.end()
+    made.timers.advance(CHARGE_DELAY_S)
+    assert book(ledger) == (4950, 0)
+    row = ledger._connection.execute("SELECT provider, cost_nanos FROM charge").fetchone()
+    assert row == ("second", 50)
+
+
+def test_where_nobody_takes_the_limit_the_stream_ends_and_its_hold_with_it(ledger):
+    class Unlimited(ScriptedProvider):
+        def prepare(self, asked, model):
+            if asked.max_tokens is not None:
+                raise UnsupportedParameter("No.", param="max_tokens")
+            return super().prepare(asked, model)
+
+    grant(ledger, 1000)
+    made = bench(ledger, providers=[Unlimited()])
+    outlet = follow(made, made.create(owner=MEMBER))
+    made.timers.advance(CHARGE_DELAY_S)
+    assert outlet.frames()[-1]["error"]["code"] == "unsupported_parameter"
+    assert book(ledger) == (1000, 0)
+
+
+def test_an_estimate_stays_below_what_the_hold_affords(ledger):
+    grant(ledger, PROMPT_TOKENS + 2 * 300)
+    made = bench(ledger)
+    stream = made.create(owner=MEMBER)
+    made.timers.tick()
+    made.sink.text("가" * 900)
+    made.dispatcher.cancel("k", stream.id)
+    made.timers.advance(CHARGE_DELAY_S)
+    assert ledger._connection.execute(
+        "SELECT completion_tokens, shortfall_nanos FROM charge"
+    ).fetchone() == (300, 0)
 
 
 def test_openai_is_told_the_limit_by_its_newer_name(ledger):
@@ -252,17 +319,19 @@ def test_a_margin_is_the_members_business():
     settlement = Settlement(lambda *_: None, Bench().timers)
     billing = Billing(PRICES, settlement, Rules(margin_ppm=500_000), lambda: 0)
     attempts = Bench().dispatcher.attempts(request())
-    member = billing.bill(MEMBER, request(), attempts).tariffs[0]
-    operator = billing.bill(KEY, request(), attempts).tariffs[0]
-    assert [t.cost(Usage(10, 20)).charge_nanos for t in (member, operator)] == [75, 50]
+    costs = [
+        billing.bill(key, request(), attempts).tariffs["p", "m"].cost(Usage(10, 20)).charge_nanos
+        for key in (MEMBER, KEY)
+    ]
+    assert costs == [75, 50]
 
 
-def reborn(ledger, path, dead=None):
+def reborn(ledger, path, dead=None, **more):
     """Start the next process on what the last one left."""
     if dead is not None:
         dead.journal.close_files()
     journal = SegmentJournal(path, wall_ms=lambda: 1_790_000_000_000)
-    alive = bench(ledger, journal=journal)
+    alive = bench(ledger, journal=journal, **more)
     recover(alive.dispatcher, journal.recovered())
     alive.timers.advance(CHARGE_DELAY_S)
     return alive
@@ -296,6 +365,22 @@ def test_a_charge_that_was_not_booked_is_booked_from_the_terminal_record(ledger,
         dead = reborn(ledger, tmp_path / "journal", dead)
         assert book(ledger) == (4950, 0)
     dead.journal.close_files()
+
+
+def test_the_next_process_charges_who_served_it_in_its_tier(ledger, tmp_path):
+    grant(ledger, 5000)
+    providers = [ScriptedProvider("first"), ScriptedProvider("second")]
+    dead = reborn(ledger, tmp_path / "journal", providers=providers)
+    dead.create(owner=MEMBER, max_tokens=100)
+    dead.timers.tick()
+    providers[0].sink.fail(ProviderCutOff("No."))
+    providers[1].sink.head("m", None, "flex")
+    providers[1].sink.text("가나")
+    dead.timers.tick()
+    alive = reborn(ledger, tmp_path / "journal", dead, providers=providers)
+    row = ledger._connection.execute("SELECT provider, cost_nanos FROM charge").fetchone()
+    assert row == ("second", 3)  # half of two in, and of two times two out
+    alive.journal.close_files()
 
 
 def test_a_refused_stream_leaves_nothing_behind(ledger, tmp_path):

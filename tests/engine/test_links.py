@@ -34,7 +34,9 @@ async def test_the_token_of_a_letter_is_what_is_stored(tmp_path: Path) -> None:
             assert letter == Letter(kind, "a@b.kr", "ko", letter.token)
             last_ms = 1_000 + life_ms - 1
             if kind == "verify":
-                found = store.redeem_verification(link_hash(letter.token, "verify"), last_ms, 0)
+                found = store.redeem_verification(
+                    link_hash(letter.token, "verify"), "hash", last_ms, 0
+                )
             else:
                 found = store.redeem_reset(link_hash(letter.token, "reset"), "hash", last_ms)
             assert found == ACCOUNT

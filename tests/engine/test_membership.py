@@ -183,44 +183,52 @@ class TestWithMail:
             await mailing.log_in()
         with pytest.raises(WrongCredentials):
             await mailing.log_in("wrong horse")
-        account = await mailing.members.verify(letter.token)
+        account = await mailing.members.verify(letter.token, PASSWORD)
         assert account.state == "active"
         assert mailing.store.balance_nanos(account.account_id) == 7
         assert await mailing.log_in()
         with pytest.raises(InvalidLink):
-            await mailing.members.verify(letter.token)
+            await mailing.members.verify(letter.token, PASSWORD)
         assert mailing.store.balance_nanos(account.account_id) == 7
 
     async def test_a_known_address_has_the_same_answer_and_the_same_work(
         self, mailing: Site
     ) -> None:
         await mailing.sign_up()
-        await mailing.members.verify(mailing.letters[0].token)
+        await mailing.members.verify(mailing.letters[0].token, PASSWORD)
         work = list(mailing.passwords.work)
         assert await mailing.sign_up(password=NEW) == "unverified"
-        assert mailing.passwords.work == [*work, *work]
+        assert mailing.passwords.work == [*work, "hash"]  # as the first one did
         assert mailing.letters[1].kind == "known"
         # Nothing has changed, but its owner is offered a new password.
         assert await mailing.log_in()
         await mailing.members.confirm_reset(mailing.letters[1].token, NEW)
         assert await mailing.log_in(NEW)
 
-    async def test_who_signs_up_last_is_whom_the_link_lets_in(self, mailing: Site) -> None:
-        await mailing.sign_up(password="an attacker's")
-        await mailing.sign_up()
+    @pytest.mark.parametrize("attacker_is_first", [True, False])
+    async def test_only_who_has_the_link_has_the_password(
+        self, mailing: Site, *, attacker_is_first: bool
+    ) -> None:
+        """Whoever signs up with somebody else's address waits for its owner in vain."""
+        passwords = ["an attacker's", PASSWORD]
+        for password in passwords if attacker_is_first else reversed(passwords):
+            await mailing.sign_up(password=password)
         first, second = mailing.letters
         with pytest.raises(InvalidLink):
-            await mailing.members.verify(first.token)
-        await mailing.members.verify(second.token)
-        with pytest.raises(WrongCredentials):
-            await mailing.log_in("an attacker's")
-        assert await mailing.log_in()
+            await mailing.members.verify(first.token, PASSWORD)
+        with pytest.raises(InvalidRequest):
+            await mailing.members.verify(second.token, "short")
+        await mailing.members.verify(second.token, NEW)
+        for password in passwords:
+            with pytest.raises(WrongCredentials):
+                await mailing.log_in(password)
+        assert await mailing.log_in(NEW)
 
     async def test_a_link_expires(self, mailing: Site) -> None:
         await mailing.sign_up()
         mailing.now_ms += 48 * 3_600_000
         with pytest.raises(InvalidLink):
-            await mailing.members.verify(mailing.letters[0].token)
+            await mailing.members.verify(mailing.letters[0].token, PASSWORD)
 
     async def test_one_address_is_not_flooded(self, mailing: Site) -> None:
         for _ in range(MAILS_PER_ADDRESS_PER_HOUR + 2):
@@ -233,7 +241,7 @@ class TestWithMail:
     async def test_many_sign_ups_of_one_address_at_once(self, mailing: Site) -> None:
         results = await asyncio.gather(*(mailing.sign_up() for _ in range(4)))
         assert results == ["unverified"] * 4
-        await mailing.members.verify(mailing.letters[-1].token)
+        await mailing.members.verify(mailing.letters[-1].token, PASSWORD)
         assert mailing.store.balance_nanos(mailing.account().account_id) == 7
 
 
@@ -383,7 +391,7 @@ class TestPasswords:
 
     async def test_a_reset(self, mailing: Site) -> None:
         await mailing.sign_up()
-        await mailing.members.verify(mailing.letters.pop().token)
+        await mailing.members.verify(mailing.letters.pop().token, PASSWORD)
         token = await mailing.log_in()
         await mailing.ask_reset("CHULSOO@example.com")
         (letter,) = mailing.letters
@@ -399,7 +407,7 @@ class TestPasswords:
 
     async def test_a_reset_expires(self, mailing: Site) -> None:
         await mailing.sign_up()
-        await mailing.members.verify(mailing.letters.pop().token)
+        await mailing.members.verify(mailing.letters.pop().token, PASSWORD)
         await mailing.ask_reset()
         mailing.now_ms += RESET_MS
         with pytest.raises(InvalidLink):
@@ -409,7 +417,7 @@ class TestPasswords:
         await mailing.sign_up()
         with pytest.raises(InvalidLink):
             await mailing.members.confirm_reset(mailing.letters[0].token, NEW)
-        await mailing.members.verify(mailing.letters[0].token)
+        await mailing.members.verify(mailing.letters[0].token, PASSWORD)
 
     async def test_nobody_is_written_to_who_has_no_account(self, mailing: Site) -> None:
         for email in ("nobody@example.com", "no address", ""):
@@ -420,7 +428,7 @@ class TestPasswords:
         await mailing.sign_up()
         await mailing.ask_reset()
         assert [letter.kind for letter in mailing.letters] == ["verify", "verify"]
-        await mailing.members.verify(mailing.letters[1].token)
+        await mailing.members.verify(mailing.letters[1].token, PASSWORD)
 
     async def test_one_network_does_not_write_to_everybody(self, mailing: Site) -> None:
         limit = membership.RESETS_PER_NETWORK_PER_HOUR

@@ -107,6 +107,56 @@ def test_a_hold_that_cannot_be_committed_is_refused_and_a_charge_tried_again():
     assert settlement.is_idle
 
 
+def test_while_it_fails_nobody_waits_for_a_hold():
+    timers, books, _, settlement = bench()
+    answers = []
+    settlement.charge(charge("s0", 1))
+    timers.advance(CHARGE_DELAY_S)
+    settlement.reserve(hold("s1", 1), answers.append)
+    error = StoreUnusable("full")
+    books.answer(error)
+    assert answers == [error]
+    settlement.reserve(hold("s2", 1), answers.append)
+    timers.tick()
+    assert answers == [error, error]
+    # As soon as something was booked, holds are, too.
+    timers.advance(RETRY_S)
+    books.answer(Charged(0, 0))
+    settlement.reserve(hold("s3", 1), answers.append)
+    timers.tick()
+    books.answer(Held(1, 1))
+    assert answers[2:] == [Held(1, 1)]
+
+
+def test_after_holds_alone_failed_the_next_one_is_tried():
+    timers, books, _, settlement = bench()
+    answers = []
+    settlement.reserve(hold("s1", 1), answers.append)
+    timers.tick()
+    books.answer(StoreUnusable("full"))
+    timers.advance(RETRY_S)
+    settlement.reserve(hold("s2", 1), answers.append)
+    timers.tick()
+    books.answer(Held(1, 1))
+    assert answers[1:] == [Held(1, 1)]
+    assert settlement.is_idle
+
+
+def test_a_stream_that_fails_on_its_hold_does_not_stop_the_others(caplog):
+    timers, books, _, settlement = bench()
+    answers = []
+
+    def fail(_):
+        raise RuntimeError("a defect")
+
+    settlement.reserve(hold("s1", 1), fail)
+    settlement.reserve(hold("s2", 1), answers.append)
+    timers.tick()
+    books.answer(Held(1, 2), Held(1, 2))
+    assert answers == [Held(1, 2)]
+    assert "what follows a reservation failed" in caplog.text
+
+
 def test_while_it_fails_one_is_tried_at_a_time_so_that_none_stops_the_others():
     timers, books, _, settlement = bench()
     for number in range(3):

@@ -47,7 +47,9 @@ def gateway_options(smtp: SmtpServer) -> dict[str, Any]:
 
 
 async def redeem(gateway: Gateway, token: str) -> Response:
-    return await call(gateway, "POST", "/api/accounts/verify", {"token": token})
+    return await call(
+        gateway, "POST", "/api/accounts/verify", {"token": token, "password": PASSWORD}
+    )
 
 
 async def reset(gateway: Gateway, token: str, password: str = NEW) -> Response:

@@ -248,22 +248,23 @@ class TestLinks:
 
     def test_verifying(self, store: SqliteAccounts) -> None:
         store.add_mail_token("acc_2", "verify", token(1), 100)
-        found = store.redeem_verification(token(1), 99, 7)
+        found = store.redeem_verification(token(1), "chosen", 99, 7)
         assert found is not None
         assert (found.account_id, found.state) == ("acc_2", "active")
+        assert store.password_hash("acc_2") == "chosen"
         assert store.balance_nanos("acc_2") == 7
-        assert store.redeem_verification(token(1), 99, 7) is None
+        assert store.redeem_verification(token(1), "chosen", 99, 7) is None
         # A second link, of an account that is active, gives nothing more.
         store.add_mail_token("acc_2", "verify", token(2), 100)
-        assert store.redeem_verification(token(2), 99, 7) is not None
+        assert store.redeem_verification(token(2), "chosen", 99, 7) is not None
         assert store.balance_nanos("acc_2") == 7
 
     def test_what_is_no_link(self, store: SqliteAccounts) -> None:
         store.add_mail_token("acc_2", "verify", token(1), 100)
-        assert store.redeem_verification(token(1), 100, 7) is None
-        assert store.redeem_verification(token(2), 1, 7) is None
+        assert store.redeem_verification(token(1), "chosen", 100, 7) is None
+        assert store.redeem_verification(token(2), "chosen", 1, 7) is None
         assert store.redeem_reset(token(1), "stolen", 1) is None
-        assert store.redeem_verification(token(1), 1, 7) is not None
+        assert store.redeem_verification(token(1), "chosen", 1, 7) is not None
 
     def test_a_newer_link_replaces_the_older_one(self, store: SqliteAccounts) -> None:
         store.add_mail_token("acc_1", "reset", token(1), 100)
@@ -279,18 +280,10 @@ class TestLinks:
         store.redeem_reset(token(2), "new", 2)
         assert store.session(token(1), 2) is None
 
-    def test_a_sign_up_anew_spoils_the_links_before(self, store: SqliteAccounts) -> None:
-        store.add_mail_token("acc_2", "verify", token(1), 100)
-        assert store.restart("acc_2", "theirs", "ko")
-        assert store.password_hash("acc_2") == "theirs"
-        assert store.redeem_verification(token(1), 1, 7) is None
-        assert not store.restart("acc_1", "theirs", "ko")
-        assert store.password_hash("acc_1") == "hash"
-
     def test_a_suspended_account_stays_so(self, store: SqliteAccounts) -> None:
         store.add_mail_token("acc_2", "verify", token(1), 100)
         store.suspend("acc_2", "")
-        found = store.redeem_verification(token(1), 1, 7)
+        found = store.redeem_verification(token(1), "chosen", 1, 7)
         assert found is not None
         assert found.state == "suspended"
         assert store.balance_nanos("acc_2") == 0
@@ -307,7 +300,9 @@ class TestLinks:
             assert results.count(None) == 3
             assert store.password_hash("acc_1") == f"{winner}"
         store.add_mail_token("acc_2", "verify", token(99), 100)
-        results = at_once(4, lambda number: stores[number].redeem_verification(token(99), 1, 7))
+        results = at_once(
+            4, lambda number: stores[number].redeem_verification(token(99), "chosen", 1, 7)
+        )
         assert results.count(None) == 3
         assert store.balance_nanos("acc_2") == 7
         for each in stores:
@@ -325,7 +320,7 @@ class TestLinks:
             "import sys; from pathlib import Path;"
             "from tokenferry.stores.sqlite_accounts import SqliteAccounts;"
             "store = SqliteAccounts(Path(sys.argv[1])); sys.stdin.readline();"
-            "print(store.redeem_verification(bytes([1]) * 32, 1, 7) is not None)"
+            "print(store.redeem_verification(bytes([1]) * 32, chr(120), 1, 7) is not None)"
         )
         processes = [
             subprocess.Popen(

@@ -10,6 +10,7 @@ from functools import wraps
 from tokenferry.cli.admin import local_time, now_ms
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
 from tokenferry.cli.terminal import database, table
+from tokenferry.domain import ledger
 from tokenferry.domain.account import (
     ID_BYTES,
     REASON_CHARACTERS_MAX,
@@ -18,7 +19,6 @@ from tokenferry.domain.account import (
     id_from_random,
 )
 from tokenferry.domain.email_address import normalise_email
-from tokenferry.domain.ledger import ISSUED_GRANT, Transfer, account_book
 from tokenferry.domain.money import format_dollars, parse_dollars
 from tokenferry.domain.password import normalise_password, password_fault
 from tokenferry.engine.accounts import LISTED_MAX, EmailExists
@@ -139,16 +139,9 @@ def grant(arguments: argparse.Namespace) -> None:
         raise Refusal("nothing is granted by 0", EXIT_USAGE)
     with _opened(arguments) as store:
         account = _account(store, arguments.email)
-        book, reference = account_book(account.account_id), secrets.token_hex(_REFERENCE_BYTES)
-        moment_ms, size = now_ms(), abs(amount_nanos)
-        if amount_nanos > 0:
-            transfer = Transfer("grant", reference, ISSUED_GRANT, book, size, moment_ms, reason)
-        else:
-            transfer = Transfer(
-                "withdrawal", reference, book, ISSUED_GRANT, size, moment_ms, reason
-            )
+        reference = secrets.token_hex(_REFERENCE_BYTES)
         try:
-            store.book(transfer)
+            store.book(ledger.grant(account.account_id, amount_nanos, reference, now_ms(), reason))
         except Overdrawn:
             balance = format_dollars(store.balance_nanos(account.account_id))
             raise Refusal(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tokenferry.config.money_rules import Dollars, Percent
 from tokenferry.config.rules import Choice, Integer
 from tokenferry.config.spec import spec
+from tokenferry.config.web_rules import PublicUrl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,13 @@ class BillingSettings:
             Integer(1, 1_000_000),
             "The least output that there must be credit for before a request without a limit of "
             "its own is served.",
+        ),
+    )
+    top_up_url: str = field(
+        default="",
+        metadata=spec(
+            PublicUrl(),
+            "Where accounts get more credit: every refusal for money names it.",
         ),
     )
     unpriced: str = field(

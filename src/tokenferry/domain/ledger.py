@@ -67,6 +67,22 @@ class Transfer(NamedTuple):
     note: str = ""
 
 
+def grant(account_id: str, nanos: int, reference: str, now_ms: int, reason: str) -> Transfer:
+    """Return the entry for credit that the operator gives, or, below zero, takes back.
+
+    Args:
+        account_id: Whose it is.
+        nanos: How much; not zero.
+        reference: Nobody else's.
+        now_ms: Unix time.
+        reason: For the books.
+    """
+    book = account_book(account_id)
+    if nanos > 0:
+        return Transfer("grant", reference, ISSUED_GRANT, book, nanos, now_ms, reason)
+    return Transfer("withdrawal", reference, book, ISSUED_GRANT, -nanos, now_ms, reason)
+
+
 class Funds(NamedTuple):
     """What a reservation is decided on.
 

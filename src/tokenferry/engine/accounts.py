@@ -61,13 +61,6 @@ class AccountStore(Protocol):
     def set_language(self, account_id: str, language: Language) -> None:
         """Set the language of an account's mails."""
 
-    def restart(self, account_id: str, password_hash: str, language: Language) -> bool:
-        """Begin the sign-up of an unverified account anew; older links of it hold no more.
-
-        Returns:
-            False if it has been verified meanwhile; nothing was changed.
-        """
-
     def suspend(self, account_id: str, reason: str) -> bool:
         """Suspend an account and return whether it exists; an unverified one can be, too."""
 
@@ -91,9 +84,11 @@ class AccountStore(Protocol):
         """Store a link; older ones of the account for the same purpose hold no more."""
 
     def redeem_verification(
-        self, token_hash: bytes, now_ms: int, credit_nanos: int
+        self, token_hash: bytes, password_hash: str, now_ms: int, credit_nanos: int
     ) -> Account | None:
         """Use up a link, make its account active, and book its sign-up credit, all or nothing.
+
+        The password is set with it: only who has the link can have chosen that.
 
         Returns:
             The account; None if the link is unknown, used or expired.

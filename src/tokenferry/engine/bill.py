@@ -3,7 +3,7 @@
 Source: docs/decisions/0010-money.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -62,7 +62,7 @@ class Bill:
         key_id: Public id of the key that asked.
         model: What the client asked for.
         created_ms: Unix time of the request.
-        tariffs: What each candidate costs; None where no price is known.
+        tariffs: What each candidate, a (provider, model), costs; None where no price is known.
         books: Where it is booked.
         wanted_nanos: The most that it may cost; 0 where nothing is held.
         least_nanos: The least that is worth beginning with.
@@ -77,7 +77,7 @@ class Bill:
     key_id: str
     model: str
     created_ms: int
-    tariffs: Sequence[Tariff | None]
+    tariffs: Mapping[tuple[str, str], Tariff | None]
     books: Books
     wanted_nanos: int = 0
     least_nanos: int = 0
@@ -147,7 +147,7 @@ class Bill:
         return None if balance is None else format_dollars(max(0, balance - cost))
 
     def _cost(self, end: End, usage: Usage | None) -> Cost | None:
-        tariff = self.tariffs[end.attempt]
+        tariff = self.tariffs[end.provider, end.provider_model]
         if tariff is None:
             return None
         return Cost(0, 0, 0) if usage is None else tariff.cost(usage, end.service_tier)

@@ -88,11 +88,6 @@ class Billing:
         self._rules = rules
         self._wall_ms = wall_ms
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits for the books."""
-        return self._settlement.is_idle
-
     def bill(self, key: Key, request: ChatRequest, candidates: Sequence[Offered]) -> Bill:
         """Return the money of a request that is about to become a stream.
 
@@ -110,7 +105,7 @@ class Billing:
             )
         now_ms = self._wall_ms()
         tariffs = self._tariffs(key.account_id, candidates, request.service_tier, now_ms)
-        bill = self._bill(key.account_id, key.public_id, request.model, now_ms, tariffs)
+        bill = Bill(key.account_id, key.public_id, request.model, now_ms, tariffs, self._settlement)
         bill.budget_nanos = key.budget_nanos
         bill.needs_hold = key.is_limited or key.budget_nanos is not None
         if bill.needs_hold:
@@ -133,7 +128,7 @@ class Billing:
         if not bill.needs_hold:
             self._weigh(bill, request, is_limited=False)
         tokens = estimate_tokens(request.prompt_text())
-        tariff = bill.tariffs[0]
+        tariff = next(iter(bill.tariffs.values()))
         prompt = None if tariff is None else tariff.cost(Usage(tokens, 0)).charge_nanos
         return {
             "prompt_tokens": tokens,
@@ -152,7 +147,7 @@ class Billing:
     ) -> Bill:
         """Return the money of a stream that an earlier process has begun; its hold is there."""
         tariffs = self._tariffs(account_id, candidates, None, created_ms)
-        return self._bill(account_id, key_id, model, created_ms, tariffs)
+        return Bill(account_id, key_id, model, created_ms, tariffs, self._settlement)
 
     def reserve(
         self, stream_id: str, bill: Bill, then: Callable[[TokenferryError | None], None]
@@ -188,26 +183,16 @@ class Billing:
         """Book what a stream cost; it ends its reservation."""
         self._settlement.charge(charge)
 
-    def _bill(
-        self,
-        account_id: str,
-        key_id: str,
-        model: str,
-        created_ms: int,
-        tariffs: Sequence[Tariff | None],
-    ) -> Bill:
-        return Bill(account_id, key_id, model, created_ms, tariffs, self._settlement)
-
     def _tariffs(
         self,
         account_id: str,
         candidates: Sequence[Offered],
         service_tier: str | None,
         moment_ms: int,
-    ) -> list[Tariff | None]:
+    ) -> dict[tuple[str, str], Tariff | None]:
         margin_ppm = 0 if account_id == OPERATOR else self._rules.margin_ppm
-        return [
-            self._prices.tariff(
+        return {
+            (candidate.provider, candidate.model): self._prices.tariff(
                 candidate.provider,
                 candidate.model,
                 moment_ms,
@@ -215,13 +200,13 @@ class Billing:
                 margin_ppm=margin_ppm,
             )
             for candidate in candidates
-        ]
+        }
 
     def _weigh(self, bill: Bill, request: ChatRequest, *, is_limited: bool) -> None:
         """Say how much is to be held."""
         bill.prompt_tokens = prompt_tokens = _raised(request)
         asked = request.output_tokens_max
-        for tariff in bill.tariffs:
+        for tariff in bill.tariffs.values():
             if tariff is None or tariff.unknown_service_tier is not None:
                 if is_limited and not (tariff is None and self._rules.serves_unpriced):
                     raise _not_priced(request, tariff)
@@ -278,7 +263,7 @@ def _raised(request: ChatRequest) -> int:
 def _affordable(bill: Bill, held_nanos: int) -> int:
     return min(
         max(1, tariff.output_tokens_for(held_nanos, bill.prompt_tokens))
-        for tariff in bill.tariffs
+        for tariff in bill.tariffs.values()
         if tariff is not None
     )
 

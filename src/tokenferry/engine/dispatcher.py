@@ -174,7 +174,13 @@ class Dispatcher:
                 return
             limit = bill.output_tokens_max
             if limit is not None and not request.output_tokens_max:
-                generation.limit(self.attempts(request, output_tokens=limit))
+                try:
+                    attempts = self.attempts(request, output_tokens=limit)
+                except TokenferryError as exc:
+                    # Whoever takes the request takes no limit, or has just been retired.
+                    generation.abort(exc)
+                    return
+                generation.limit(request.with_output_limit("max_tokens", limit), attempts)
             self.start(generation)
 
         if bill.needs_hold:

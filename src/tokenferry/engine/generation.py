@@ -29,7 +29,7 @@ from tokenferry.errors import (
     TokenferryError,
     UpstreamLost,
 )
-from tokenferry.protocol.chat import Delta
+from tokenferry.protocol.chat import ChatRequest, Delta
 from tokenferry.protocol.completion import folded
 from tokenferry.protocol.frames import Head, Terminal, encode, wire_error, wire_usage
 
@@ -105,9 +105,9 @@ class Generation:
         # (finish, error code) once the terminal record is decided.
         self._outcome: tuple[str, str | None] | None = None
 
-    def limit(self, attempts: Sequence[Attempt]) -> None:
-        """Take the request as it was translated anew, before `start`."""
-        self._plan = replace(self._plan, attempts=attempts)
+    def limit(self, request: ChatRequest, attempts: Sequence[Attempt]) -> None:
+        """Take a request with an output limit, and its translations, before `start`."""
+        self._plan = replace(self._plan, request=request, attempts=attempts)
 
     @property
     def bill(self) -> Bill:
@@ -231,7 +231,7 @@ class Generation:
             plan.reasoning_fields,
             fingerprint,
             tier,
-            (self._attempt, attempt.provider, attempt.model) if self._attempt else None,
+            (attempt.provider, attempt.model) if self._attempt else None,
         )
         self._append(journal.pack(journal.HEAD, encode(head)))
 

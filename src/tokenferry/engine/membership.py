@@ -141,25 +141,26 @@ class Membership:
             except EmailTaken:
                 # Somebody was faster, and has the mail.
                 return "unverified"
-        elif known.state == "unverified":
-            # Whoever signed up first need not be whose address it is; the last link counts,
-            # and with it the password of who got it.
-            account_id = known.account_id
-            await self._on_disk(lambda: self._store.restart(account_id, password_hash, language))
         kind: Kind = "verify" if known.state == "unverified" else "known"
         await self._links.send(kind, known)
         return "unverified"
 
-    async def verify(self, token: str) -> Account:
-        """Use a mail's link up, and make its account active.
+    async def verify(self, token: str, password: str) -> Account:
+        """Use a mail's link up, make its account active, and set its password.
+
+        The one of the sign-up does not count: anybody could have signed up with this address, and
+        would wait for its owner to follow the link.
 
         Raises:
             InvalidLink: If it is not good.
+            InvalidRequest: If the password cannot be one; the link stays good.
         """
         hashed = link_hash(token, "verify")
+        # Whose it is, is not known before the link is used up: there is no address to compare with.
+        password_hash = await self._passwords.hash(self._new_password(password, ""))
         credit, now_ms = self.policy.signup_credit_nanos, self._world.wall_ms()
         account = await self._on_disk(
-            lambda: self._store.redeem_verification(hashed, now_ms, credit)
+            lambda: self._store.redeem_verification(hashed, password_hash, now_ms, credit)
         )
         if account is None:
             raise invalid_link()

@@ -171,11 +171,11 @@ def _end(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, stream: Str
     usage = _estimated(stream, meta) if found.head else None
     error = UpstreamLost("The server restarted before the answer was complete; ask again.")
     terminal = Terminal(usage=None if usage is None else wire_usage(usage), error=wire_error(error))
-    candidate = _served_by(stream, meta)
+    candidate, service_tier = _served_by(stream, meta)
     bill = _bill(dispatcher, meta, [candidate])
     duration_s = max(0, found.written_ms - meta.created_ms) / MS_PER_S
     charge = bill.charge(
-        stream.id, usage, End("error", error.kind, 0, *candidate, None, None, duration_s)
+        stream.id, usage, End("error", error.kind, 0, *candidate, service_tier, None, duration_s)
     )
     bill.complete(terminal, charge)
     bill.settle(charge)
@@ -207,13 +207,13 @@ def _bill(dispatcher: Dispatcher, meta: StreamMeta, attempts: Sequence[Offered])
     )
 
 
-def _served_by(stream: Stream, meta: StreamMeta) -> Candidate:
-    """Return who served a stream, as far as it got."""
-    if stream.head_record is not None:
-        candidate = head_decoder.decode(stream.head_record[1:]).candidate
-        if candidate is not None:
-            return Candidate(*candidate[1:])
-    return Candidate(meta.provider, meta.provider_model)
+def _served_by(stream: Stream, meta: StreamMeta) -> tuple[Candidate, str | None]:
+    """Return who served a stream, as far as it got, and in which service tier."""
+    first = Candidate(meta.provider, meta.provider_model)
+    if stream.head_record is None:
+        return first, None
+    head = head_decoder.decode(stream.head_record[1:])
+    return Candidate(*head.candidate) if head.candidate else first, head.service_tier
 
 
 def _stream(

@@ -55,7 +55,8 @@ class Settlement:
         self.on_charged = on_charged
         self._waiting: list[tuple[Work, OnHeld | None]] = []
         self._is_busy = False
-        self._is_failing = False
+        # Why the books take nothing; None while they do.
+        self._fault: StoreUnusable | None = None
         # Whether a flush is coming, and how many reservations wait.
         self._is_due = False
         self._holds_waiting = 0
@@ -70,9 +71,13 @@ class Settlement:
 
     def reserve(self, hold: Hold, then: OnHeld) -> None:
         """Reserve for a stream; `then` follows, never before this has returned."""
+        if self._fault is not None:
+            # Nobody is to wait until the charges before have been tried one by one.
+            self._timers.call_soon(then, self._fault)
+            return
         self._waiting.append((hold, then))
         self._holds_waiting += 1
-        if self._holds_waiting == 1 and not (self._is_busy or self._is_failing):
+        if self._holds_waiting == 1 and not self._is_busy:
             self._timers.call_soon(self._flush)
 
     def charge(self, charge: Charge) -> None:
@@ -94,13 +99,15 @@ class Settlement:
 
     def _flush_due(self) -> None:
         self._is_due = False
+        if not self._waiting:
+            self._fault = None  # the next one will show
         self._flush()
 
     def _flush(self) -> None:
         if self._is_busy or not self._waiting:
             return
         # One that can never be booked must not keep the others from it.
-        count = 1 if self._is_failing else BATCH_MAX
+        count = BATCH_MAX if self._fault is None else 1
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         self._holds_waiting -= sum(then is not None for _, then in batch)
         self._is_busy = True
@@ -115,7 +122,7 @@ class Settlement:
         if isinstance(results, StoreUnusable):
             self._failed(batch, results)
             return
-        self._is_failing = False
+        self._fault = None
         # All of them first: whom `then` calls may ask for a balance.
         pairs = list(zip(batch, results, strict=True))
         for (work, _), result in pairs:
@@ -123,7 +130,7 @@ class Settlement:
                 self._remember(work, result)
         for (_, then), result in pairs:
             if then is not None:
-                then(cast("Held | Refusal", result))
+                _tell(then, cast("Held | Refusal", result))
         if self._holds_waiting:
             self._flush()
         elif self._waiting:
@@ -147,12 +154,22 @@ class Settlement:
             self.on_charged(account_id, result.balance_nanos + cost, result.balance_nanos)
 
     def _failed(self, batch: Sequence[tuple[Work, OnHeld | None]], error: StoreUnusable) -> None:
-        if not self._is_failing:
+        if self._fault is None:
             log.error("the ledger takes nothing: %s", error)
-        self._is_failing = True
+        self._fault = error
         # To the end of the line, so that others get their turn.
-        self._waiting += [(work, then) for work, then in batch if then is None]
+        undone = [*self._waiting, *batch]
+        self._waiting = [(work, then) for work, then in undone if then is None]
+        self._holds_waiting = 0
         self._flush_later(RETRY_S)
-        for _, then in batch:
+        for _, then in undone:
             if then is not None:
-                then(error)
+                _tell(then, error)
+
+
+def _tell(then: OnHeld, result: Held | Refusal | StoreUnusable) -> None:
+    try:
+        then(result)
+    except Exception:
+        # One stream's defect is not to keep the others from their answers.
+        log.exception("what follows a reservation failed")

@@ -181,13 +181,10 @@ class EventRenderer:
             for index, reason in enumerate(end.finish_reasons)
         ]
         if self._include_usage:
-            # An official SDK keeps keys that it does not know.
-            money = encode({"cost": end.cost} | end.money())[1:] if end.cost is not None else b"}"
-            separator = b"," if end.cost is not None else b""
-            events.append(
-                b'%b"choices":[],"usage":%b%b%b\n\n'
-                % (self._start, encode(end.usage), separator, money)
-            )
+            # Official SDKs keep keys that they do not know.
+            cost = {} if end.cost is None else {"cost": end.cost}
+            last = encode({"choices": [], "usage": end.usage} | cost | end.money())
+            events.append(b"%b%b\n\n" % (self._start, last[1:]))
         events.append(done)
         return b"".join(events)
 

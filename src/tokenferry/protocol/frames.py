@@ -33,8 +33,8 @@ class Head(Struct):
 
     Attributes:
         reasoning_fields: The delta keys that reasoning text is sent under.
-        candidate: Which of the candidates serves it, as (number, provider, model), if it is not the
-            first; for a later process, and no client.
+        candidate: Who serves it, as (provider, model), if that is not the first candidate; for a
+            later process, and no client.
     """
 
     model: str
@@ -42,7 +42,7 @@ class Head(Struct):
     reasoning_fields: list[str]
     system_fingerprint: str | None = None
     service_tier: str | None = None
-    candidate: tuple[int, str, str] | None = None
+    candidate: tuple[str, str] | None = None
 
 
 class WireError(Struct):

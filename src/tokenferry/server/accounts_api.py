@@ -55,12 +55,6 @@ class SignedUp(Struct):
     state: State
 
 
-class Link(Body):
-    """What the link of a mail carries."""
-
-    token: Token
-
-
 class Login(Body):
     """Who logs in."""
 
@@ -141,7 +135,7 @@ class AccountsApi:
             Route("POST", "/api/accounts", self._sign_up, "Sign up",
                   body=SignUp, answer=SignedUp, status=201, access="anyone"),
             Route("POST", "/api/accounts/verify", self._verify, "Prove an address",
-                  body=Link, answer=AccountFacts, access="anyone"),
+                  body=NewPasswordByLink, answer=AccountFacts, access="anyone"),
             Route("POST", "/api/sessions", self._log_in, "Log in",
                   body=Login, answer=LoggedIn, status=201, access="anyone"),
             Route("GET", "/api/sessions/current", self._session, "Show the login",
@@ -163,8 +157,8 @@ class AccountsApi:
             await self._membership.sign_up(body.email, body.password, body.language, network)
         )
 
-    async def _verify(self, call: Call[Link]) -> AccountFacts:
-        return account_facts(await self._membership.verify(call.body.token))
+    async def _verify(self, call: Call[NewPasswordByLink]) -> AccountFacts:
+        return account_facts(await self._membership.verify(call.body.token, call.body.password))
 
     async def _log_in(self, call: Call[Login]) -> web.Response:
         body = call.body

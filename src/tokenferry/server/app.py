@@ -330,7 +330,12 @@ def _hub(
 
 def _rules(settings: Settings) -> Rules:
     billing = settings.billing
-    return Rules(billing.margin, billing.hold_tokens_min, billing.unpriced == "free")
+    return Rules(
+        billing.margin,
+        billing.hold_tokens_min,
+        billing.unpriced == "free",
+        billing.top_up_url or None,
+    )
 
 
 def _providers(settings: Settings, pool: ConnectionPool) -> Mapping[str, Provider]:

@@ -25,7 +25,7 @@ _TEXTS: dict[tuple[Kind, Language], Text] = {
 Hello,
 
 somebody, probably you, signed up at {where} with this address.
-Follow this link to confirm it:
+Follow this link to confirm it, and to choose the account's password:
 
 {link}
 
@@ -39,7 +39,7 @@ without the link the account is not opened.
 안녕하세요.
 
 {where}에서 이 주소로 가입 신청이 있었습니다.
-아래 링크를 열어 주소를 확인해 주세요.
+아래 링크를 열어 주소를 확인하고 계정의 비밀번호를 정해 주세요.
 
 {link}
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from tokenferry.domain.account import REASON_CHARACTERS_MAX, clean_reason
-from tokenferry.domain.ledger import ISSUED_GRANT, Charge, Transfer, account_book
+from tokenferry.domain.ledger import Charge, Transfer, account_book, grant
 from tokenferry.domain.money import format_dollars, parse_dollars
 from tokenferry.engine.accounts import AccountStore
 from tokenferry.engine.ledger import Overdrawn
@@ -231,7 +231,8 @@ class UsageApi:
         account_id = call.request.match_info["id"]
         if await self._disk.run(lambda: self._accounts.find(account_id)) is None:
             raise AccountNotFound("No account has this id; GET /api/admin/accounts lists all.")
-        transfer = self._transfer(account_id, nanos, reason)
+        reference, now_ms = self._world.random(_REFERENCE_BYTES).hex(), self._world.wall_ms()
+        transfer = grant(account_id, nanos, reference, now_ms, reason)
         try:
             await self._disk.run(lambda: self._book(transfer))
         except Overdrawn:
@@ -242,13 +243,6 @@ class UsageApi:
             "account %s was granted %d nanos by %s", account_id, nanos, call.account.account_id
         )
         return await self._shown(account_id)
-
-    def _transfer(self, account_id: str, nanos: int, reason: str) -> Transfer:
-        reference, now_ms = self._world.random(_REFERENCE_BYTES).hex(), self._world.wall_ms()
-        book = account_book(account_id)
-        if nanos > 0:
-            return Transfer("grant", reference, ISSUED_GRANT, book, nanos, now_ms, reason)
-        return Transfer("withdrawal", reference, book, ISSUED_GRANT, -nanos, now_ms, reason)
 
 
 def _moments(span: Span, now_ms: int) -> tuple[int, int]:

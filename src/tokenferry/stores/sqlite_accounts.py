@@ -125,21 +125,6 @@ class SqliteAccounts(Database):
             )
 
     @explained
-    def restart(self, account_id: str, password_hash: str, language: Language) -> bool:
-        """Begin the sign-up of an unverified account anew."""
-        with self._lock, self._transaction("IMMEDIATE"):
-            changed = self._connection.execute(
-                "UPDATE account SET password_hash = ?, language = ? "
-                "WHERE account_id = ? AND state = 'unverified'",
-                (password_hash, language, account_id),
-            ).rowcount
-            if changed:
-                self._connection.execute(
-                    "DELETE FROM mail_token WHERE account_id = ?", (account_id,)
-                )
-        return bool(changed)
-
-    @explained
     def suspend(self, account_id: str, reason: str) -> bool:
         """Suspend an account and return whether it exists."""
         with self._lock, self._transaction("IMMEDIATE"):
@@ -210,7 +195,7 @@ class SqliteAccounts(Database):
 
     @explained
     def redeem_verification(
-        self, token_hash: bytes, now_ms: int, credit_nanos: int
+        self, token_hash: bytes, password_hash: str, now_ms: int, credit_nanos: int
     ) -> Account | None:
         """Use up a link, make its account active, and book its sign-up credit."""
         with self._lock, self._transaction("IMMEDIATE"):
@@ -218,8 +203,9 @@ class SqliteAccounts(Database):
             if row is None:
                 return None
             verified = self._connection.execute(
-                "UPDATE account SET state = 'active' WHERE account_id = ? AND state = 'unverified'",
-                row,
+                "UPDATE account SET state = 'active', password_hash = ? "
+                "WHERE account_id = ? AND state = 'unverified'",
+                (password_hash, *row),
             ).rowcount
             if verified:
                 self._give_signup_credit(row[0], credit_nanos, now_ms)

@@ -1,10 +1,11 @@
-// Uses the link of a mail: proves an address, or sets a new password.
+// Uses the link of a mail: proves an address, or replaces a password. Either way the password is
+// chosen here: whoever signed up with the address need not be its owner.
 //
 // The token stands behind `#`, which no server is sent. It is taken out of the address bar at once,
 // and used when the person says so: programs that look at links in mails cannot use it up.
 
 const ENGLISH = {
-  verify: "Confirm that this e-mail address is yours, and open the account.",
+  verify: "Confirm that this e-mail address is yours: choose the account's password, of 10 characters or more.",
   reset: "Choose a new password, of 10 characters or more. All logins of the account end.",
   password: "New password",
   go: "Confirm",
@@ -17,7 +18,7 @@ const ENGLISH = {
 };
 
 const KOREAN = {
-  verify: "본인의 이메일 주소가 맞는지 확인하고 계정을 엽니다.",
+  verify: "이메일 주소를 확인하고 계정을 엽니다. 계정의 비밀번호를 10자 이상으로 정해 주세요.",
   reset: "새 비밀번호를 10자 이상으로 정해 주세요. 이 계정의 모든 로그인이 끝납니다.",
   password: "새 비밀번호",
   go: "확인",
@@ -37,7 +38,7 @@ const element = (id) => document.getElementById(id);
 const tell = (text) => (element("outcome").textContent = text);
 
 async function use(kind, token) {
-  const body = kind === "reset" ? { token, password: element("password").value } : { token };
+  const body = { token, password: element("password").value };
   const response = await fetch(PATHS[kind], {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -60,8 +61,6 @@ function begin() {
   element("what").textContent = words[kind];
   element("password-label").textContent = words.password;
   element("go").textContent = words.go;
-  element("new").hidden = kind !== "reset";
-  element("password").required = kind === "reset";
   element("link").hidden = false;
   element("link").addEventListener("submit", async (event) => {
     event.preventDefault();
