@@ -93,6 +93,9 @@ class FakeGateway:
         self.resumes: list[Talk] = []
         self.models = ["claude-sonnet-5-5", "demo", "gpt-6.1-terra"]
         self.models_error: tuple[int, str, dict[str, str]] | None = None
+        # Cleared, they are asked for and do not come.
+        self.models_come = asyncio.Event()
+        self.models_come.set()
         self.talks: list[Talk] = []
         self.sockets = 0
         self.paths: list[str] = []
@@ -114,6 +117,7 @@ class FakeGateway:
         )
 
     async def _models(self, request: web.Request) -> web.Response:
+        await self.models_come.wait()
         if self.models_error:
             status, code, headers = self.models_error
             return self._refusal(status, code, **headers)

@@ -90,4 +90,4 @@ async def test_an_address_is_proven_and_a_password_replaced(
 async def test_without_a_link_there_is_nothing_to_do(gateway: Gateway, open_page) -> None:
     page = await open_page(f"{gateway.url}/account")
     await expect(page.locator("#outcome")).to_contain_text("There is no link here.")
-    await expect(page.locator("#link")).to_be_hidden()
+    await expect(page.locator("#mail-link")).to_be_hidden()

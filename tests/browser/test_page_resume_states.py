@@ -78,6 +78,22 @@ async def test_a_reload_before_started_repeats_the_create_with_its_key(open_page
     assert first["request"] == second["request"]
 
 
+async def test_models_that_come_late_do_not_take_the_end_s_place(open_page, gateway):
+    async def rest(talk: Talk) -> None:
+        await talk.resumed(3)
+        await talk.done()
+
+    gateway.resume_script = rest
+    page = await begin(open_page, gateway)
+    await expect(page.locator(ANSWER)).to_have_text("one two three ")
+    gateway.models_come.clear()
+    await page.reload()
+    await expect(page.locator("#status")).to_contain_text("Done")
+    gateway.models_come.set()
+    await expect(page.locator("#model")).to_be_enabled()
+    await expect(page.locator("#status")).to_contain_text("Done")
+
+
 async def test_a_reset_takes_back_what_the_new_owner_does_not_have(open_page, gateway):
     async def taken_over(talk: Talk) -> None:
         await talk.reset(2, 1)

@@ -45,7 +45,7 @@ async function use(kind, token) {
     body: JSON.stringify(body),
   });
   if (response.ok) {
-    element("link").hidden = true;
+    element("mail-link").hidden = true;
     return kind === "reset" ? words.changed : words.verified;
   }
   const { error } = await response.json();
@@ -61,8 +61,8 @@ function begin() {
   element("what").textContent = words[kind];
   element("password-label").textContent = words.password;
   element("go").textContent = words.go;
-  element("link").hidden = false;
-  element("link").addEventListener("submit", async (event) => {
+  element("mail-link").hidden = false;
+  element("mail-link").addEventListener("submit", async (event) => {
     event.preventDefault();
     element("go").disabled = true;
     tell("");

@@ -151,6 +151,7 @@ function remedyOf(problem) {
 
 let modelsRequest = new AbortController();
 let modelsTimer = 0;
+const loading = () => say("loading");
 
 async function loadModels() {
   clearTimeout(modelsTimer);
@@ -166,7 +167,7 @@ async function loadModels() {
     showStatus(() => say("needsKey"));
     return;
   }
-  if (!state.busy) showStatus(() => say("loading"));
+  if (!state.busy) showStatus(loading);
   try {
     const names = await fetchModels(value, signal);
     if (signal.aborted) return;
@@ -174,7 +175,7 @@ async function loadModels() {
     openLink();
   } catch (error) {
     if (signal.aborted || state.busy) return; // the answer under way has words of its own
-    showStatus(() => "");
+    if (state.status === loading) showStatus(() => "");
     showProblem(asProblem(error));
   }
 }
@@ -184,7 +185,8 @@ function showModels(names) {
   model.disabled = names.length === 0;
   const preferred = [recall("model"), "demo"].find((name) => names.includes(name));
   if (preferred) model.value = preferred;
-  if (!state.busy) showStatus(() => say("ready", { count: names.length }));
+  // An answer that went on meanwhile, and has ended perhaps, has said something more important.
+  if (state.status === loading) showStatus(() => say("ready", { count: names.length }));
 }
 
 function asProblem(error) {
