@@ -19,8 +19,9 @@ MIB = 1024 * 1024
 # The least that Linux takes; it doubles it.
 WINDOW_BYTES = 4096
 SLOW_READERS = 12
-# Far more than what sockets and transports hold, far less than a stream may have (4 MiB).
-TOKENS = 30_000
+# Some 20 MB of frames: twice what sockets and transports were ever seen to hold. As records they
+# are less than a stream may have (4 MiB).
+TOKENS = 60_000
 TOKEN = "느린 독자를 기다리지 않습니다. "
 TEXT = TOKEN * TOKENS
 STREAM_BYTES_MAX = 4 * MIB
