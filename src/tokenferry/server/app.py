@@ -26,7 +26,7 @@ from tokenferry.engine.ledger import Ledger, Result, Work
 from tokenferry.engine.options import Limits
 from tokenferry.engine.ports import Journal, JournalUnavailable, Provider
 from tokenferry.engine.prices import LivePrices, Prices
-from tokenferry.engine.recovery import recover, start
+from tokenferry.engine.recovery import Takeover, recover, start
 from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.retention import Periods, Retention
 from tokenferry.engine.settlement import Commit, Committed, Settlement
@@ -123,16 +123,7 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         hub.low_balance_nanos = settings.billing.low_balance
         settlement.on_charged = hub.charged
         dispatcher = hub.shared.dispatcher
-        takeover = recover(dispatcher, storage.journal.recovered())
-        voided = ledger.void_others(dispatcher.book.stream_ids())
-        if voided:
-            log.warning("%d reservations had no stream any more and are void", voided)
-        if takeover.ended or takeover.continued:
-            log.warning(
-                "the server's last end cut streams off: %d have ended, %d are gone on with",
-                takeover.ended,
-                len(takeover.continued),
-            )
+        takeover = _take_over(dispatcher, storage, ledger)
         app = web.Application(client_max_size=settings.server.body_bytes_max)
         models = ModelsApi(hub, settings.catalog(), int(time.time()), settings.billing.margin)
         HttpApi(hub, models).add_to(app)
@@ -146,13 +137,13 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
             # Not sooner: a key that is created and cannot be shown is lost.
             first_key = ensure_first_key(keys, _wall_ms(), secrets.token_bytes)
             async with asyncio.TaskGroup() as tasks:
-                background = [
-                    tasks.create_task(hub.sweep_forever()),
-                    tasks.create_task(hub.watch_revocations()),
-                    tasks.create_task(retention.run(_wall_ms)),
+                endless = [
+                    hub.sweep_forever(),
+                    hub.watch_revocations(),
+                    retention.run(_wall_ms),
+                    site.payments.reconcile(),
                 ]
-                if site.payments.reconciler is not None:
-                    background.append(tasks.create_task(site.payments.reconciler.run()))
+                background = [tasks.create_task(work) for work in endless]
                 start(dispatcher, takeover, hub.shared.authenticator.check)
                 on_ready(url, first_key)
                 await stop.wait()
@@ -161,6 +152,21 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
                     task.cancel()
         await hub.close()
         await _settled(settlement)
+
+
+def _take_over(dispatcher: Dispatcher, storage: "Storage", ledger: Ledger) -> Takeover:
+    """Find an end or a new owner for what an earlier process has left."""
+    takeover = recover(dispatcher, storage.journal.recovered())
+    voided = ledger.void_others(dispatcher.book.stream_ids())
+    if voided:
+        log.warning("%d reservations had no stream any more and are void", voided)
+    if takeover.ended or takeover.continued:
+        log.warning(
+            "the server's last end cut streams off: %d have ended, %d are gone on with",
+            takeover.ended,
+            len(takeover.continued),
+        )
+    return takeover
 
 
 async def _settled(settlement: Settlement) -> None:

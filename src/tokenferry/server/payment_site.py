@@ -44,6 +44,11 @@ class PaymentSite:
     pages: PaymentPages
     reconciler: Reconciler | None
 
+    async def reconcile(self) -> None:
+        """Find out what notices have missed, until cancelled."""
+        if self.reconciler is not None:
+            await self.reconciler.run()
+
 
 @contextlib.asynccontextmanager
 async def payment_site(

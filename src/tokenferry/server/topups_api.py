@@ -66,9 +66,7 @@ class OrderWish(Body):
 
 
 class TopUpFacts(Struct):
-    """An order. `credited` is what of its credit stands, in USD; `amount_minor` is in the
-    currency's smallest unit, and so is what was given back.
-    """
+    """An order. `credited` is what of its credit stands; minor units are the smallest there are."""
 
     id: str
     provider: str

@@ -86,14 +86,14 @@ _CHECKS = (
     (
         "of top-up {0} {1} stand, {2} of the rest had been spent; its entries say {3}, {4}",
         """
-        SELECT order_id, standing, short, COALESCE(t.sum, 0), COALESCE(t.short, 0) FROM (SELECT
-        order_id, IIF(moves > 0, credit_nanos - taken_nanos, 0) AS standing, short_nanos AS
-        short FROM topup_order) LEFT JOIN (SELECT substr(name, 1, instr(name, ':') - 1) AS
-        order_id, SUM(IIF(kind = 'topup', amount_nanos, -amount_nanos)) AS sum,
-        SUM(IIF(debit = 'shortfall', amount_nanos, 0) - IIF(credit = 'shortfall', amount_nanos,
-        0)) AS short FROM (SELECT *, substr(reference, instr(reference, ':') + 1) AS name FROM
-        ledger_transfer WHERE kind IN ('topup', 'refund', 'chargeback')) GROUP BY 1) t USING
-        (order_id) WHERE standing <> COALESCE(t.sum, 0) OR short <> COALESCE(t.short, 0)
+        SELECT order_id, standing, short_nanos, COALESCE(sum, 0), COALESCE(short, 0) FROM
+        (SELECT order_id, IIF(moves > 0, credit_nanos - taken_nanos, 0) AS standing, short_nanos
+        FROM topup_order) LEFT JOIN (SELECT substr(name, 1, instr(name, ':') - 1) AS order_id,
+        SUM(IIF(kind = 'topup', amount_nanos, -amount_nanos)) AS sum, SUM(IIF(debit =
+        'shortfall', amount_nanos, 0) - IIF(credit = 'shortfall', amount_nanos, 0)) AS short
+        FROM (SELECT *, substr(reference, instr(reference, ':') + 1) AS name FROM
+        ledger_transfer WHERE kind IN ('topup', 'refund', 'chargeback')) GROUP BY 1) USING
+        (order_id) WHERE standing <> COALESCE(sum, 0) OR short_nanos <> COALESCE(short, 0)
         """,
     ),
     (
