@@ -19,15 +19,15 @@ const PORTONE_METHODS = {
 
 const PAY = {
   async toss(options, method) {
-    const { clientKey, customerKey, ...request } = options;
+    const { clientKey, customerKey, request } = options;
     const payment = window.TossPayments(clientKey).payment({ customerKey });
     await payment.requestPayment({ ...request, ...TOSS_METHODS[method] });
   },
   async portone(options, method) {
-    const answer = await window.PortOne.requestPayment({ ...options, payMethod: PORTONE_METHODS[method] });
-    // On phones the window is a page, which comes back by itself.
-    if (answer?.code === undefined) location.assign(options.redirectUrl);
-    else throw new Error(answer.message);
+    const request = { ...options, payMethod: PORTONE_METHODS[method] };
+    // It leads to the provider's page and comes back by itself; an answer is a failure before that.
+    const answer = await window.PortOne.requestPayment(request);
+    if (answer?.code !== undefined) throw new Error(answer.message);
   },
 };
 
