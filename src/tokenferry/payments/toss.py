@@ -28,6 +28,7 @@ from tokenferry.engine.payments import (
 )
 from tokenferry.payments.api_call import Answer, Api
 from tokenferry.payments.toss_payment import (
+    UNSURE_CODES,
     find_cancel,
     foreign_terms,
     korean_time,
@@ -51,22 +52,6 @@ _NOT_FOUND: Final = 404
 _NOT_FOUND_CODES: Final = {"NOT_FOUND", "NOT_FOUND_PAYMENT", "NOT_FOUND_PAYMENT_SESSION"}
 # It comes from the buyer's browser, and becomes part of an address.
 _PAYMENT_KEY: Final = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9_.=-]{0,199}")
-# After these it is not known what was done: said by a bank behind Toss, or of another request.
-_UNSURE_CODES: Final = {
-    "ALREADY_PROCESSED_PAYMENT",
-    "PROVIDER_ERROR",
-    "CARD_PROCESSING_ERROR",
-    "FAILED_PAYMENT_INTERNAL_SYSTEM_PROCESSING",
-    "FAILED_INTERNAL_SYSTEM_PROCESSING",
-    "UNKNOWN_PAYMENT_ERROR",
-    "IDEMPOTENT_REQUEST_PROCESSING",
-    "FORBIDDEN_CONSECUTIVE_REQUEST",
-    # Our settings are wrong, which says nothing of the payment; right ones may come.
-    "UNAUTHORIZED_KEY",
-    "INVALID_API_KEY",
-    "INCORRECT_BASIC_AUTH_FORMAT",
-    "FORBIDDEN_REQUEST",
-}
 
 
 class Toss:
@@ -181,7 +166,7 @@ class Toss:
             if find_cancel(answer.body, reason) != "done":
                 raise ProviderUnsure("cancel: the answer does not name the refund")
             return
-        if answer.text("code") in _UNSURE_CODES or not answer.text("code"):
+        if answer.text("code") in UNSURE_CODES or not answer.text("code"):
             raise ProviderUnsure(f"cancel: {self._words(answer)}")
         # A refusal may be of the second of two requests, the first of which was done.
         if await self._was_cancelled(order, key, reason):
@@ -269,7 +254,7 @@ class Toss:
             state = read_payment(after, order, live=self.live)
             if state.status != "open":
                 return state
-        if answer.text("code") in _UNSURE_CODES or not answer.text("code"):
+        if answer.text("code") in UNSURE_CODES or not answer.text("code"):
             raise ProviderUnsure(f"confirm: {self._words(answer)}")
         return Payment("failed", live=self.live, detail=self._words(answer))
 

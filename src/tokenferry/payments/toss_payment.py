@@ -16,6 +16,22 @@ from typing import Any, Final, Literal
 from tokenferry.domain.topup import ID_PREFIX, Order, Payment
 from tokenferry.engine.payments import Hint, ProviderRefuses, ProviderUnsure, WebhookForged
 
+# After these it is not known what was done: said by a bank behind Toss, or of another request.
+UNSURE_CODES: Final = {
+    "ALREADY_PROCESSED_PAYMENT",
+    "PROVIDER_ERROR",
+    "CARD_PROCESSING_ERROR",
+    "FAILED_PAYMENT_INTERNAL_SYSTEM_PROCESSING",
+    "FAILED_INTERNAL_SYSTEM_PROCESSING",
+    "UNKNOWN_PAYMENT_ERROR",
+    "IDEMPOTENT_REQUEST_PROCESSING",
+    "FORBIDDEN_CONSECUTIVE_REQUEST",
+    # Our settings are wrong, which says nothing of the payment; right ones may come.
+    "UNAUTHORIZED_KEY",
+    "INVALID_API_KEY",
+    "INCORRECT_BASIC_AUTH_FORMAT",
+    "FORBIDDEN_REQUEST",
+}
 _KST: Final = timezone(timedelta(hours=9))
 _ORDER_ID: Final = re.compile(r"[A-Za-z0-9_-]{6,64}")
 # How many digits after the point an amount may have: ISO 4217.
