@@ -72,8 +72,9 @@ class TossEmulator:
     ) -> None:
         self.client_key = client_key
         self.secret_key = secret_key
-        self.books = TossBooks(lambda payment: self.outbox.changed(payment))
+        self.books = TossBooks()
         self.outbox = Outbox(webhook_url, self.books.stamp)
+        self.books.changed = self.outbox.changed
         # What came: method, path, idempotency key, body.
         self.calls: list[tuple[str, str, str | None, Any]] = []
         self.hung = asyncio.Event()
@@ -204,6 +205,10 @@ class TossEmulator:
             return web.Response(text=HTML, content_type="text/html", status=502)
         if fault is not None and fault.kind == "error":
             return _error(TossError(fault.status, fault.code, "요청을 처리하지 못했습니다."))
+        credential = b64encode(f"{self.secret_key}:".encode()).decode()
+        if request.headers.get("authorization") != f"Basic {credential}":
+            return _error(TossError(401, "UNAUTHORIZED_KEY", "인증되지 않은 시크릿 키 입니다."))
+        # The body is no part of it, as Toss documents.
         scope = (key or "", request.method, request.path)
         if request.method == "POST" and key:
             known = self._replay(scope)
@@ -266,9 +271,6 @@ class TossEmulator:
 
     def _answer(self, request: web.Request, body: Any) -> tuple[int, Any]:
         try:
-            credential = b64encode(f"{self.secret_key}:".encode()).decode()
-            if request.headers.get("authorization") != f"Basic {credential}":
-                raise TossError(401, "UNAUTHORIZED_KEY", "인증되지 않은 시크릿 키 입니다.")
             return 200, self._route(request)(body)
         except TossError as exc:
             return exc.status, {"code": exc.code, "message": exc.message}

@@ -35,20 +35,17 @@ def not_found() -> TossError:
 
 
 class TossBooks:
-    """Payments, and what buyers, banks, merchants and the console do with them.
+    """Payments, and what buyers, banks, merchants and the console do with them."""
 
-    Args:
-        changed: Called with a payment after its status has changed.
-    """
-
-    def __init__(self, changed: Callable[[Json], None] = lambda _: None) -> None:
+    def __init__(self) -> None:
         self.clock_offset_s = 0.0
         self.hidden_until_confirmed = False
         self.payments: dict[str, Json] = {}
         self.transactions: list[Json] = []
         # What the API does not show: where the buyer goes, until when something may happen.
         self._private: dict[str, Json] = {}
-        self._changed = changed
+        # Called with a payment after its status has changed.
+        self.changed: Callable[[Json], None] = lambda _: None
 
     # -- the clock ---------------------------------------------------------------------------
 
@@ -249,7 +246,7 @@ class TossBooks:
 
     def _become(self, payment: Json, status: str) -> None:
         payment["status"] = status
-        self._changed(payment)
+        self.changed(payment)
 
     def _book(self, payment: Json, amount: float, status: str) -> None:
         key = f"txrd_{secrets.token_hex(13)}"
