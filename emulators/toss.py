@@ -41,7 +41,7 @@ class Fault(NamedTuple):
             `html_after`, `body`.
         method: Of which calls: `GET`, `POST`, or empty for all.
         path: Only of those whose path contains it.
-        status: Of the answer.
+        status: Of the answer; 0 for the usual one.
         code: In it.
         body: What is answered instead, for `body`.
     """
@@ -49,7 +49,7 @@ class Fault(NamedTuple):
     kind: str
     method: str = ""
     path: str = ""
-    status: int = 500
+    status: int = 0
     code: str = "FAILED_INTERNAL_SYSTEM_PROCESSING"
     body: Any = None
 
@@ -90,9 +90,9 @@ class TossEmulator:
         app.router.add_route("*", "/v1/{rest:.*}", self._api)
         app.router.add_post("/_control/{name}", self._control)
         add_pages(app, self)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self.url
@@ -204,7 +204,7 @@ class TossEmulator:
         if fault is not None and fault.kind == "html":
             return web.Response(text=HTML, content_type="text/html", status=502)
         if fault is not None and fault.kind == "error":
-            return _error(TossError(fault.status, fault.code, "요청을 처리하지 못했습니다."))
+            return _error(TossError(fault.status or 500, fault.code, "요청을 처리하지 못했습니다."))
         credential = b64encode(f"{self.secret_key}:".encode()).decode()
         if request.headers.get("authorization") != f"Basic {credential}":
             return _error(TossError(401, "UNAUTHORIZED_KEY", "인증되지 않은 시크릿 키 입니다."))
@@ -227,13 +227,15 @@ class TossEmulator:
     async def _after(
         self, request: web.Request, fault: Fault | None, response: web.Response
     ) -> web.StreamResponse:
-        match fault and fault.kind:
+        if fault is None:
+            return response
+        match fault.kind:
             case "hang":
                 await self._hang()
             case "html_after":
                 return web.Response(text=HTML, content_type="text/html", status=502)
             case "body":
-                return web.json_response(fault and fault.body, status=200)
+                return web.json_response(fault.body, status=fault.status or 200)
             case "reset":
                 pass
             case _:

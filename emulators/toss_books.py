@@ -9,9 +9,11 @@ has confirmed is found by its order) it is a guess, and `hidden_until_confirmed`
 
 import secrets
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KST = timezone(timedelta(hours=9))
 WINDOW_S = 30 * 60

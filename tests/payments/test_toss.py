@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from aiohttp import web
-
 from emulators.toss import CLIENT_KEY, SECRET_KEY, TossEmulator
+
 from tokenferry.domain.topup import Order, Payment
 from tokenferry.engine.payments import (
     Buyer,
@@ -85,7 +85,7 @@ def refunding(order: Order, minor: int, number: int = 1, account: str = "") -> O
 @pytest.mark.parametrize(
     ("key", "live"), [("test_sk_x", False), ("test_gsk_x", False), ("live_sk_x", True)]
 )
-async def test_is_live_by_its_key(key: str, live: bool) -> None:
+async def test_is_live_by_its_key(key: str, *, live: bool) -> None:
     provider = Toss("ck", key)
     assert provider.live is live
     assert provider.name == "toss"
@@ -182,7 +182,7 @@ class TestLookUp:
 
     @pytest.mark.parametrize("hidden", [False, True])
     async def test_is_confirmed_once(
-        self, emulator: TossEmulator, provider: Toss, hidden: bool
+        self, emulator: TossEmulator, provider: Toss, *, hidden: bool
     ) -> None:
         emulator.settings(hidden_until_confirmed=hidden)
         order = agreed(emulator)
@@ -217,7 +217,7 @@ class TestLookUp:
 
     @pytest.mark.parametrize("hidden", [False, True])
     async def test_fails_when_it_is_too_late_to_confirm(
-        self, emulator: TossEmulator, provider: Toss, hidden: bool
+        self, emulator: TossEmulator, provider: Toss, *, hidden: bool
     ) -> None:
         emulator.settings(hidden_until_confirmed=hidden)
         order = agreed(emulator)
@@ -290,7 +290,7 @@ class TestLookUp:
 
     @pytest.mark.parametrize("hidden", [False, True])
     async def test_does_not_confirm_another_orders_payment(
-        self, emulator: TossEmulator, provider: Toss, hidden: bool
+        self, emulator: TossEmulator, provider: Toss, *, hidden: bool
     ) -> None:
         emulator.settings(hidden_until_confirmed=hidden)
         other = agreed(emulator, order=ORDER._replace(order_id="tu_fedcba9876543210"))
