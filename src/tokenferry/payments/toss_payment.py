@@ -80,7 +80,7 @@ def read_payment(payment: Any, order: Order, *, live: bool) -> Payment:
         return Payment("open", live=live)
     if status == "WAITING_FOR_DEPOSIT":
         return _awaited(payment, live=live)
-    if status in _OVER or (status == "CANCELED" and _field(payment, "approvedAt") is None):
+    if status in _OVER or _was_never_paid(payment, status, order):
         if order.was_credited and payment.get("virtualAccount") is not None:
             # The deposit went back before the account was closed.
             return _awaited(payment, live=live)
@@ -200,6 +200,13 @@ def korean_time(unix_ms: int) -> str:
     """Return a time as Toss's lists take it: without offset, in Korea, down to the second."""
     moment = datetime.fromtimestamp(unix_ms // 1000, UTC).astimezone(_KST)
     return moment.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _was_never_paid(payment: dict[str, Any], status: str, order: Order) -> bool:
+    """Return whether a payment was cancelled before anything came, as a virtual account can be."""
+    if status != "CANCELED" or _field(payment, "approvedAt") is not None:
+        return False
+    return not order.was_credited or payment.get("virtualAccount") is not None
 
 
 def _awaited(payment: dict[str, Any], *, live: bool) -> Payment:
