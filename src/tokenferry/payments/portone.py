@@ -5,15 +5,14 @@ The buyer's browser names the amount, so it is registered beforehand, and report
 Source: PortOne's OpenAPI schema V2 and its guides to payment, cancellation and webhooks
 (developers.portone.io repository at af926bd, August 2026).
 
-Weakness: a dispute has no amount; while it is open, all that is left of the payment counts as
-taken. Lists do not show disputes, nor does a partly cancelled payment: those come by notice, or
-when they have cost money. Whether a bank account took a refund is not looked at.
+Weakness: the list of what has changed does not show disputes, which come by notice, or when the
+order is looked at.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from portone_server_sdk import webhook
@@ -30,6 +29,14 @@ from tokenferry.engine.payments import (
     Widget,
 )
 from tokenferry.payments.api_call import Answer, Api
+from tokenferry.payments.portone_payment import (
+    amount_of,
+    is_done,
+    is_object,
+    payment_of,
+    text_of,
+    was_cancelled,
+)
 
 API_URL = "https://api.portone.io"
 SCRIPT_URL = "https://cdn.portone.io/v2/browser-sdk.js"
@@ -38,9 +45,6 @@ _NOT_FOUND = 404
 # A refusal to cancel is a 409, what the payment company behind it says is a 502.
 _CONFLICT = 409
 _BAD_GATEWAY = 502
-# Nobody has paid, and somebody still can: of many attempts one may succeed.
-_OPEN = frozenset({"READY", "PAY_PENDING", "FAILED"})
-_PAID = frozenset({"PAID", "PARTIAL_CANCELLED", "CANCELLED"})
 # Kinds of notices that are not known are to be ignored (guide to webhooks).
 _NOTICES = frozenset(
     f"Transaction.{what}"
@@ -101,7 +105,8 @@ class PortOne:
         self._order_name = order_name
         self._api = Api(
             api_url,
-            {"authorization": f"PortOne {api_secret}"},
+            # A header that has a line's end in it would be quoted in an error.
+            {"authorization": f"PortOne {api_secret.strip()}"},
             spoken=(_CONFLICT, _BAD_GATEWAY),
         )
 
@@ -151,7 +156,7 @@ class PortOne:
             ProviderUnsure: If PortOne does not answer, or with something that is not understood.
         """
         found = await self._find(order)
-        return Payment("open") if found is None else _payment(found)
+        return Payment("open") if found is None else payment_of(found)
 
     async def refund(self, order: Order) -> None:
         """Cancel `order.pending_minor` of the payment, once for each `order.refunds`.
@@ -166,9 +171,9 @@ class PortOne:
         """
         tag = f"(order {order.order_id} refund {order.refunds})"
         found = await self._find_paid(order)
-        if _was_cancelled(found, tag):
+        if was_cancelled(found, tag):
             return
-        left = _amount(found, "total") - _amount(found, "cancelled")
+        left = amount_of(found, "total") - amount_of(found, "cancelled")
         body: dict[str, Any] = {
             "storeId": self._store_id,
             "reason": f"Credit given back {tag}",
@@ -182,13 +187,13 @@ class PortOne:
         key = f'"{order.order_id}-refund-{order.refunds}-of-{left}"'
         answer = await self._api.post(f"{_path(order)}/cancel", body, {"idempotency-key": key})
         if not answer.is_error:
-            cancellation = answer.body.get("cancellation") if _is_object(answer.body) else None
-            if not _is_done(cancellation):
+            cancellation = answer.body.get("cancellation") if is_object(answer.body) else None
+            if not is_done(cancellation):
                 raise ProviderUnsure("cancel: an answer without a cancellation")
             return
         if answer.text("type") == "IDEMPOTENCY_OUTSTANDING_REQUEST":
             raise ProviderUnsure("cancel: it is under way")
-        if _was_cancelled(await self._find_paid(order), tag):
+        if was_cancelled(await self._find_paid(order), tag):
             return
         # What a payment company answers in error may have been done nevertheless.
         if answer.status == _BAD_GATEWAY or not answer.text("type"):
@@ -215,7 +220,7 @@ class PortOne:
         except (ValueError, RecursionError) as exc:
             raise WebhookForged("it cannot be read") from exc
         data = notice.get("data")
-        if notice.get("type") not in _NOTICES or not _is_object(data):
+        if notice.get("type") not in _NOTICES or not is_object(data):
             return None
         if data.get("storeId", self._store_id) != self._store_id:
             return None
@@ -243,7 +248,7 @@ class PortOne:
         for number in range(_PAGES_MAX):
             page = {"page": {"number": number, "size": _PAGE_SIZE}, "filter": wanted}
             answer = await self._api.get("/payments", {"requestBody": json.dumps(page)})
-            items = answer.body.get("items") if _is_object(answer.body) else None
+            items = answer.body.get("items") if is_object(answer.body) else None
             if answer.is_error or not isinstance(items, list):
                 raise ProviderUnsure(f"list: {_words(answer)}")
             # A page may be shorter than asked for; only an empty one is the end.
@@ -258,16 +263,16 @@ class PortOne:
 
     def _ids(self, items: Sequence[Any]) -> Iterator[str]:
         for item in items:
-            if not _is_object(item):
+            if not is_object(item):
                 raise ProviderUnsure("list: an item that is no payment")
             if item.get("storeId", self._store_id) == self._store_id:
-                yield _text(item, "id")
+                yield text_of(item, "id")
 
     async def _find(self, order: Order) -> dict[str, Any] | None:
         answer = await self._api.get(_path(order), {"storeId": self._store_id})
         if answer.status == _NOT_FOUND and answer.text("type") == "PAYMENT_NOT_FOUND":
             return None
-        if answer.is_error or not _is_object(answer.body):
+        if answer.is_error or not is_object(answer.body):
             raise ProviderUnsure(f"look-up: {_words(answer)}")
         found: dict[str, Any] = answer.body
         if found.get("id") != order.order_id:
@@ -276,7 +281,7 @@ class PortOne:
 
     async def _find_paid(self, order: Order) -> dict[str, Any]:
         found = await self._find(order)
-        if found is None or _payment(found).status != "paid":
+        if found is None or payment_of(found).status != "paid":
             raise ProviderUnsure("refund: there is no payment to be given back")
         return found
 
@@ -285,135 +290,14 @@ def _path(order: Order) -> str:
     return f"/payments/{quote(order.order_id, safe='')}"
 
 
-def _payment(found: Mapping[str, Any]) -> Payment:
-    status = _text(found, "status")
-    if status in _OPEN:
-        failure = found.get("failure")
-        reasons = failure if status == "FAILED" and _is_object(failure) else {}
-        detail = reasons.get("reason") or reasons.get("pgMessage") or ""
-        return Payment("open", detail=str(detail))
-    reference = _text(found, "transactionId")
-    live = _channel(found) == "LIVE"
-    # An account that was closed before anything came has no `paidAt`. This takes back what was
-    # credited, if a paid one should ever lack it.
-    never_paid = status == "CANCELLED" and not isinstance(found.get("paidAt"), str)
-    if status == "VIRTUAL_ACCOUNT_ISSUED" or never_paid:
-        return Payment("waiting", live=live, payment_ref=reference)
-    if status not in _PAID:
-        raise ProviderUnsure(f"look-up: status {status[:40]!r} is not known")
-    total, cancelled = _amount(found, "total"), _amount(found, "cancelled")
-    if status == "CANCELLED":
-        # All of it, also where a discount was a part that nobody paid.
-        cancelled = total
-    taken = sum(
-        _whole(each, "totalAmount")
-        for each in _cancellations(found)
-        if each.get("trigger") == "CHARGEBACK" and each["status"] == "SUCCEEDED"
-    )
-    if not taken <= cancelled <= total:
-        raise ProviderUnsure("look-up: more was cancelled than paid")
-    disputed = total - cancelled if _is_disputed(found) else 0
-    return Payment(
-        "paid",
-        currency=_text(found, "currency"),
-        amount_minor=total,
-        refunded_minor=cancelled - taken,
-        disputed_minor=taken + disputed,
-        live=live,
-        payment_ref=reference,
-    )
-
-
-def _is_disputed(found: Mapping[str, Any]) -> bool:
-    """Return whether a dispute is open: what a lost one costs is a cancellation later."""
-    states = [
-        each.get("status") if _is_object(each) else None for each in _list(found, "disputes")
-    ]
-    if not set(states) <= {"UNRESOLVED", "RESOLVED"}:
-        raise ProviderUnsure("look-up: the state of a dispute is not known")
-    return "UNRESOLVED" in states
-
-
-def _was_cancelled(found: Mapping[str, Any], tag: str) -> bool:
-    """Return whether a refund of ours was done; False if nothing was tried.
-
-    Raises:
-        ProviderUnsure: If it is under way.
-        ProviderRefuses: If it was tried and has failed.
-    """
-    ours = [each for each in _cancellations(found) if tag in str(each.get("reason"))]
-    # If a refund was tried twice, its success is what counts.
-    ours.sort(key=lambda each: ("SUCCEEDED", "REQUESTED", "FAILED").index(each["status"]))
-    return bool(ours) and _is_done(ours[0])
-
-
-def _is_done(cancellation: Any) -> bool:
-    status = cancellation.get("status") if _is_object(cancellation) else None
-    if status == "REQUESTED":
-        raise ProviderUnsure("cancel: it was asked for and is not done yet")
-    if status == "FAILED":
-        raise ProviderRefuses("the cancellation failed")
-    return status == "SUCCEEDED"
-
-
-def _cancellations(found: Mapping[str, Any]) -> list[Any]:
-    listed = _list(found, "cancellations")
-    for each in listed:
-        status = each.get("status") if _is_object(each) else None
-        if status not in ("SUCCEEDED", "REQUESTED", "FAILED"):
-            raise ProviderUnsure("look-up: the state of a cancellation is not known")
-    return listed
-
-
-def _channel(found: Mapping[str, Any]) -> Literal["LIVE", "TEST"]:
-    channel = found.get("channel")
-    kind = channel.get("type") if _is_object(channel) else None
-    if kind == "LIVE":
-        return "LIVE"
-    if kind == "TEST":
-        return "TEST"
-    raise ProviderUnsure("look-up: it is not known whether it is real money")
-
-
 def _account(text: str) -> dict[str, str]:
     """Return the account for a refund in PortOne's words."""
-    account = json.loads(text)
-    return {
-        "bank": account["bank"],
-        "number": account["number"],
-        "holderName": account["holder"],
-    }
-
-
-def _amount(found: Mapping[str, Any], name: str) -> int:
-    amount = found.get("amount")
-    return _whole(amount if _is_object(amount) else {}, name)
-
-
-def _whole(fields: Mapping[str, Any], name: str) -> int:
-    value = fields.get(name)
-    if type(value) is not int or value < 0:
-        raise ProviderUnsure(f"look-up: no whole number in {name}")
-    return value
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not value:
-        raise ProviderUnsure(f"there is no {name} in what PortOne says")
-    return value
-
-
-def _list(found: Mapping[str, Any], name: str) -> list[Any]:
-    # Which of them a payment has depends on its state.
-    value = found.get(name, [])
-    if not isinstance(value, list):
-        raise ProviderUnsure(f"look-up: {name} is no list")
-    return value
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
+    try:
+        account = json.loads(text)
+        bank, number, holder = account["bank"], account["number"], account["holder"]
+    except (ValueError, KeyError, TypeError) as exc:
+        raise ProviderRefuses("the account for the refund lacks bank, number or holder") from exc
+    return {"bank": bank, "number": number, "holderName": holder}
 
 
 def _words(answer: Answer) -> str:
