@@ -46,19 +46,12 @@ _NOT_FOUND = 404
 _CONFLICT = 409
 _BAD_GATEWAY = 502
 # Kinds of notices that are not known are to be ignored (guide to webhooks).
-_NOTICES = frozenset(
+_NOTICES = tuple(
     f"Transaction.{what}"
     for what in (
-        "Ready",
-        "Paid",
-        "VirtualAccountIssued",
-        "PartialCancelled",
-        "Cancelled",
-        "Failed",
-        "PayPending",
-        "CancelPending",
-        "DisputeCreated",
-        "DisputeResolved",
+        *("Ready", "PayPending", "VirtualAccountIssued", "Paid", "Failed"),
+        *("PartialCancelled", "Cancelled", "CancelPending"),
+        *("DisputeCreated", "DisputeResolved"),
     )
 )
 _PAGE_SIZE = 100
@@ -120,28 +113,22 @@ class PortOne:
             ProviderUnsure: If PortOne does not answer.
             ProviderRefuses: If it wants no such payment: for one, when it was paid already.
         """
-        answer = await self._api.post(
-            f"{_path(order)}/pre-register",
-            {
-                "storeId": self._store_id,
-                "totalAmount": order.amount_minor,
-                "currency": order.currency,
-            },
-        )
+        agreed = {
+            "storeId": self._store_id,
+            "totalAmount": order.amount_minor,
+            "currency": order.currency,
+        }
+        answer = await self._api.post(f"{_path(order)}/pre-register", agreed)
         if answer.is_error:
-            if answer.status == _BAD_GATEWAY or not answer.text("type"):
-                raise ProviderUnsure(f"pre-register: {_words(answer)}")
-            raise ProviderRefuses(_words(answer))
+            raise _no(answer)
         return Widget(
             "portone",
             self._script_url,
             {
-                "storeId": self._store_id,
+                **agreed,
                 "channelKey": self._channel_key,
                 "paymentId": order.order_id,
                 "orderName": self._order_name,
-                "totalAmount": order.amount_minor,
-                "currency": order.currency,
                 "redirectUrl": urls.success,
                 # One way for phones and others: what happened is in the address.
                 "forceRedirect": True,
@@ -192,13 +179,10 @@ class PortOne:
                 raise ProviderUnsure("cancel: an answer without a cancellation")
             return
         if answer.text("type") == "IDEMPOTENCY_OUTSTANDING_REQUEST":
-            raise ProviderUnsure("cancel: it is under way")
+            raise ProviderUnsure(_words(answer))
         if was_cancelled(await self._find_paid(order), tag):
             return
-        # What a payment company answers in error may have been done nevertheless.
-        if answer.status == _BAD_GATEWAY or not answer.text("type"):
-            raise ProviderUnsure(f"cancel: {_words(answer)}")
-        raise ProviderRefuses(_words(answer))
+        raise _no(answer)
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Hint | None:
         """Return what a notice is about; None for another store, or no payment.
@@ -274,10 +258,9 @@ class PortOne:
             return None
         if answer.is_error or not is_object(answer.body):
             raise ProviderUnsure(f"look-up: {_words(answer)}")
-        found: dict[str, Any] = answer.body
-        if found.get("id") != order.order_id:
+        if answer.body.get("id") != order.order_id:
             raise ProviderUnsure("look-up: the answer is about another payment")
-        return found
+        return answer.body
 
     async def _find_paid(self, order: Order) -> dict[str, Any]:
         found = await self._find(order)
@@ -298,6 +281,14 @@ def _account(text: str) -> dict[str, str]:
     except (ValueError, KeyError, TypeError) as exc:
         raise ProviderRefuses("the account for the refund lacks bank, number or holder") from exc
     return {"bank": bank, "number": number, "holderName": holder}
+
+
+def _no(answer: Answer) -> ProviderRefuses | ProviderUnsure:
+    """Return what an error is: a refusal only if PortOne, or who is behind it, says so."""
+    kind = answer.text("type")
+    if kind == "PG_PROVIDER" or (kind and answer.status != _BAD_GATEWAY):
+        return ProviderRefuses(_words(answer))
+    return ProviderUnsure(_words(answer))
 
 
 def _words(answer: Answer) -> str:

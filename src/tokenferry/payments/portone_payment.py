@@ -9,7 +9,7 @@ shows no disputes. Whether an account took what was transferred back is not look
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from tokenferry.domain.topup import Payment
 from tokenferry.engine.payments import ProviderRefuses, ProviderUnsure
@@ -69,7 +69,7 @@ def payment_of(found: Mapping[str, Any]) -> Payment:
 def _is_disputed(found: Mapping[str, Any]) -> bool:
     """Return whether a dispute is open: what a lost one costs is a cancellation later."""
     states = [each.get("status") if is_object(each) else None for each in _list(found, "disputes")]
-    if not set(states) <= {"UNRESOLVED", "RESOLVED"}:
+    if not all(state in ("UNRESOLVED", "RESOLVED") for state in states):
         raise ProviderUnsure("look-up: the state of a dispute is not known")
     return "UNRESOLVED" in states
 
@@ -158,6 +158,6 @@ def _list(found: Mapping[str, Any], name: str) -> list[Any]:
     return value
 
 
-def is_object(value: Any) -> bool:
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
     """Return whether something is a JSON object."""
     return isinstance(value, dict)
