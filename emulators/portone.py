@@ -10,6 +10,7 @@ guide to idempotency keys.
 
 import argparse
 import asyncio
+import contextlib
 import hmac
 import inspect
 import json
@@ -326,10 +327,8 @@ def main() -> None:
     parser.add_argument("--webhook", help="where notices are sent to")
     parser.add_argument("--live", action="store_true", help="a channel for real money")
     arguments = parser.parse_args()
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(arguments.port, arguments.webhook, live=arguments.live))
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":

@@ -61,9 +61,8 @@ class Notices:
         if cancellation_id:
             data["cancellationId"] = cancellation_id
         headers, body = self.make({"type": f"Transaction.{kind}", "data": data})
-        if self.mode == "hold":
-            self.held.append((headers, body))
-        elif self.mode == "send" and not 200 <= await self.send(headers, body) < 300:
+        accepted = self.mode == "send" and 200 <= await self.send(headers, body) < 300
+        if not accepted and self.mode != "lose":
             self.held.append((headers, body))
         return headers, body
 
