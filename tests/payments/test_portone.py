@@ -9,10 +9,10 @@ from typing import NamedTuple
 import httpx
 import pytest
 from aiohttp import web
-
 from emulators.portone import PortOneEmulator
 from emulators.portone_payments import Payment as Held
 from emulators.portone_payments import Refused
+
 from tokenferry.domain.topup import Currency, Order, Payment
 from tokenferry.engine.payments import (
     Buyer,
@@ -617,10 +617,11 @@ class TestWebhook:
         await world.emulator.deposit(ID)
         await world.emulator.dispute(ID)
         await world.emulator.resolve_dispute(ID, lost=False)
-        await world.portone.refund(refunding(1_000))
+        account = json.dumps({"bank": "TOSS", "number": "1", "holder": "홍길동"})
+        await world.portone.refund(refunding(1_000, refund_account=account))
         await world.emulator.set_cancel_outcome("REQUESTED")
         with pytest.raises(ProviderUnsure):
-            await world.portone.refund(refunding(1_000, 2))
+            await world.portone.refund(refunding(1_000, 2, refund_account=account))
         await world.emulator.console_cancel(ID)
         kinds = [json.loads(body)["type"].removeprefix("Transaction.") for _, body in world.notices]
         assert set(kinds) == {
