@@ -271,7 +271,7 @@ class PortOneEmulator(PortOneService):
         try:
             inspect.signature(method).bind(self, **arguments)
             done = await method(self, **arguments)
-        except (TypeError, KeyError, StopIteration, IndexError) as exc:
+        except (TypeError, KeyError, IndexError) as exc:
             raise Refused(400, "INVALID_REQUEST", repr(exc)) from exc
         return web.json_response(done.json() if isinstance(done, Payment) else {"done": done})
 

@@ -73,14 +73,15 @@ class Notices:
         now_s = self._clock() - age_s
         self._made += 1
         body = json.dumps({"timestamp": stamp(now_s), **notice}, ensure_ascii=False).encode()
-        notice_id = named("notice", self._made)
-        headers = {
+        return self._signed(named("notice", self._made), body, secret, int(now_s)), body
+
+    def _signed(self, notice_id: str, body: bytes, secret: str, now_s: int) -> dict[str, str]:
+        return {
             "webhook-id": notice_id,
-            "webhook-timestamp": str(int(now_s)),
-            "webhook-signature": signature(secret, notice_id, str(int(now_s)), body),
+            "webhook-timestamp": str(now_s),
+            "webhook-signature": signature(secret, notice_id, str(now_s), body),
             "content-type": "application/json",
         }
-        return headers, body
 
     async def send(self, headers: dict[str, str], body: bytes) -> int:
         """Send a notice now; return the answer's status, 0 for none."""
@@ -104,9 +105,11 @@ class Notices:
             times: How often each.
         """
         held, self.held = self.held, []
-        for _headers, body in reversed(held) if reverse else held:
+        for headers, body in reversed(held) if reverse else held:
+            now_s = int(self._clock())
+            signed = self._signed(headers["webhook-id"], body, WEBHOOK_SECRET, now_s)
             for _ in range(times):
-                await self.send(*self.make(json.loads(body)))
+                await self.send(signed, body)
         return len(held)
 
     async def close(self) -> None:

@@ -144,7 +144,10 @@ class PortOneService:
     async def finish_cancel(self, payment_id: str, *, ok: bool) -> Payment:
         """End a cancellation that was only asked for."""
         payment = self.payments[payment_id]
-        made = next(each for each in payment.cancellations if each.status == "REQUESTED")
+        asked = [each for each in payment.cancellations if each.status == "REQUESTED"]
+        if not asked:
+            raise Refused(409, "WRONG_STATUS", "nothing was only asked for")
+        made = asked[0]
         made.status = "SUCCEEDED" if ok else "FAILED"
         payment.settle_cancellations(self.now())
         if ok:
