@@ -4,7 +4,7 @@ What is not understood is never taken for "not paid": it is `ProviderUnsure`, an
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import httpx
@@ -26,7 +26,7 @@ class Answer(NamedTuple):
     """What a provider said.
 
     Attributes:
-        status: The HTTP status: 2xx, or 4xx other than 409 and 429.
+        status: The HTTP status: 2xx, 4xx other than 409 and 429, or one that was to be spoken.
         body: The decoded JSON: an object, or a list.
     """
 
@@ -50,9 +50,14 @@ class Api:
     Args:
         base_url: Its address, without a slash at the end.
         headers: What every request carries: the credential.
+        spoken: Statuses with which this provider answers, although with others they leave open
+            what was done: such as a 409 that is a refusal.
     """
 
-    def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, base_url: str, headers: Mapping[str, str], spoken: Collection[int] = ()
+    ) -> None:
+        self._spoken = frozenset(spoken)
         self._client = httpx.AsyncClient(
             base_url=base_url,
             headers={"accept": "application/json", **headers},
@@ -103,7 +108,8 @@ class Api:
         except httpx.HTTPError as exc:
             raise ProviderUnsure(f"{method} {path}: {type(exc).__name__} {exc}") from exc
         status = response.status_code
-        if status in (_CONFLICT, _TOO_MANY) or status >= _SERVER_FAULT:
+        unclear = status in (_CONFLICT, _TOO_MANY) or status >= _SERVER_FAULT
+        if unclear and status not in self._spoken:
             raise ProviderUnsure(f"{method} {path}: HTTP {status}")
         try:
             decoded = json.loads(data)
