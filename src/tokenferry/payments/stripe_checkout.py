@@ -10,7 +10,7 @@ it is asked for; a session that was lost is made anew then, whose address nobody
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import stripe
@@ -30,7 +30,6 @@ from tokenferry.payments.stripe_answer import (
     belongs,
     broken_off,
     count,
-    fault,
     flag,
     given_back,
     judge_refund,
@@ -38,7 +37,7 @@ from tokenferry.payments.stripe_answer import (
     taken_back,
     text,
 )
-from tokenferry.payments.stripe_http import StripeHttp
+from tokenferry.payments.stripe_api import STUMBLES, StripeApi
 
 if TYPE_CHECKING:
     from stripe.params.checkout import SessionCreateParams
@@ -51,9 +50,6 @@ SESSION_MIN_S = 30 * 60
 SESSION_MAX_S = 24 * 60 * 60
 SLACK_S = 5 * 60
 LATE_SLACK_S = 60
-# The largest page there is, and so many of them that only a fault has more.
-PAGE_ITEMS = 100
-PAGES_MAX = 1_000
 # What a webhook endpoint has to be registered for; Stripe lists at most 20 kinds at once.
 EVENTS = (
     "checkout.session.completed",
@@ -71,8 +67,6 @@ EVENTS = (
     "charge.dispute.funds_withdrawn",
     "charge.dispute.funds_reinstated",
 )
-# What the SDK raises over an answer that is JSON, but not such as Stripe's.
-_STUMBLES = (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError)
 
 
 class StripeCheckout:
@@ -109,18 +103,9 @@ class StripeCheckout:
             # Anybody can sign with an empty one.
             raise ValueError("Stripe's webhook secret is empty")
         self.live = secret_key[3:].startswith("live_")
-        self._secrets = (secret_key, webhook_secret)
         self._webhook_secret = webhook_secret
         self._product_name = product_name
-        # The only switch there is. Telemetry also leaves a file in the home directory.
-        stripe.enable_telemetry = False
-        self._http = StripeHttp(timeout_s)
-        self._client = stripe.StripeClient(
-            secret_key,
-            base_addresses={"api": api_url.rstrip("/")},
-            max_network_retries=retries,
-            http_client=self._http,
-        )
+        self._api = StripeApi(secret_key, api_url, timeout_s, retries)
 
     async def begin(self, order: Order, urls: Urls, buyer: Buyer) -> Redirect:
         """Return the page of the order's session, which is made if there is none.
@@ -130,9 +115,9 @@ class StripeCheckout:
             ProviderRefuses: If it wants no such payment, or if the session is over.
         """
         if order.payment_ref is None:
-            session = await self._ask(
+            session = await self._api.ask(
                 "create a session",
-                self._client.v1.checkout.sessions.create_async(
+                self._api.sdk.v1.checkout.sessions.create_async(
                     self._params(order, urls, buyer),
                     # Only the order is in it: whoever begins twice must not get two pages to pay.
                     {"idempotency_key": f"{order.order_id}:begin"},
@@ -186,15 +171,15 @@ class StripeCheckout:
             raise ProviderRefuses("nothing was paid")
         intent_id = text(part(session, "payment_intent"), "id")
         mark = {"order_id": order.order_id, "refund": str(order.refunds)}
-        listing = self._client.v1.refunds.list_async
+        listing = self._api.sdk.v1.refunds.list_async
         # The key of a refund that was asked for days ago is forgotten: it would be done again.
-        async for refund in self._each("list refunds", listing, {"payment_intent": intent_id}):
+        async for refund in self._api.each("list refunds", listing, {"payment_intent": intent_id}):
             if mark.items() <= part(refund, "metadata").items():
                 judge_refund(refund)
                 return
-        refund = await self._ask(
+        refund = await self._api.ask(
             "refund",
-            self._client.v1.refunds.create_async(
+            self._api.sdk.v1.refunds.create_async(
                 {"payment_intent": intent_id, "amount": order.pending_minor, "metadata": mark},
                 {"idempotency_key": f"{order.order_id}:refund:{order.refunds}"},
             ),
@@ -212,12 +197,12 @@ class StripeCheckout:
             ProviderUnsure: If Stripe had to be asked what it is about, and does not answer.
         """
         try:
-            event = self._client.construct_event(
+            event = self._api.sdk.construct_event(
                 body, headers.get("stripe-signature"), self._webhook_secret
             ).to_dict()
         except stripe.SignatureVerificationError as exc:
             raise WebhookForged(str(exc.user_message)) from None
-        except _STUMBLES as exc:
+        except STUMBLES as exc:
             raise WebhookForged(f"the notice cannot be read: {type(exc).__name__}") from None
         if event.get("type") not in EVENTS or event.get("livemode") is not self.live:
             return None
@@ -237,7 +222,9 @@ class StripeCheckout:
         wanted = {"types": list(EVENTS), "created": {"gte": since_ms // 1000}}
         intents: dict[str, str | None] = {}
         found: dict[str, None] = {}
-        async for event in self._each("list events", self._client.v1.events.list_async, wanted):
+        async for event in self._api.each(
+            "list events", self._api.sdk.v1.events.list_async, wanted
+        ):
             order_id = await self._order_of(part(part(event, "data"), "object"), intents)
             if order_id is not None:
                 found[order_id] = None
@@ -245,7 +232,7 @@ class StripeCheckout:
 
     async def close(self) -> None:
         """Let go of connections; idempotent."""
-        await self._http.close_async()
+        await self._api.close()
 
     def _params(self, order: Order, urls: Urls, buyer: Buyer) -> "SessionCreateParams":
         """Return what the session is to be: the same for the same order, as its key demands."""
@@ -291,9 +278,9 @@ class StripeCheckout:
         Raises:
             ProviderUnsure: If Stripe does not answer, or does not know it.
         """
-        session = await self._get(
+        session = await self._api.get(
             "get a session",
-            self._client.v1.checkout.sessions.retrieve_async(
+            self._api.sdk.v1.checkout.sessions.retrieve_async(
                 order.payment_ref or "", {"expand": ["payment_intent.latest_charge"]}
             ),
         )
@@ -308,12 +295,11 @@ class StripeCheckout:
         refunded, disputed = 0, 0
         # Its charge says how much was given back, but nowhere whether also what has failed since.
         if count(charge, "amount_refunded"):
-            listing: Callable[..., Awaitable[stripe.StripeObject]]
-            listing = self._client.v1.refunds.list_async
-            async for refund in self._each("list refunds", listing, of_intent):
+            refunds = self._api.sdk.v1.refunds.list_async
+            async for refund in self._api.each("list refunds", refunds, of_intent):
                 refunded += given_back(refund, currency)
-        listing = self._client.v1.disputes.list_async
-        async for dispute in self._each("list disputes", listing, of_intent):
+        disputes = self._api.sdk.v1.disputes.list_async
+        async for dispute in self._api.each("list disputes", disputes, of_intent):
             disputed += taken_back(dispute, currency)
         return Payment(
             "paid",
@@ -325,9 +311,7 @@ class StripeCheckout:
             payment_ref=text(session, "id"),
         )
 
-    async def _order_of(
-        self, thing: dict[str, Any], intents: dict[str, str | None]
-    ) -> str | None:
+    async def _order_of(self, thing: dict[str, Any], intents: dict[str, str | None]) -> str | None:
         """Return the order that an object of Stripe's is about; its payment is asked for once."""
         metadata = thing.get("metadata")
         marked = metadata.get("order_id") if isinstance(metadata, dict) else None
@@ -338,50 +322,9 @@ class StripeCheckout:
         if not isinstance(intent_id, str):
             return None
         if intent_id not in intents:
-            intent = await self._get(
-                "get a payment", self._client.v1.payment_intents.retrieve_async(intent_id)
+            intent = await self._api.get(
+                "get a payment", self._api.sdk.v1.payment_intents.retrieve_async(intent_id)
             )
             # What a refund made at the console, or a dispute, does not say itself.
             intents[intent_id] = await self._order_of({"metadata": intent.get("metadata")}, {})
         return intents[intent_id]
-
-    async def _each(
-        self,
-        what: str,
-        listing: Callable[..., Awaitable[stripe.StripeObject]],
-        wanted: Mapping[str, Any],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Yield what is in a list, page after page."""
-        params: dict[str, Any] = {**wanted, "limit": PAGE_ITEMS}
-        for _ in range(PAGES_MAX):
-            page = await self._get(what, listing(params))
-            items = page.get("data")
-            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                raise ProviderUnsure(f"{what}: an answer without a list")
-            for item in items:
-                yield item
-            if not flag(page, "has_more"):
-                return
-            if not items:
-                raise ProviderUnsure(f"{what}: an empty page that is not the last")
-            params["starting_after"] = text(items[-1], "id")
-        raise ProviderUnsure(f"{what}: more than {PAGES_MAX} pages")
-
-    async def _get(self, what: str, call: Awaitable[stripe.StripeObject]) -> dict[str, Any]:
-        """Ask where no refusal is an answer: that something is unknown says nothing of money."""
-        try:
-            return await self._ask(what, call)
-        except ProviderRefuses as exc:
-            raise ProviderUnsure(f"{what}: {exc}") from None
-
-    async def _ask(self, what: str, call: Awaitable[stripe.StripeObject]) -> dict[str, Any]:
-        try:
-            answer: Any = (await call).to_dict()
-        except stripe.StripeError as exc:
-            # Not chained: the SDK's text may quote the key.
-            raise fault(what, exc, self._secrets) from None
-        except _STUMBLES as exc:
-            raise ProviderUnsure(f"{what}: an answer that is none: {type(exc).__name__}") from exc
-        if not isinstance(answer, dict):
-            raise ProviderUnsure(f"{what}: an answer that is no object")
-        return answer
