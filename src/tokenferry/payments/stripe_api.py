@@ -1,7 +1,7 @@
 """Calls of Stripe's API by its SDK: answers as plain objects, lists page by page, errors sorted.
 
-The requests go over httpx. The SDK's own client for it hands the request's body over in a way that httpx has deprecated,
-waits 80 seconds and reads answers of any length.
+The requests go over httpx. The SDK's own client for it hands the body over in a way that httpx has
+deprecated, waits 80 seconds, and reads answers of any length.
 
 Source: stripe-python 16.1 (November 2026), whose `HTTPClient` says what is asked of a client.
 """

@@ -11,7 +11,7 @@ it is asked for; a session that was lost is made anew then, whose address nobody
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import stripe
 
@@ -38,18 +38,11 @@ from tokenferry.payments.stripe_answer import (
     text,
 )
 from tokenferry.payments.stripe_api import STUMBLES, StripeApi
-
-if TYPE_CHECKING:
-    from stripe.params.checkout import SessionCreateParams
+from tokenferry.payments.stripe_session import session_params
 
 API_URL = "https://api.stripe.com"
 # Once more within the call; who is told that it is not known asks again anyway.
 RETRIES = 1
-# A session may end 30 minutes to 24 hours after it was made. The slack is for clocks that differ.
-SESSION_MIN_S = 30 * 60
-SESSION_MAX_S = 24 * 60 * 60
-SLACK_S = 5 * 60
-LATE_SLACK_S = 60
 # What a webhook endpoint has to be registered for; Stripe lists at most 20 kinds at once.
 EVENTS = (
     "checkout.session.completed",
@@ -118,7 +111,7 @@ class StripeCheckout:
             session = await self._api.ask(
                 "create a session",
                 self._api.sdk.v1.checkout.sessions.create_async(
-                    self._params(order, urls, buyer),
+                    session_params(order, urls, buyer, self._product_name, int(time.time())),
                     # Only the order is in it: whoever begins twice must not get two pages to pay.
                     {"idempotency_key": f"{order.order_id}:begin"},
                 ),
@@ -233,44 +226,6 @@ class StripeCheckout:
     async def close(self) -> None:
         """Let go of connections; idempotent."""
         await self._api.close()
-
-    def _params(self, order: Order, urls: Urls, buyer: Buyer) -> "SessionCreateParams":
-        """Return what the session is to be: the same for the same order, as its key demands."""
-        created_s, wanted_s = order.created_ms // 1000, order.expires_ms // 1000
-        expires_s = max(
-            min(
-                max(wanted_s, created_s + SESSION_MIN_S + SLACK_S),
-                created_s + SESSION_MAX_S - SLACK_S,
-            ),
-            # Of an order that was left lying.
-            int(time.time()) + SESSION_MIN_S + LATE_SLACK_S,
-        )
-        mark = {"order_id": order.order_id}
-        params: SessionCreateParams = {
-            "mode": "payment",
-            "line_items": [
-                {
-                    "quantity": 1,
-                    "price_data": {
-                        "currency": order.currency.lower(),
-                        # Stripe counts in the smallest unit, too; the won has none below it.
-                        "unit_amount": order.amount_minor,
-                        "product_data": {"name": self._product_name},
-                    },
-                }
-            ],
-            "client_reference_id": order.order_id,
-            "metadata": mark,
-            # A session's metadata does not reach its payment, to which refunds and disputes lead.
-            "payment_intent_data": {"metadata": mark},
-            "success_url": urls.success,
-            "cancel_url": urls.failure,
-            "expires_at": expires_s,
-            "locale": buyer.language,
-        }
-        if buyer.email is not None:
-            params["customer_email"] = buyer.email
-        return params
 
     async def _session(self, order: Order) -> dict[str, Any]:
         """Return the order's session, and in it the payment and the charge.
