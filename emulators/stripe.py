@@ -46,6 +46,7 @@ class StripeEmulator:
         books: What it holds.
         calls: Every API request so far: method, path and the Idempotency-Key.
         outbox: Notices that are not sent yet, because they are held.
+        busy: The Idempotency-Keys of what is still being done.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class StripeEmulator:
         self.url = ""
         self._faults: list[Thing] = []
         self._keys: dict[str, Thing] = {}
+        self.busy: set[str] = set()
         self._released = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -101,7 +103,7 @@ class StripeEmulator:
         self._faults += [{"do": "fail", "match": match, "status": status, "body": body}] * times
 
     def hang_next(self, times: int = 1, *, match: str = "", commit: bool = True) -> None:
-        """Do it, if `commit`, and say nothing until `release`."""
+        """Do it, if `commit`, and say nothing until `release`; else the key is in use so long."""
         self._faults += [{"do": "hang", "match": match, "commit": commit}] * times
 
     def reset_next(self, times: int = 1, *, match: str = "", commit: bool = True) -> None:
@@ -121,8 +123,10 @@ class StripeEmulator:
         self._released = asyncio.Event()
 
     def set_clock(self, offset_s: float) -> None:
-        """Set how far its clock is ahead of the real one."""
+        """Set how far its clock is ahead of the real one; sessions expire by it."""
         self.books.offset_s = offset_s
+        for session_id in self.books.sessions:
+            self.books.session(session_id)
 
     def set_refund_status(self, status: str) -> None:
         """Set what becomes of the next refunds."""
@@ -220,7 +224,11 @@ class StripeEmulator:
         if fault is not None and fault["do"] == "fail":
             return failure(fault)
         if fault is not None and not fault.get("commit", True):
-            return await self._break(request, fault)
+            self.busy.add(key)
+            try:
+                return await self._break(request, fault)
+            finally:
+                self.busy.discard(key)
         status, body, headers = await self._answer(request, key)
         if fault is not None and fault["do"] != "alter":
             return await self._break(request, fault)
@@ -259,6 +267,11 @@ class StripeEmulator:
         """Do it once for a key, and answer the same again for a day."""
         if len(key) > KEY_CHARS_MAX:
             raise StripeFault(400, "Idempotency keys may be 255 characters long.")
+        if key in self.busy:
+            raise StripeFault(
+                409, "There is currently another in-progress request using this Idempotent Key.",
+                kind="idempotency_error", code="idempotency_key_in_use",
+            )  # fmt: skip
         known = self._keys.get(key)
         asked = (request.path, params)
         if known is not None and self.books.now_s() - known["at_s"] < DAY_S:
@@ -338,13 +351,13 @@ class StripeEmulator:
         return pay_page(session, note=request.query.get("note", ""))
 
     async def _press_button(self, request: web.Request) -> web.Response:
-        session = self.books.session(request.match_info["session"])
         button = (await request.post()).get("button")
-        if button == "fail":
-            raise web.HTTPSeeOther(f"/pay/{session['id']}?note=Your card was declined.")
-        if button == "cancel":
-            raise web.HTTPSeeOther(session["cancel_url"] or "/")
         try:
+            session = self.books.session(request.match_info["session"])
+            if button == "fail":
+                raise web.HTTPSeeOther(f"/pay/{session['id']}?note=Your card was declined.")
+            if button == "cancel":
+                raise web.HTTPSeeOther(session["cancel_url"] or "/")
             self.books.pay(session["id"], later=button == "later")
         except StripeFault as exc:
             return web.Response(text=str(exc), status=410)

@@ -91,7 +91,7 @@ class TestBeingMade:
         ("key", "live"),
         [("sk_live_x", True), ("rk_live_x", True), ("sk_test_x", False), ("rk_test_x", False)],
     )
-    def test_is_live_if_its_key_is(self, key: str, live: bool) -> None:
+    def test_is_live_if_its_key_is(self, key: str, *, live: bool) -> None:
         assert StripeCheckout(key, WEBHOOK_SECRET).live is live
 
     @pytest.mark.parametrize("key", ["", "pk_live_secretive", "whsec_secretive", "secretive"])
@@ -211,6 +211,21 @@ class TestBegin:
         page = await provider.begin(order, URLS, BUYER)
         assert [page.payment_ref] == list(emulator.books.sessions)
 
+    async def test_is_still_being_done(
+        self, provider: StripeCheckout, impatient: StripeCheckout, emulator: StripeEmulator
+    ) -> None:
+        order = an_order()
+        emulator.hang_next(match=SESSIONS, commit=False)
+        with pytest.raises(ProviderUnsure):
+            await impatient.begin(order, URLS, BUYER)
+        with pytest.raises(ProviderUnsure, match="idempotency_key_in_use"):
+            await provider.begin(order, URLS, BUYER)
+        emulator.release()
+        while emulator.busy:
+            await provider.changed_since(0)
+        page = await provider.begin(order, URLS, BUYER)
+        assert [page.payment_ref] == list(emulator.books.sessions)
+
     async def test_is_repeated_at_once_with_the_same_key(self, emulator: StripeEmulator) -> None:
         patient = StripeCheckout(SECRET_KEY, WEBHOOK_SECRET, api_url=emulator.url)
         emulator.reset_next(match=SESSIONS)
@@ -253,6 +268,7 @@ class TestLookUp:
     async def test_an_expired_one(self, provider: StripeCheckout, emulator: StripeEmulator) -> None:
         order = await begun(provider, an_order())
         emulator.set_clock(2 * 3600)
+        assert emulator.outbox[-1]["type"] == "checkout.session.expired"
         payment = await provider.look_up(order)
         assert (payment.status, payment.detail) == ("failed", "the checkout session expired")
 
@@ -436,6 +452,23 @@ class TestSecrets:
             await provider.begin(an_order(), URLS, BUYER)
         assert SECRET_KEY not in str(caught.value)
         assert len(str(caught.value)) <= 300
+
+    async def test_no_secret_is_in_the_log(
+        self,
+        provider: StripeCheckout,
+        emulator: StripeEmulator,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("DEBUG")
+        order = refunding(await paid(provider, emulator), 300)
+        emulator.fail_next(match=REFUNDS)
+        with pytest.raises(ProviderUnsure):
+            await provider.refund(order)
+        headers, body = emulator.notice(emulator.outbox[0])
+        await provider.read_webhook(headers, body)
+        assert "/v1/refunds" in caplog.text
+        assert SECRET_KEY not in caplog.text
+        assert WEBHOOK_SECRET not in caplog.text
 
     async def test_nothing_is_told_about_this_machine(
         self, provider: StripeCheckout, emulator: StripeEmulator
