@@ -347,7 +347,7 @@ class StripeEmulator:
         except StripeFault as exc:
             return web.Response(text=str(exc), status=404)
         if session["status"] != "open":
-            return web.Response(text=f"This session is {session['status']}.", status=410)
+            return web.Response(text=f"The session is {session['status']}.", status=410)
         return pay_page(session, note=request.query.get("note", ""))
 
     async def _press_button(self, request: web.Request) -> web.Response:

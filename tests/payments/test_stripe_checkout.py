@@ -850,7 +850,7 @@ class TestWebhook:
 
     @pytest.mark.parametrize(
         "header",
-        [None, "", "t=1", "v1=00", "t=x,v1=00", f"t={int(time.time())},v1=é", "t=,v1=,,=", "t" * 9],
+        [None, "", "t=1", "v1=00", "t=x,v1=00", "t=9999999999,v1=é", "t=,v1=,,=", "t" * 9],
     )
     async def test_with_a_bad_signature(self, provider: StripeCheckout, header: str | None) -> None:
         headers = {} if header is None else {"stripe-signature": header}

@@ -71,8 +71,9 @@ class StripeHttp(stripe.HTTPClient):
 
 
 def _no_answer(why: str) -> NoReturn:
-    # The SDK tries again with the same Idempotency-Key.
-    raise stripe.APIConnectionError(why, should_retry=True) from None
+    # The SDK tries again with the same Idempotency-Key. Its errors have no types.
+    error = stripe.APIConnectionError(why, should_retry=True)  # type: ignore[no-untyped-call]
+    raise error from None
 
 
 class StripeApi:
