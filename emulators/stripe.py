@@ -21,13 +21,14 @@ from urllib.parse import parse_qsl
 import aiohttp
 from aiohttp import web
 
-from emulators.stripe_books import DAY_S, StripeBooks, StripeFault, Thing
+from emulators.stripe_books import DAY_S, StripeBooks, StripeFault, Thing, only
 from emulators.stripe_wire import altered, failure, nested, pay_page
 
 SECRET_KEY = "sk_test_emulated"
 WEBHOOK_SECRET = "whsec_emulated"
 KEY_CHARS_MAX = 255
 PAGE_ITEMS, PAGE_ITEMS_MAX = 10, 100
+LIST_PARAMS = ("created", "limit", "payment_intent", "starting_after")
 # What changes or asks for the books, and what is of this module.
 BOOKS_CONTROLS = (
     "pay", "arrive", "break_off", "expire", "console_refund", "set_refund", "dispute",
@@ -316,6 +317,7 @@ class StripeEmulator:
 
     def _list(self, things: list[Thing], params: Thing) -> Thing:
         """Return a page of a list, newest first."""
+        only(params, LIST_PARAMS)
         since_s = int((params.get("created") or {}).get("gte", 0))
         intent = params.get("payment_intent")
         rest = [

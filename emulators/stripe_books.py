@@ -17,6 +17,11 @@ EVENT_DAYS = 30
 SESSION_MIN_S = 30 * 60
 # The least charge in dollars; of won none is known to us.
 LEAST = {"usd": 50}
+SESSION_PARAMS = (
+    "cancel_url", "client_reference_id", "customer_email", "expires_at", "line_items", "locale",
+    "metadata", "mode", "payment_intent_data", "success_url",
+)  # fmt: skip
+REFUND_PARAMS = ("amount", "metadata", "payment_intent")
 TAKEN = ("needs_response", "under_review", "lost")
 
 
@@ -61,6 +66,7 @@ class StripeBooks:
     # -- the API ---------------------------------------------------------------------------
 
     def create_session(self, params: Thing, origin: str) -> Thing:
+        only(params, SESSION_PARAMS)
         mode = params.get("mode")
         if mode != "payment":
             raise StripeFault(400, f"Only payments are emulated, not {mode}", param="mode")
@@ -119,6 +125,7 @@ class StripeBooks:
         return session
 
     def create_refund(self, params: Thing) -> Thing:
+        only(params, REFUND_PARAMS)
         intent = found(self.intents, params.get("payment_intent", ""), "payment_intent")
         charge = self.charges[intent["latest_charge"]] if intent["latest_charge"] else None
         if charge is None or charge["status"] != "succeeded":
@@ -336,3 +343,11 @@ def positive(params: Thing, name: str) -> int:
     if not (isinstance(value, str) and value.isascii() and value.isdigit() and int(value)):
         raise StripeFault(400, f"Invalid positive integer: {value}", param=name)
     return int(value)
+
+
+def only(params: Thing, names: tuple[str, ...]) -> None:
+    for name in params:
+        if name not in names:
+            raise StripeFault(
+                400, f"Received unknown parameter: {name}", code="parameter_unknown", param=name
+            )

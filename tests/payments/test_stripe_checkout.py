@@ -611,6 +611,15 @@ class TestRefund:
         with pytest.raises(ProviderUnsure, match=field):
             await provider.look_up(order)
 
+    async def test_look_up_is_unsure_of_a_list_that_lags_behind(
+        self, provider: StripeCheckout, emulator: StripeEmulator
+    ) -> None:
+        order = await paid(provider, emulator)
+        emulator.books.console_refund(order.payment_ref or "", 300)
+        emulator.alter_next({"data": []}, match="/v1/refunds")
+        with pytest.raises(ProviderUnsure, match="lacks one"):
+            await provider.look_up(order)
+
     async def test_refuses_more_than_was_paid(
         self, provider: StripeCheckout, emulator: StripeEmulator
     ) -> None:
@@ -880,6 +889,7 @@ class TestWebhook:
             {"data": {"object": {"object": "charge", "metadata": {}, "payment_intent": None}}},
             {"data": {"object": {"object": "charge", "metadata": [], "payment_intent": 1}}},
             {"data": {"object": {"object": "charge", "payment_intent": "pi_foreign"}}},
+            {"data": {"object": {"object": "charge", "payment_intent": "pi_unknown"}}},
         ],
         ids=str,
     )
@@ -909,6 +919,16 @@ class TestChangedSince:
         assert sorted(await provider.changed_since(0)) == ["tu_1", "tu_2"]
         # The payment of what does not name its order is asked for once.
         assert len([path for _, path, _ in emulator.calls if "/payment_intents/" in path]) == 1
+
+    async def test_is_not_stopped_by_what_is_of_another_account(
+        self, provider: StripeCheckout, emulator: StripeEmulator
+    ) -> None:
+        order = await paid(provider, emulator)
+        await paid(provider, emulator, order_id="tu_2")
+        emulator.books.dispute(order.payment_ref or "", status="won")
+        event = list(emulator.books.events.values())[-1]
+        event["data"]["object"]["payment_intent"] = "pi_unknown"
+        assert sorted(await provider.changed_since(0)) == ["tu_1", "tu_2"]
 
     async def test_goes_through_all_pages(
         self, provider: StripeCheckout, emulator: StripeEmulator

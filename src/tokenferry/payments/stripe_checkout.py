@@ -247,12 +247,17 @@ class StripeCheckout:
         charge = part(intent, "latest_charge")
         of_intent = {"payment_intent": text(intent, "id")}
         currency = text(session, "currency")
-        refunded, disputed = 0, 0
-        # Its charge says how much was given back, but nowhere whether also what has failed since.
-        if count(charge, "amount_refunded"):
+        refunded, listed, disputed = 0, 0, 0
+        # It is documented nowhere whether a charge's sum still holds what has failed since.
+        in_charge = count(charge, "amount_refunded")
+        if in_charge:
             refunds = self._api.sdk.v1.refunds.list_async
             async for refund in self._api.each("list refunds", refunds, of_intent):
                 refunded += given_back(refund, currency)
+                listed += count(refund, "amount")
+        if in_charge > listed:
+            # A list may be older than the charge; credit must not come back for that.
+            raise ProviderUnsure("Stripe's list of refunds lacks one")
         disputes = self._api.sdk.v1.disputes.list_async
         async for dispute in self._api.each("list disputes", disputes, of_intent):
             disputed += taken_back(dispute, currency)
@@ -277,9 +282,13 @@ class StripeCheckout:
         if not isinstance(intent_id, str):
             return None
         if intent_id not in intents:
-            intent = await self._api.get(
-                "get a payment", self._api.sdk.v1.payment_intents.retrieve_async(intent_id)
-            )
+            try:
+                intent = await self._api.ask(
+                    "get a payment", self._api.sdk.v1.payment_intents.retrieve_async(intent_id)
+                )
+            except ProviderRefuses:
+                # It is not in our account: one of a platform's, say.
+                intent = {}
             # What a refund made at the console, or a dispute, does not say itself.
             intents[intent_id] = await self._order_of({"metadata": intent.get("metadata")}, {})
         return intents[intent_id]
