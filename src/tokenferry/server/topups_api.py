@@ -142,6 +142,12 @@ class Nothing(Body):
     """An empty object."""
 
 
+class NoticeTaken(Struct):
+    """That a notice need not be sent again."""
+
+    status: str
+
+
 class TopUpsApi:
     """The routes for buying credit.
 
@@ -168,7 +174,7 @@ class TopUpsApi:
             Route("POST", f"{one}/check", self._check, "Have the provider asked about an order",
                   body=Nothing, answer=TopUpFacts),
             Route("POST", "/api/webhooks/{provider}", self._notice, "Take a provider's notice",
-                  access="anyone"),
+                  answer=NoticeTaken, access="anyone"),
             Route("GET", "/api/admin/topups", self._list_any, "List everybody's orders",
                   query=AnyTopUpPage, answer=AnyTopUpList, access="admin"),
             Route("POST", f"{any_one}/check", self._check_any,
@@ -222,10 +228,12 @@ class TopUpsApi:
             raise TopUpNotFound("There is no such top-up. GET /api/topups lists yours.")
         return order
 
-    async def _notice(self, call: Call[Any]) -> None:
+    async def _notice(self, call: Call[Any]) -> NoticeTaken:
         request = call.request
         headers = {name.lower(): value for name, value in request.headers.items()}
         await self._topups.notice(request.match_info["provider"], headers, await _read(request))
+        # With 200 and nothing else: after another 2xx, Toss sends it again.
+        return NoticeTaken("taken")
 
     async def _list_any(self, call: Call[Any]) -> AnyTopUpList:
         page: AnyTopUpPage = call.query
