@@ -37,8 +37,8 @@ class Fault(NamedTuple):
     """What goes wrong with a call.
 
     Attributes:
-        kind: Before anything is done: `error`, `html`, `stall`. After it: `hang`, `reset`,
-            `html_after`, `body`.
+        kind: Before anything is done: `error`, `html`, `stall`. Instead of it, and remembered for
+            the idempotency key: `reject`. After it: `hang`, `reset`, `html_after`, `body`.
         method: Of which calls: `GET`, `POST`, or empty for all.
         path: Only of those whose path contains it.
         status: Of the answer; 0 for the usual one.
@@ -217,7 +217,10 @@ class TossEmulator:
             self._answers[scope] = None
         if fault is not None and fault.kind == "stall":
             await self._hang()
-        status, answer = self._answer(request, body)
+        if fault is not None and fault.kind == "reject":
+            status, answer = fault.status or 403, {"code": fault.code, "message": "거절되었습니다."}
+        else:
+            status, answer = self._answer(request, body)
         if request.method == "POST" and key:
             # A copy: later changes of the payment do not change the first answer.
             copy = json.loads(json.dumps(answer))

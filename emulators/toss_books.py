@@ -76,11 +76,7 @@ class TossBooks:
         fail_url: str = "http://127.0.0.1/fail",
     ) -> Json:
         """Create a payment, as `requestPayment` in the buyer's browser does."""
-        paid = ("DONE", "PARTIAL_CANCELED", "CANCELED", "WAITING_FOR_DEPOSIT")
-        if any(p["orderId"] == order_id and p["status"] in paid for p in self.payments.values()):
-            raise TossError(
-                400, "DUPLICATED_ORDER_ID", "이미 승인 및 취소가 진행된 중복된 주문번호 입니다."
-            )
+        self._refuse_second(order_id)
         key = f"tferr{secrets.token_hex(12)}"
         payment: Json = {
             "mId": "tferry", "version": "2022-11-16", "paymentKey": key, "type": "NORMAL",
@@ -167,6 +163,7 @@ class TossBooks:
             raise TossError(404, "NOT_FOUND_PAYMENT_SESSION", message)
         if status != "IN_PROGRESS":
             raise TossError(400, "ALREADY_PROCESSED_PAYMENT", "이미 처리된 결제 입니다.")
+        self._refuse_second(payment["orderId"])
         if type(amount) is not int or amount != payment["totalAmount"]:
             raise TossError(400, "INVALID_REQUEST", "결제 금액이 일치하지 않습니다.")
         payment["secret"] = f"ps_{secrets.token_hex(14)}"
@@ -242,6 +239,13 @@ class TossBooks:
         return rows[:limit]
 
     # -- inside ------------------------------------------------------------------------------
+
+    def _refuse_second(self, order_id: str) -> None:
+        """Refuse to take money for an order twice."""
+        taken = ("DONE", "PARTIAL_CANCELED", "CANCELED", "WAITING_FOR_DEPOSIT")
+        if any(p["orderId"] == order_id and p["status"] in taken for p in self.payments.values()):
+            message = "이미 승인 및 취소가 진행된 중복된 주문번호 입니다."
+            raise TossError(400, "DUPLICATED_ORDER_ID", message)
 
     def _is_hidden(self, payment: Json) -> bool:
         return self.hidden_until_confirmed and payment["status"] in ("READY", "IN_PROGRESS")

@@ -251,6 +251,37 @@ class TestLookUp:
         assert len(set(keys)) == 2
         assert all(key is not None and len(key) <= 300 for key in keys)
 
+    async def test_another_try_does_not_get_the_first_ones_refusal(
+        self, emulator: TossEmulator, provider: Toss
+    ) -> None:
+        first = agreed(emulator)
+        emulator.fail_next("reject", method="POST", code="REJECT_CARD_COMPANY")
+        refused = await provider.look_up(first)
+        assert refused.status == "failed"
+        assert await provider.look_up(first) == refused
+        second = agreed(emulator)
+        state = await provider.look_up(second)
+        assert (state.status, state.payment_ref) == ("paid", second.payment_ref)
+
+    async def test_a_newer_window_does_not_hide_what_was_agreed_to(
+        self, emulator: TossEmulator, provider: Toss
+    ) -> None:
+        order = agreed(emulator)
+        newer = emulator.request_payment(ORDER.order_id, 10_000)
+        state = await provider.look_up(order)
+        assert (state.status, state.payment_ref) == ("paid", order.payment_ref)
+        assert emulator.books.payments[newer]["status"] == "READY"
+
+    async def test_nothing_is_confirmed_for_an_order_that_is_paid(
+        self, emulator: TossEmulator, provider: Toss
+    ) -> None:
+        first, second = agreed(emulator), agreed(emulator)
+        assert (await provider.look_up(second)).status == "paid"
+        state = await provider.look_up(first)
+        assert (state.status, state.payment_ref) == ("paid", second.payment_ref)
+        assert emulator.count("POST", "/confirm") == 1
+        assert held(emulator, first)["status"] == "IN_PROGRESS"
+
     async def test_reports_a_tampered_amount_and_does_not_confirm_it(
         self, emulator: TossEmulator, provider: Toss
     ) -> None:
@@ -464,6 +495,22 @@ class TestErrors:
             await provider.look_up(ORDER)
         assert "test_sk_wrong" not in str(caught.value)
         await provider.close()
+
+    async def test_no_secret_and_no_flood_in_what_is_told(
+        self, emulator: TossEmulator, provider: Toss
+    ) -> None:
+        order = await paid(emulator, provider)
+        answer = {"code": "NOT_CANCELABLE_PAYMENT", "message": f"{SECRET_KEY} " * 100}
+        emulator.fail_next("body", method="GET", body=answer, status=400)
+        with pytest.raises(ProviderUnsure) as unsure:
+            await provider.look_up(order)
+        emulator.fail_next("error", method="POST", code=SECRET_KEY, status=403)
+        with pytest.raises(ProviderRefuses) as refused:
+            await provider.refund(refunding(order, 1_000))
+        for text in (str(unsure.value), str(refused.value)):
+            assert SECRET_KEY not in text
+            assert "(key)" in text
+            assert len(text) < 300
 
     async def test_nobody_there(self, emulator: TossEmulator, provider: Toss) -> None:
         await emulator.stop()
