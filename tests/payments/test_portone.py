@@ -578,6 +578,8 @@ class TestRefund:
             {"kind": "error", "status": 502, "code": "INTERNAL"},
             {"kind": "error", "status": 429, "code": "TOO_MANY_REQUESTS"},
             {"kind": "error", "status": 409},
+            # An answer that says nothing.
+            {"kind": "error", "status": 200},
         ],
     )
     async def test_a_fault_is_no_refusal(self, world: World, fault: dict[str, object]) -> None:
@@ -701,6 +703,12 @@ class TestWebhook:
             headers, body = world.notices[-1]
             with pytest.raises(WebhookForged):
                 await portone.read_webhook(headers, body)
+        await portone.close()
+
+    async def test_without_a_secret_it_says_so(self, world: World) -> None:
+        portone = adapter(world.url, webhook_secret="")
+        with pytest.raises(WebhookForged, match="no secret"):
+            await portone.read_webhook({}, b"{}")
         await portone.close()
 
     @pytest.mark.parametrize(
