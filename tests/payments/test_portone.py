@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import httpx
@@ -66,8 +67,13 @@ class World(NamedTuple):
     def cancels(self) -> list[tuple[str, str, dict[str, object]]]:
         return [call for call in self.emulator.calls if call[1].endswith("/cancel")]
 
-    def impatient(self) -> None:
-        self.portone._api._client.timeout = httpx.Timeout(0.2)
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Give up soon on a call that will not be answered, and on no other."""
+        client = self.portone._api._client
+        patient, client.timeout = client.timeout, httpx.Timeout(1.0)
+        yield
+        client.timeout = patient
 
 
 def adapter(url: str, **settings: object) -> PortOne:
@@ -377,9 +383,8 @@ class TestLookUp:
         assert (await world.portone.look_up(order())).status == "paid"
 
     async def test_no_answer(self, world: World) -> None:
-        world.impatient()
         await world.emulator.fail_next("hang")
-        with pytest.raises(ProviderUnsure, match="ReadTimeout"):
+        with world.impatient(), pytest.raises(ProviderUnsure, match="ReadTimeout"):
             await world.portone.look_up(order())
 
     async def test_nobody_there(self) -> None:
@@ -431,9 +436,8 @@ class TestRefund:
     @pytest.mark.parametrize("fault", ["hang", "reset"])
     async def test_done_and_not_answered(self, world: World, fault: str) -> None:
         await world.paid()
-        world.impatient()
         await world.emulator.fail_next(fault, route="/cancel")
-        with pytest.raises(ProviderUnsure):
+        with world.impatient(), pytest.raises(ProviderUnsure):
             await world.portone.refund(refunding(3_000))
         assert world.emulator.payments[ID].cancelled == 3_000
         await world.portone.refund(refunding(3_000))
@@ -445,9 +449,8 @@ class TestRefund:
 
     async def test_a_second_call_that_overtakes_the_first(self, world: World) -> None:
         await world.paid()
-        world.impatient()
         await world.emulator.fail_next("hold", route="/cancel")
-        with pytest.raises(ProviderUnsure, match="ReadTimeout"):
+        with world.impatient(), pytest.raises(ProviderUnsure, match="ReadTimeout"):
             await world.portone.refund(refunding(3_000))
         assert world.emulator.payments[ID].cancellations == []
         with pytest.raises(ProviderUnsure, match="IDEMPOTENCY_OUTSTANDING_REQUEST"):
@@ -465,9 +468,8 @@ class TestRefund:
 
     async def test_long_after_the_key_was_forgotten(self, world: World) -> None:
         await world.paid()
-        world.impatient()
         await world.emulator.fail_next("hang", route="/cancel")
-        with pytest.raises(ProviderUnsure):
+        with world.impatient(), pytest.raises(ProviderUnsure):
             await world.portone.refund(refunding(3_000))
         await world.emulator.set_clock(4 * 3_600)
         await world.portone.refund(refunding(3_000))
@@ -578,6 +580,8 @@ class TestRefund:
             {"kind": "error", "status": 502, "code": "INTERNAL"},
             {"kind": "error", "status": 429, "code": "TOO_MANY_REQUESTS"},
             {"kind": "error", "status": 409},
+            # An answer that says nothing.
+            {"kind": "error", "status": 200},
         ],
     )
     async def test_a_fault_is_no_refusal(self, world: World, fault: dict[str, object]) -> None:
@@ -701,6 +705,12 @@ class TestWebhook:
             headers, body = world.notices[-1]
             with pytest.raises(WebhookForged):
                 await portone.read_webhook(headers, body)
+        await portone.close()
+
+    async def test_without_a_secret_it_says_so(self, world: World) -> None:
+        portone = adapter(world.url, webhook_secret="")
+        with pytest.raises(WebhookForged, match="no secret"):
+            await portone.read_webhook({}, b"{}")
         await portone.close()
 
     @pytest.mark.parametrize(

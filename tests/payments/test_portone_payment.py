@@ -87,6 +87,7 @@ def test_what_stands(said: dict[str, Any], payment: Payment) -> None:
         found("PAID", 1_001),
         found("PAID", cancellations=[cancellation("SUCCEEDED", 1, trigger="CHARGEBACK")]),
         found("PAID", cancellations=[{"status": "SUCCEEDED", "trigger": "CHARGEBACK"}]),
+        found("PAID", cancellations=[cancellation("SUCCEEDED", -1, trigger="CHARGEBACK")]),
         found("PAID", channel="LIVE"),
         found("VIRTUAL_ACCOUNT_ISSUED", channel=None),
     ],
