@@ -18,7 +18,8 @@ from tokenferry.engine.payments import (
     Urls,
     WebhookForged,
 )
-from tokenferry.engine.topups import LOOKS_PER_HOUR, ORDERS_OPEN_MAX, Package, Shop, TopUps
+from tokenferry.engine.shop import Package, Shop
+from tokenferry.engine.topups import LOOKS_PER_HOUR, ORDERS_OPEN_MAX, TopUps
 from tokenferry.engine.workers import Workers
 from tokenferry.errors import (
     PaymentDeclined,

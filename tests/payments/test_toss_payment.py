@@ -61,7 +61,7 @@ class TestReadPayment:
     )
     def test_paid(self, status: str, balance: int, refunded: int) -> None:
         state = read(status=status, balanceAmount=balance)
-        assert state == Payment("paid", "KRW", 10_000, refunded, 0, True, "key_1", "ps_1")  # noqa: FBT003
+        assert state == Payment("paid", "KRW", 10_000, refunded, 0, True, "key_1", "ps_1")
 
     @pytest.mark.parametrize("status", ["READY", "IN_PROGRESS"])
     def test_open_without_a_name(self, status: str) -> None:

@@ -13,7 +13,7 @@ NEEDED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "stripe": ("secret_key", ("webhook_secret",)),
 }
 # They take nothing but won.
-KOREAN = ("toss", "portone")
+KOREAN = ("toss",)
 
 
 def check_payments(sections: Mapping[str, Any], server: ServerSettings, report: Report) -> None:

@@ -10,14 +10,13 @@ Weakness: limits are counted in memory; a restart forgets them.
 
 import hmac
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from tokenferry.domain.money import format_dollars
 from tokenferry.domain.topup import (
     ID_BYTES,
     ID_PREFIX,
-    Currency,
     Order,
     Payment,
     RefundRefusal,
@@ -35,10 +34,10 @@ from tokenferry.engine.payments import (
     ProviderUnsure,
     Redirect,
     TopUpStore,
-    Urls,
     WebhookForged,
     Widget,
 )
+from tokenferry.engine.shop import Shop
 from tokenferry.engine.throttle import HourlyLimit, too_soon
 from tokenferry.engine.workers import Workers
 from tokenferry.errors import (
@@ -63,38 +62,6 @@ LOOKS_PER_HOUR: Final = 240
 # Another notice was settled between our question and our answer; that cannot go on for long.
 TRIES_MAX: Final = 5
 RETRY_AFTER_MS: Final = 2_000
-
-
-class Package(NamedTuple):
-    """What can be bought at once.
-
-    Attributes:
-        package_id: Names it: `USD-500`, `KRW-10000`.
-        currency: What is paid in.
-        amount_minor: How much, in its smallest unit.
-        credit_nanos: What it is worth.
-        note: The rate, for the books; empty without one.
-    """
-
-    package_id: str
-    currency: Currency
-    amount_minor: int
-    credit_nanos: int
-    note: str
-
-
-class Shop(NamedTuple):
-    """What is sold, by whom, and where buyers come back to.
-
-    Attributes:
-        packages: By their ids.
-        providers: By their names.
-        urls: From an order's id to where its buyer comes back to.
-    """
-
-    packages: Mapping[str, Package]
-    providers: Mapping[str, PaymentProvider]
-    urls: Callable[[str], Urls]
 
 
 class TopUps:

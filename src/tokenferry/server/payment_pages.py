@@ -93,7 +93,7 @@ class PaymentPages:
         except (TokenferryError, StoreUnusable):
             return self._message(order, buyer.language, words["silent"], status=503)
         if isinstance(begun, Redirect):
-            raise web.HTTPSeeOther(begun.url)
+            return web.Response(status=303, headers={"Location": begun.url})
         return self._choices(order, begun, buyer.language)
 
     async def _returned(self, request: web.Request) -> web.StreamResponse:

@@ -15,7 +15,8 @@ from tokenferry.engine.accounts import AccountStore
 from tokenferry.engine.links import World
 from tokenferry.engine.payments import PaymentProvider
 from tokenferry.engine.reconciler import Reconciler
-from tokenferry.engine.topups import Package, Shop, TopUps
+from tokenferry.engine.shop import Package, Shop
+from tokenferry.engine.topups import TopUps
 from tokenferry.engine.workers import Workers
 from tokenferry.payments.portone import PortOne
 from tokenferry.payments.stripe_checkout import StripeCheckout
