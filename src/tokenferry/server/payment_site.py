@@ -4,6 +4,7 @@ Beside `app` and `account_site`, this is the only module of the server that name
 """
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ from tokenferry.server.api_routes import Route
 from tokenferry.server.payment_pages import PaymentPages, pay_urls
 from tokenferry.server.topups_api import TopUpsApi
 from tokenferry.stores.sqlite_topups import SqliteTopUps
+
+log = logging.getLogger(__name__)
 
 # A change waits for the disk, some milliseconds; who would wait for a second is turned away.
 WAITING_MAX = 200
@@ -66,6 +69,8 @@ async def payment_site(
         providers = _providers(settings)
         for provider in providers.values():
             stack.push_async_callback(provider.close)
+            if not provider.live:
+                log.warning("%s is a test: credit is had for no money", provider.name)
         pay_url, urls = pay_urls(settings.server.public_url)
         topups = TopUps(store, disk, Shop(_packages(settings), providers, urls), world)
         reconciler = Reconciler(topups, store, disk, world.wall_ms) if providers else None
