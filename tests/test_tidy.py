@@ -41,7 +41,6 @@ TESTED_ELSEWHERE = {
     "config/payment_checks.py": "tests/config/test_payment_settings.py",
     "server/listener.py": "tests/integration/test_readme.py",
     "server/payment_pages.py": "tests/integration/test_payments.py",
-    "server/payment_site.py": "tests/integration/test_payments.py",
     "server/payment_texts.py": "tests/browser/test_pay_page.py",
     "server/topups_api.py": "tests/integration/test_payments.py",
     "server/vouchers_api.py": "tests/integration/test_money.py",

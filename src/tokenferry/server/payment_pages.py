@@ -69,8 +69,8 @@ class PaymentPages:
         self._topups = topups
         self._accounts = accounts
         self._disk = disk
-        directory = resources.files("tokenferry.server") / "static"
-        self._page = Template((directory / "pay.html").read_text(encoding="utf-8"))
+        page = resources.files("tokenferry.server") / "pay.html"
+        self._page = Template(page.read_text(encoding="utf-8"))
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes to an application."""

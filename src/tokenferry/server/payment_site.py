@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from tokenferry.config.money_rules import minor_units
+from tokenferry.config.payment_settings import PortOneSettings, StripeSettings, TossSettings
 from tokenferry.config.settings import Settings
 from tokenferry.domain.money import format_dollars
 from tokenferry.domain.topup import Currency, credit_for
@@ -19,9 +20,6 @@ from tokenferry.engine.reconciler import Reconciler
 from tokenferry.engine.shop import Package, Shop
 from tokenferry.engine.topups import TopUps
 from tokenferry.engine.workers import Workers
-from tokenferry.payments.portone import PortOne
-from tokenferry.payments.stripe_checkout import StripeCheckout
-from tokenferry.payments.toss import Toss
 from tokenferry.server.api_routes import Route
 from tokenferry.server.payment_pages import PaymentPages, pay_urls
 from tokenferry.server.topups_api import TopUpsApi
@@ -104,36 +102,52 @@ def _decimal(millionths: int) -> str:
 
 
 def _providers(settings: Settings) -> dict[str, PaymentProvider]:
-    """Return the adapters of the providers that are configured."""
-    toss, portone, stripe = settings.toss, settings.portone, settings.stripe
+    """Return the adapters of the providers that are configured.
+
+    They are imported here: the SDKs take 30 MB and half a second, which nobody else should pay.
+    """
     providers: list[PaymentProvider] = []
-    if toss.secret_key:
-        providers.append(
-            Toss(
-                secret_key=toss.secret_key.reveal(),
-                client_key=toss.client_key,
-                api_url=toss.api_url,
-                script_url=toss.script_url,
-            )
-        )
-    if portone.api_secret:
-        providers.append(
-            PortOne(
-                api_secret=portone.api_secret.reveal(),
-                webhook_secret=portone.webhook_secret.reveal(),
-                store_id=portone.store_id,
-                channel_key=portone.channel_key,
-                live=not portone.test,
-                api_url=portone.api_url,
-                script_url=portone.script_url,
-            )
-        )
-    if stripe.secret_key:
-        providers.append(
-            StripeCheckout(
-                secret_key=stripe.secret_key.reveal(),
-                webhook_secret=stripe.webhook_secret.reveal(),
-                api_url=stripe.api_url,
-            )
-        )
+    if settings.toss.secret_key:
+        providers.append(_toss(settings.toss))
+    if settings.portone.api_secret:
+        providers.append(_portone(settings.portone))
+    if settings.stripe.secret_key:
+        providers.append(_stripe(settings.stripe))
     return {provider.name: provider for provider in providers}
+
+
+def _toss(settings: TossSettings) -> PaymentProvider:
+    from tokenferry.payments.toss import Toss  # noqa: PLC0415 -- see `_providers`
+
+    return Toss(
+        secret_key=settings.secret_key.reveal(),
+        client_key=settings.client_key,
+        api_url=settings.api_url,
+        script_url=settings.script_url,
+    )
+
+
+def _portone(settings: PortOneSettings) -> PaymentProvider:
+    from tokenferry.payments.portone import PortOne  # noqa: PLC0415 -- see `_providers`
+
+    return PortOne(
+        api_secret=settings.api_secret.reveal(),
+        webhook_secret=settings.webhook_secret.reveal(),
+        store_id=settings.store_id,
+        channel_key=settings.channel_key,
+        live=not settings.test,
+        api_url=settings.api_url,
+        script_url=settings.script_url,
+    )
+
+
+def _stripe(settings: StripeSettings) -> PaymentProvider:
+    from tokenferry.payments.stripe_checkout import (  # noqa: PLC0415 -- see `_providers`
+        StripeCheckout,
+    )
+
+    return StripeCheckout(
+        secret_key=settings.secret_key.reveal(),
+        webhook_secret=settings.webhook_secret.reveal(),
+        api_url=settings.api_url,
+    )
