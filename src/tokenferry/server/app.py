@@ -1,4 +1,4 @@
-"""The composition root: the only module of the server that names concrete adapters.
+"""The composition root: with the two `*_site` modules, all of the server that names adapters.
 
 `run` starts everything, serves until a signal, drains, and stops.
 """
@@ -12,34 +12,27 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from tokenferry.config.prices import shipped_prices
-from tokenferry.config.settings import ProviderSettings, Settings
+from tokenferry.config.settings import Settings
 from tokenferry.engine.archive import Archive
 from tokenferry.engine.billing import Billing, Rules
 from tokenferry.engine.dispatcher import Dispatcher, Engine
 from tokenferry.engine.keys import Authenticator, KeyStore, StoreUnusable, ensure_first_key
 from tokenferry.engine.ledger import Ledger, Result, Work
 from tokenferry.engine.options import Limits
-from tokenferry.engine.ports import Journal, JournalUnavailable, Provider
+from tokenferry.engine.ports import Journal, JournalUnavailable
 from tokenferry.engine.prices import LivePrices, Prices
 from tokenferry.engine.recovery import recover, start
 from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.retention import Periods, Retention
 from tokenferry.engine.settlement import Commit, Committed, Settlement
-from tokenferry.providers.anthropic import AnthropicFormat
-from tokenferry.providers.chat_completions import ChatCompletionsFormat
-from tokenferry.providers.demo import DemoProvider
-from tokenferry.providers.gemini import GeminiFormat
 from tokenferry.providers.http_pool import ConnectionPool
-from tokenferry.providers.http_request import HttpProviderSettings
-from tokenferry.providers.http_stream import HttpProvider
-from tokenferry.providers.wire import WireFormat
 from tokenferry.server.account_site import account_site
 from tokenferry.server.api_document import with_document
 from tokenferry.server.api_routes import Api
@@ -49,6 +42,7 @@ from tokenferry.server.hub import Hub, Shared
 from tokenferry.server.metrics import Metrics
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
+from tokenferry.server.provider_site import providers
 from tokenferry.server.tickets import Tickets
 from tokenferry.server.transport import protocol_factory
 from tokenferry.stores.memory import MemoryJournal
@@ -304,7 +298,7 @@ def _hub(
     metrics = Metrics()
     engine = Engine(
         catalog=settings.catalog(),
-        providers=_providers(settings, pool),
+        providers=providers(settings, pool),
         durability=storage.durability,
         archive=storage.archive,
         timers=LoopTimers(loop),
@@ -335,42 +329,6 @@ def _rules(settings: Settings) -> Rules:
         billing.hold_tokens_min,
         billing.unpriced == "free",
         billing.top_up_url or None,
-    )
-
-
-def _providers(settings: Settings, pool: ConnectionPool) -> Mapping[str, Provider]:
-    providers: dict[str, Provider] = {}
-    for provider in settings.providers:
-        if provider.kind == "demo":
-            providers[provider.name] = DemoProvider()
-        else:
-            providers[provider.name] = HttpProvider(_http(provider), _wire(provider), pool)
-    return providers
-
-
-def _wire(provider: ProviderSettings) -> WireFormat:
-    key = provider.api_key.reveal()
-    if provider.kind == "anthropic":
-        return AnthropicFormat(key)
-    if provider.kind == "gemini":
-        return GeminiFormat(key)
-    return ChatCompletionsFormat(
-        key, include_usage=provider.include_usage, prefill=provider.prefill
-    )
-
-
-def _http(provider: ProviderSettings) -> HttpProviderSettings:
-    return HttpProviderSettings(
-        name=provider.name,
-        base_url=provider.base_url,
-        connect_timeout_s=provider.connect_timeout_s,
-        first_byte_timeout_s=provider.first_byte_timeout_s,
-        idle_timeout_s=provider.idle_timeout_s,
-        on_cancel="drain" if provider.drains else "close",
-        connections_max=provider.connections_max,
-        proxy_url=provider.proxy,
-        ca_file=None if provider.ca_file is None else str(provider.ca_file),
-        extra_headers=provider.extra_headers(),
     )
 
 
