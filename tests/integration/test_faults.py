@@ -67,6 +67,8 @@ def gateway_options(provider: ScriptedProvider, ports: dict[str, int]) -> dict[s
             "backup": ["openai/m-openai", "anthropic/m-anthropic"],
             "dead-first": ["closed-openai/m-closed-openai", "gemini/m-gemini"],
         },
+        # A fault is to be seen as it comes: not tried again, and no provider given up for it.
+        "tables": {"routing": {"retries": 0, "breaker_calls_min": 100_000}},
     }
 
 

@@ -42,7 +42,7 @@ from tokenferry.server.hub import Hub, Shared
 from tokenferry.server.metrics import Metrics
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
-from tokenferry.server.provider_site import providers
+from tokenferry.server.provider_site import providers, router
 from tokenferry.server.tickets import Tickets
 from tokenferry.server.transport import protocol_factory
 from tokenferry.stores.memory import MemoryJournal
@@ -296,17 +296,19 @@ def _hub(
     loop = asyncio.get_running_loop()
     server = settings.server
     metrics = Metrics()
+    timers = LoopTimers(loop)
     engine = Engine(
         catalog=settings.catalog(),
         providers=providers(settings, pool),
         durability=storage.durability,
         archive=storage.archive,
-        timers=LoopTimers(loop),
+        timers=timers,
         meter=metrics,
         wall_ms=_wall_ms,
         new_id=lambda: f"st_{secrets.token_hex(12)}",
         reasoning_fields=REASONING_FIELDS[server.reasoning_field],
         prices=money.prices,
+        router=router(settings, timers),
         billing=Billing(money.prices, money.settlement, _rules(settings), _wall_ms),
     )
     limits = Limits(

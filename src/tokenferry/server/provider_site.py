@@ -1,9 +1,16 @@
 """Wires providers: the part of the composition root that names their adapters."""
 
+import random
 from collections.abc import Mapping
+from typing import cast
 
-from tokenferry.config.settings import ProviderSettings, Settings
-from tokenferry.engine.ports import Provider
+from tokenferry.config.settings import AliasSettings, ProviderSettings, Settings
+from tokenferry.config.web_rules import Secret
+from tokenferry.domain.balance import Policy, Strategy
+from tokenferry.domain.breaker import BreakerTerms
+from tokenferry.domain.retry import RetryTerms
+from tokenferry.engine.ports import Provider, Timers
+from tokenferry.engine.router import Router, RoutingRules
 from tokenferry.providers.anthropic import AnthropicFormat
 from tokenferry.providers.chat_completions import ChatCompletionsFormat
 from tokenferry.providers.demo import DemoProvider
@@ -25,12 +32,48 @@ def providers(settings: Settings, pool: ConnectionPool) -> Mapping[str, Provider
         if provider.kind == "demo":
             found[provider.name] = DemoProvider()
         else:
-            found[provider.name] = HttpProvider(_http(provider), _wire(provider), pool)
+            found[provider.name] = HttpProvider(
+                _http(provider), [_wire(provider, key) for key in provider.keys], pool
+            )
     return found
 
 
-def _wire(provider: ProviderSettings) -> WireFormat:
-    key = provider.api_key.reveal()
+def router(settings: Settings, timers: Timers) -> Router:
+    """Return what will know of all candidates, and knows that they are configured."""
+    routing = settings.routing
+    rules = RoutingRules(
+        RetryTerms(
+            routing.retries,
+            routing.backoff_s,
+            routing.retry_wait_max_s,
+            routing.retry_deadline_s,
+        ),
+        BreakerTerms(
+            routing.breaker_window_s,
+            routing.breaker_calls_min,
+            routing.breaker_failures_percent,
+            routing.breaker_open_s,
+            max(routing.breaker_open_s, routing.breaker_open_max_s),
+        ),
+        routing.retry_percent,
+        {alias.name: _policy(alias) for alias in settings.models},
+        {provider.name: len(provider.keys) for provider in settings.providers},
+    )
+    # Nothing here is a secret: waits, and who is first.
+    found = Router(rules, timers, random.random)
+    for provider in settings.providers:
+        for model in provider.models:
+            found.health(provider.name, model)
+    return found
+
+
+def _policy(alias: AliasSettings) -> Policy:
+    weights = zip(alias.pairs(), alias.weights, strict=False)
+    return Policy(cast("Strategy", alias.strategy), dict(weights))
+
+
+def _wire(provider: ProviderSettings, secret: Secret) -> WireFormat:
+    key = secret.reveal()
     if provider.kind == "anthropic":
         return AnthropicFormat(key)
     if provider.kind == "gemini":
