@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+from tokenferry.domain.ledger import Charge
 from tokenferry.domain.pricing import PriceBook
 from tokenferry.domain.retry import RetryTerms
 from tokenferry.domain.routing import Catalog
@@ -242,7 +243,9 @@ class Bench:
         self.archive = archive or MemoryArchive()
         self.wall_ms = 1_790_000_000_000
         prices = prices or PriceBook([])
-        self.settlement = Settlement(ledger or book_anything, self.timers)
+        # What was booked; nothing where a test has books of its own.
+        self.charges: list[Charge] = []
+        self.settlement = Settlement(ledger or self._book, self.timers)
         self.dice = 0.5
         self.router = Router(rules, self.timers, lambda: self.dice)
         engine = Engine(
@@ -262,6 +265,10 @@ class Bench:
         self.dispatcher = Dispatcher(
             engine, limits or Limits(creates_per_minute=0, stream_bytes_max=1 << 20)
         )
+
+    def _book(self, work: Sequence[Work], committed: Committed) -> None:
+        self.charges += [item for item in work if isinstance(item, Charge)]
+        book_anything(work, committed)
 
     @property
     def provider(self) -> ScriptedProvider:

@@ -61,8 +61,8 @@ def gateway_options(provider: ScriptedProvider, ports: dict[str, int]) -> dict[s
             root = f"http://127.0.0.1:{port}"
             providers.append(provider_entry(kind, root, f"{name}-{kind}", **IMPATIENT))
     # A provider that has said 429 is not the first any more for a while.
-    for name in ("first", *(f"first-{manner}" for manner in MANNERS)):
-        providers.append(provider_entry("openai", provider.url, name))
+    firsts = ("first", *(f"first-{manner}" for manner in MANNERS))
+    providers += [provider_entry("openai", provider.url, name) for name in firsts]
     return {
         "server": SERVER,
         "providers": providers,

@@ -192,13 +192,12 @@ class Generation:
 
     def fail(self, error: TokenferryError) -> None:
         """Go on with another call if nothing was shown yet; otherwise end with the error."""
-        if self._opened:
-            if not self.stream.sealed:
+        if not self.stream.sealed:
+            if self._opened:
                 self._pursuit.broke(error)
-        elif not self.stream.sealed:
-            if self._pursuit.failed(error):
+            elif self._pursuit.failed(error):
                 return
-            if self._plan.beginning is not None:
+            elif self._plan.beginning is not None:
                 # The client's request is fine; a provider that does not go on is our trouble.
                 error = UpstreamLost(
                     "The server restarted before the answer was complete, and the provider did "
@@ -239,6 +238,7 @@ class Generation:
         self._opened = True
         self._first_s = self._timers.time()
         self._pursuit.shown()
+        self.stream.calls = self._pursuit.calls
         plan = self._plan
         if plan.beginning is not None:
             return  # the stream has its head record
@@ -338,6 +338,7 @@ class Generation:
         self._outcome = (finish, None if error is None else error.kind)
         self._plan.bill.complete(terminal, self._charge(*self._outcome))
         stream.error = error
+        stream.calls = self._pursuit.calls
         if not stream.pending:
             self._relay.mark(stream)
         stream.pending.append(journal.pack(kind, encode(terminal)))
@@ -392,6 +393,7 @@ class Generation:
                 tries=self._tries(),
                 first_token_s=None if self._first_s is None else self._first_s - arrived_s,
                 duration_s=self._timers.time() - arrived_s,
+                call_first_token_s=self._pursuit.first_token_s,
             )
         )
         self._pursuit.end()

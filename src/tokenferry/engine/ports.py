@@ -237,6 +237,7 @@ class Outcome:
         tries: The calls that were made, in order.
         first_token_s: Seconds from arrival to the first token; None when there was none.
         duration_s: Seconds from arrival to the end.
+        call_first_token_s: Seconds from the call that served to its first token.
     """
 
     stream_id: str
@@ -249,6 +250,7 @@ class Outcome:
     tries: tuple[Try, ...]
     first_token_s: float | None
     duration_s: float
+    call_first_token_s: float | None = None
 
     @property
     def attempts(self) -> int:

@@ -68,6 +68,7 @@ class Pursuit:
     Attributes:
         serving: The candidate that is called, or was called last; None before the first.
         calls: How many calls were made.
+        first_token_s: Seconds from the call that served to its first token.
         tries: What became of each; the one under way is not among them.
     """
 
@@ -85,6 +86,7 @@ class Pursuit:
         "_timer",
         "_timers",
         "calls",
+        "first_token_s",
         "serving",
         "tries",
     )
@@ -104,6 +106,7 @@ class Pursuit:
         self._is_over = False
         self.serving: Attempt | None = None
         self.calls = 0
+        self.first_token_s: float | None = None
         self.tries: list[Try] = []
 
     def start(
@@ -178,12 +181,14 @@ class Pursuit:
         live = self._live
         if live is not None and not live.is_settled:
             live.is_settled = True
-            live.health.shown(live.ticket, live.key, live.started_s, self._timers.time())
+            now_s = self._timers.time()
+            self.first_token_s = now_s - live.started_s
+            live.health.shown(live.ticket, live.key, self.first_token_s, now_s)
 
     def broke(self, error: TokenferryError) -> None:
         """Take note that the answer ended in its middle."""
         if self._live is not None and fault_of(error) in BLAMED:
-            self._live.health.broke(self._timers.time())
+            self._live.health.broke(self._timers.time(), error.kind)
 
     def stop(self) -> bool:
         """Stop what is under way; return whether the provider's own end is still to come."""

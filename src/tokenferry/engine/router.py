@@ -129,14 +129,15 @@ class Health:
         self.under_way += 1
         return self.breaker.begin(now_s), self.provision.ring.choose(self.model, now_s)
 
-    def shown(self, ticket: Ticket, key: int, started_s: float, now_s: float) -> None:
+    def shown(self, ticket: Ticket, key: int, first_token_s: float, now_s: float) -> None:
         """Take note of a call's first token."""
         self.breaker.succeeded(ticket, now_s)
         self.provision.ring.served(key, self.model)
-        self.first_tokens.add(now_s - started_s)
+        self.first_tokens.add(first_token_s)
 
-    def broke(self, now_s: float) -> None:
+    def broke(self, now_s: float, kind: str) -> None:
         """Take note that an answer ended in its middle by the candidate's fault."""
+        self.last_error = kind
         breaker = self.breaker
         if breaker.state(now_s) == "closed":
             breaker.failed(breaker.begin(now_s), now_s)

@@ -43,6 +43,7 @@ from tokenferry.server.metrics import Metrics
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
 from tokenferry.server.provider_site import providers, router
+from tokenferry.server.providers_api import provider_routes
 from tokenferry.server.tickets import Tickets
 from tokenferry.server.transport import protocol_factory
 from tokenferry.stores.memory import MemoryJournal
@@ -141,7 +142,8 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         HttpApi(hub, models).add_to(app)
         add_pages(app)
         site = await stack.enter_async_context(account_site(settings))
-        Api(with_document(site.routes), site.membership, site.origins).add_to(app)
+        routes = [*site.routes, *provider_routes(dispatcher.engine.router)]
+        Api(with_document(routes), site.membership, site.origins).add_to(app)
         retention = Retention(dispatcher.book, storage.journal, storage.archive, _periods(settings))
         stop = _stop_event(loop)
         async with _listening(settings, app) as url:
@@ -297,6 +299,8 @@ def _hub(
     server = settings.server
     metrics = Metrics()
     timers = LoopTimers(loop)
+    candidates = router(settings, timers)
+    metrics.routing.watch(candidates)
     engine = Engine(
         catalog=settings.catalog(),
         providers=providers(settings, pool),
@@ -308,7 +312,7 @@ def _hub(
         new_id=lambda: f"st_{secrets.token_hex(12)}",
         reasoning_fields=REASONING_FIELDS[server.reasoning_field],
         prices=money.prices,
-        router=router(settings, timers),
+        router=candidates,
         billing=Billing(money.prices, money.settlement, _rules(settings), _wall_ms),
     )
     limits = Limits(
