@@ -184,6 +184,33 @@ def test_a_limit_goes_to_another_key_then_another_candidate_and_a_short_wait_is_
     assert calls(bench) == [2, 3]
 
 
+def test_a_candidate_passed_over_for_its_limit_has_another_chance_when_the_others_fail() -> None:
+    bench = bench_of("a", "b", "c")
+    follow(bench)
+    first, second, third = bench.providers
+    first.sink.fail(limited(1_500))
+    second.sink.fail(limited(60_000))
+    third.sink.fail(ProviderAuthFailed("no"))
+    bench.timers.advance(1.49)
+    assert calls(bench) == [1, 1, 1]
+    bench.timers.advance(0.02)
+    assert calls(bench) == [2, 1, 1]
+    # This once: nobody turns in circles.
+    first.sink.fail(limited(100))
+    bench.timers.advance(60)
+    assert calls(bench) == [2, 1, 1]
+    assert bench.meter.outcomes[0].error_code == "provider_http_429"
+
+
+def test_nobody_waits_for_a_limit_that_lasts() -> None:
+    bench = bench_of("a", "b")
+    follow(bench)
+    bench.providers[0].sink.fail(limited(2_001))
+    bench.providers[1].sink.fail(ProviderAuthFailed("no"))
+    bench.timers.advance(60)
+    assert calls(bench) == [1, 1]
+
+
 def test_a_limit_whose_wait_is_long_is_told_at_once_with_its_wait() -> None:
     bench = bench_of("a")
     stream, _ = follow(bench)

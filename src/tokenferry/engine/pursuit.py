@@ -73,6 +73,7 @@ class Pursuit:
     """
 
     __slots__ = (
+        "_deferred",
         "_host",
         "_is_over",
         "_left",
@@ -102,6 +103,8 @@ class Pursuit:
         self._since_s = 0.0
         # Further calls of this candidate: after a wait, and with another key.
         self._retries = self._rotations = 0
+        # A candidate at its limit, and when that is over: the soonest of those passed over.
+        self._deferred: tuple[float, Attempt] | None = None
         self._takes_any = False
         self._is_over = False
         self.serving: Attempt | None = None
@@ -141,6 +144,11 @@ class Pursuit:
         live.health.failed(live.ticket, live.key, fault, now_s, error.kind, retry_after_s)
         self._release(live, error.kind)
         verdict = self._decide(live, fault, now_s, retry_after_s)
+        again = live.attempt
+        if verdict == "next" and fault == "limited":
+            self._defer(live.attempt, now_s, retry_after_s)
+        if verdict == "stop" and fault not in ("client", "own"):
+            again, verdict = self._deferred_call(again, now_s)
         if verdict == "stop":
             return False
         if live.sink is not None:
@@ -150,10 +158,31 @@ class Pursuit:
             live.call.cancel()
         self._host.forget()
         if isinstance(verdict, Again):
-            self._call_again(live.attempt, verdict)
+            self._call_again(again, verdict)
         else:
             self._call_next()
         return True
+
+    def _defer(self, attempt: Attempt, now_s: float, retry_after_s: float | None) -> None:
+        """Keep a candidate that has a limit in mind, for when the others have failed as well."""
+        terms = self._router.rules.retry
+        ready_s = now_s + (terms.backoff_s if retry_after_s is None else retry_after_s)
+        if terms.retries and (self._deferred is None or ready_s < self._deferred[0]):
+            self._deferred = (ready_s, attempt)
+
+    def _deferred_call(self, failed: Attempt, now_s: float) -> tuple[Attempt, Verdict]:
+        """Return the candidate that was kept in mind, and its wait, if that is not too long."""
+        if self._deferred is None:
+            return failed, "stop"
+        (ready_s, attempt), self._deferred = self._deferred, None
+        terms, wait_s = self._router.rules.retry, max(0.0, ready_s - now_s)
+        in_time = now_s + wait_s - self._since_s <= terms.deadline_s
+        budget = self._router.health(attempt.provider, attempt.model).provision.budget
+        if wait_s > terms.wait_max_s or not in_time or not budget.spend():
+            return failed, "stop"
+        # It was called before, and is called this once.
+        self._retries = terms.retries
+        return attempt, Again(wait_s)
 
     def _decide(
         self, live: _Live, fault: Fault, now_s: float, retry_after_s: float | None
