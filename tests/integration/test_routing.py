@@ -253,7 +253,7 @@ async def test_of_a_provider_that_fails_three_calls_in_ten_nothing_is_seen(
         assert {text for text, error in answers if error is None} == {TEXT}
         assert {text for text, error in answers if error is not None} <= {""}
         calls = Counter(name for prompt in prompts for name in called(provider, prompt))
-        print(f"{complete} of {STREAMS} are complete; calls: {dict(calls)}")  # noqa: T201 -- the figure
+        print(f"{complete} of {STREAMS} are complete; calls: {dict(calls)}")
         # Both have served, and both have failed.
         assert min(calls.values()) > STREAMS / 10
         # Retries do not multiply: a fifth of the requests at most, and ten.
