@@ -57,6 +57,7 @@ TESTED_ELSEWHERE = {
     "server/account_site.py": "tests/integration/test_accounts.py",
     "server/accounts_api.py": "tests/integration/test_accounts.py",
     "server/admin_api.py": "tests/integration/test_accounts.py",
+    "server/provider_site.py": "tests/integration/test_readme.py",
     "server/app.py": "tests/integration/test_readme.py",
     "server/client_socket.py": "tests/integration/test_push.py",
     "server/drain.py": "tests/integration/test_drain.py",

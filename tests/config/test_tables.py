@@ -272,3 +272,49 @@ def test_a_secret_is_in_no_fault(path: Path) -> None:
     found = faults(path, source)
     assert len(found) == 4
     assert "hidden" not in "".join(found)
+
+
+# -- routing ----------------------------------------------------------------------------------
+
+ALIAS = '[[models]]\nname = "both"\ncandidates = ["local/exaone", "local/qwen"]\n'
+
+
+def test_an_alias_with_a_strategy_and_weights(path: Path) -> None:
+    path.write_text(f'{PROVIDER}\n{ALIAS}strategy = "weighted"\nweights = [3, 0]\n')
+    (alias,) = load(path, NO_VARIABLES).models
+    assert (alias.strategy, alias.weights) == ("weighted", (3, 0))
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        ("weights = [1, 1]", "has weights, and its strategy 'ordered' does not weigh"),
+        ('strategy = "least_loaded"\nweights = [1]', "has 1 weights for 2 candidates"),
+        ('strategy = "weighted"\nweights = [0, 0]', "has no weight above 0"),
+        ('strategy = "weighted"\nweights = [1, -1]', "has an item that is -1, out of range"),
+        ('strategy = "fastest"', "is 'fastest' -> write one of"),
+    ],
+)
+def test_weights_that_weigh_nothing(path: Path, lines: str, fault: str) -> None:
+    (told,) = faults(path, f"{PROVIDER}\n{ALIAS}{lines}\n")
+    assert fault in told
+
+
+def test_several_keys_in_place_of_one_and_beside_it(path: Path) -> None:
+    keys = 'api_keys = ["env:A", "two"]\n'
+    environ = {"A": "one", "OPENAI_API_KEY": "usual"}
+    path.write_text(f'[[providers]]\nname = "openai"\nmodels = ["m"]\n{keys}')
+    provider = load(path, environ).providers[0]
+    assert [key.reveal() for key in provider.keys] == ["one", "two"]
+    path.write_text(f'[[providers]]\nname = "openai"\nmodels = ["m"]\napi_key = "two"\n{keys}')
+    settings = load(path, environ)
+    assert [key.reveal() for key in settings.providers[0].keys] == ["two", "one"]
+    assert {"one", "two"} <= set(settings.secrets())
+    path.write_text(PROVIDER)
+    assert [key.reveal() for key in load(path, environ).providers[0].keys] == [""]
+
+
+def test_a_key_that_is_there_twice_is_not_repeated_in_the_report(path: Path) -> None:
+    (told,) = faults(path, f'{PROVIDER}api_keys = ["sk-hidden", "sk-hidden"]\n')
+    assert "has a key twice -> remove one of them" in told
+    assert "sk-hidden" not in told

@@ -10,6 +10,7 @@ from tokenferry.config.rules import Refused, Rule, Surroundings
 from tokenferry.config.web_rules import (
     BaseUrl,
     Credential,
+    Credentials,
     Headers,
     Origin,
     ProxyUrl,
@@ -85,6 +86,30 @@ class TestCredential:
 
     def test_a_refusal_does_not_repeat_the_key(self) -> None:
         assert "sk-hidden" not in refusal(Credential(), "sk-hidden key")
+
+
+class TestCredentials:
+    def test_each_is_read_like_one(self) -> None:
+        keys = Credentials(3).read(["env:KEY", "sk-2"], AROUND)
+        assert [key.reveal() for key in keys] == ["sk-from-environment", "sk-2"]
+        assert Credentials(3).read([], AROUND) == ()
+
+    @pytest.mark.parametrize(
+        ("value", "problem"),
+        [
+            ("env:KEY", "is a string, not an array"),
+            (["a", "b", "c", "d"], "has 4 keys -> write at most 3"),
+            (["a", ""], "has an item that is empty"),
+            (["a", "a"], "has a key twice"),
+            (["a", 1], "has an item that is an integer"),
+            (["a", "env:NONE"], "names the environment variable NONE, which is not set"),
+        ],
+    )
+    def test_what_is_no_list_of_keys(self, value: object, problem: str) -> None:
+        assert problem in refusal(Credentials(3), value)
+
+    def test_the_range_names_the_forms(self) -> None:
+        assert Credentials(3).range() == 'at most 3, each "env:NAME" or the key itself'
 
 
 class TestHeaders:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+from tokenferry.domain.ledger import Charge
 from tokenferry.domain.pricing import PriceBook
+from tokenferry.domain.retry import RetryTerms
 from tokenferry.domain.routing import Catalog
 from tokenferry.engine.billing import Billing, Rules
 from tokenferry.engine.book import Entry
@@ -18,6 +20,7 @@ from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.ports import Outcome, Sink
 from tokenferry.engine.prices import Prices
 from tokenferry.engine.relay import Durability, Synced
+from tokenferry.engine.router import Router, RoutingRules
 from tokenferry.engine.settlement import Commit, Committed, Settlement
 from tokenferry.engine.stream import Outlet, Stream, Subscription
 from tokenferry.errors import RequestError  # noqa: TC001 -- no import of its own for one name
@@ -99,6 +102,8 @@ class ScriptedProvider:
         self.beginnings: list[str] = []
         self.prepared: list[ChatRequest] = []
         self.calls: list[ScriptedCall] = []
+        # With which key each call was made.
+        self.keys: list[int] = []
 
     def prepare(self, request: ChatRequest, model: str) -> "ScriptedProvider":
         if self.refusal is not None:
@@ -114,9 +119,10 @@ class ScriptedProvider:
         self.beginnings.append(text)
         return self.prepare(request, model)
 
-    def start(self, sink: Sink) -> ScriptedCall:
+    def start(self, sink: Sink, key: int = 0) -> ScriptedCall:
         if self.failure is not None:
             raise self.failure
+        self.keys.append(key)
         self.calls.append(call := ScriptedCall(sink, drains=self.drains))
         return call
 
@@ -202,6 +208,8 @@ def book_anything(work: Sequence[Work], committed: Committed) -> None:
     committed([Held(w.wanted_nanos, 0) if isinstance(w, Hold) else Charged(0, 0) for w in work])
 
 
+# Fail-over is seen at once where nothing is tried twice.
+NO_RETRIES = RoutingRules(RetryTerms(retries=0))
 # No two engines make the same id, as no two processes do.
 IDS = count(1)
 KEY = Key("k", "k")
@@ -226,6 +234,7 @@ class Bench:
         sync: Callable[[Synced], None] | None = None,
         prices: Prices | None = None,
         ledger: Commit | None = None,
+        rules: RoutingRules = NO_RETRIES,
     ) -> None:
         self.providers = providers or [ScriptedProvider()]
         self.timers = VirtualTimers()
@@ -234,7 +243,11 @@ class Bench:
         self.archive = archive or MemoryArchive()
         self.wall_ms = 1_790_000_000_000
         prices = prices or PriceBook([])
-        self.settlement = Settlement(ledger or book_anything, self.timers)
+        # What was booked; nothing where a test has books of its own.
+        self.charges: list[Charge] = []
+        self.settlement = Settlement(ledger or self._book, self.timers)
+        self.dice = 0.5
+        self.router = Router(rules, self.timers, lambda: self.dice)
         engine = Engine(
             catalog=Catalog([(p.name, "m") for p in self.providers]),
             providers={p.name: p for p in self.providers},
@@ -247,10 +260,15 @@ class Bench:
             reasoning_fields=["reasoning_content"],
             prices=prices,
             billing=Billing(prices, self.settlement, Rules(), lambda: self.wall_ms),
+            router=self.router,
         )
         self.dispatcher = Dispatcher(
             engine, limits or Limits(creates_per_minute=0, stream_bytes_max=1 << 20)
         )
+
+    def _book(self, work: Sequence[Work], committed: Committed) -> None:
+        self.charges += [item for item in work if isinstance(item, Charge)]
+        book_anything(work, committed)
 
     @property
     def provider(self) -> ScriptedProvider:

@@ -38,6 +38,9 @@ class ProviderEntry:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+# An alias: its candidates, or all keys of its table but the name.
+Alias = Sequence[str] | Mapping[str, Any]
+
 # Tests of one module share one key, so no limit on creates; and no test waits for a long drain.
 SERVER: Mapping[str, Any] = {"creates_per_minute": 0, "drain_timeout_s": 1}
 
@@ -73,7 +76,7 @@ def _toml_table(header: str, values: Mapping[str, Any]) -> str:
 def to_toml(
     server: Mapping[str, Any],
     providers: Sequence[ProviderEntry],
-    aliases: Mapping[str, Sequence[str]],
+    aliases: Mapping[str, Alias],
     tables: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> str:
     """Return a configuration file's text."""
@@ -90,7 +93,8 @@ def to_toml(
         }
         text += _toml_table("[[providers]]", {**own, **entry.extra})
     for name, candidates in aliases.items():
-        text += _toml_table("[[models]]", {"name": name, "candidates": candidates})
+        own = candidates if isinstance(candidates, Mapping) else {"candidates": candidates}
+        text += _toml_table("[[models]]", {"name": name, **own})
     return text
 
 
@@ -114,7 +118,7 @@ class Gateway:
         directory: Where configuration, data and log go.
         server: Keys of the `[server]` table.
         providers: The `[[providers]]` tables.
-        aliases: The `[[models]]` tables: name -> candidates.
+        aliases: The `[[models]]` tables: name -> candidates, or all other keys.
         tables: Further tables: name -> its keys.
     """
 
@@ -124,7 +128,7 @@ class Gateway:
         *,
         server: Mapping[str, Any] | None = None,
         providers: Sequence[ProviderEntry] = (),
-        aliases: Mapping[str, Sequence[str]] | None = None,
+        aliases: Mapping[str, Alias] | None = None,
         tables: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -159,14 +163,14 @@ class Gateway:
         """Return everything that the process printed."""
         return self.log_path.read_text(encoding="utf-8") if self.log_path.exists() else ""
 
-    async def command(self, *arguments: str) -> tuple[int, str, str]:
+    async def command(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
         """Run `tokenferry ARGUMENTS…` and return its exit status, stdout and stderr."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "tokenferry",
             *arguments,
-            env=environment(),
+            env=environment(**variables),
             cwd=self.directory,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -60,13 +60,19 @@ def gateway_options(provider: ScriptedProvider, ports: dict[str, int]) -> dict[s
         for name, port in ports.items():
             root = f"http://127.0.0.1:{port}"
             providers.append(provider_entry(kind, root, f"{name}-{kind}", **IMPATIENT))
+    # A provider that has said 429 is not the first any more for a while.
+    firsts = ("first", *(f"first-{manner}" for manner in MANNERS))
+    providers += [provider_entry("openai", provider.url, name) for name in firsts]
     return {
         "server": SERVER,
         "providers": providers,
         "aliases": {
-            "backup": ["openai/m-openai", "anthropic/m-anthropic"],
+            "backup": ["first/m-first", "anthropic/m-anthropic"],
+            **{f"backup-{m}": [f"first-{m}/m-first-{m}", "anthropic/m-anthropic"] for m in MANNERS},
             "dead-first": ["closed-openai/m-closed-openai", "gemini/m-gemini"],
         },
+        # A fault is to be seen as it comes: not tried again, and no provider given up for it.
+        "tables": {"routing": {"retries": 0, "breaker_calls_min": 100_000}},
     }
 
 
@@ -251,21 +257,21 @@ def two_providers(first: Script) -> Script:
 
 @pytest.mark.parametrize("manner", [*MANNERS])
 @pytest.mark.parametrize(
-    "first",
+    ("first", "alias"),
     [
-        answer("503 No", b"{}"),
-        answer("429 No", b"{}", headers={"Retry-After": "7"}),
-        resets_at_once,
-        InStream(ends_without_a_finish, "").script("openai", shown=False),
+        (answer("503 No", b"{}"), "backup"),
+        (answer("429 No", b"{}", headers={"Retry-After": "7"}), "backup-{manner}"),
+        (resets_at_once, "backup"),
+        (InStream(ends_without_a_finish, "").script("openai", shown=False), "backup"),
     ],
     ids=["503", "429", "reset", "cut-off"],
 )
 async def test_another_candidate_serves_before_the_first_token(
-    gateway: Gateway, provider: ScriptedProvider, first: Script, manner: str
+    gateway: Gateway, provider: ScriptedProvider, first: Script, alias: str, manner: str
 ) -> None:
     provider.close_idle_connections()
     prompt = provider.play(two_providers(first))
-    got = await ask(gateway, manner, body("backup", prompt))
+    got = await ask(gateway, manner, body(alias.format(manner=manner), prompt))
     assert got.error is None
     assert got.text == "대신 답합니다"
     assert len(provider.exchanges(prompt)) == 2

@@ -262,7 +262,7 @@ def make_provider(
 ) -> HttpProvider:
     return HttpProvider(
         HttpProviderSettings("fake", url, **settings),  # type: ignore[arg-type]
-        wire or FakeWire(),
+        [wire or FakeWire()],
         pool,
     )
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from tokenferry.domain.routing import Try
 from tokenferry.domain.usage import Usage
 from tokenferry.engine.ports import Outcome
 from tokenferry.errors import InvalidKey
@@ -17,7 +18,7 @@ OUTCOME = Outcome(
     finish="stop",
     error_code=None,
     usage=Usage(10, 20, cached_tokens=4, reasoning_tokens=5),
-    attempts=1,
+    tries=(Try("openai", "gpt", "ok", 1_400),),
     first_token_s=0.25,
     duration_s=1.5,
 )

@@ -50,7 +50,7 @@ def test_the_transfers_come_in_their_order(books):
         ("UPDATE key_month SET held_nanos = 1", "said to hold 1"),
         (
             """INSERT INTO charge SELECT 's2', account_id, key_id, model, provider, provider_model,
-            created_ms, ended_ms, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, finish, NULL, 1, NULL, 1
+            created_ms, ended_ms, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, finish, NULL, 1, NULL, 1, ''
             FROM charge WHERE stream_id = 'op'""",
             "still open",
         ),

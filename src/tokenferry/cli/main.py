@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prices(commands.add_parser("prices", help="list, set and import what models cost"))
     _add_vouchers(commands.add_parser("vouchers", help="make and list credit codes"))
     _add_ledger(commands.add_parser("ledger", help="check and export the books"))
+    _add_providers(commands.add_parser("providers", help="show how the providers are"))
     _add_accounts(commands.add_parser("accounts", help="create, suspend and credit accounts"))
     return parser
 
@@ -212,6 +213,20 @@ def _add_ledger(parser: argparse.ArgumentParser) -> None:
         _add_config_option(command)
         _add_data_dir_option(command)
         command.set_defaults(module="tokenferry.cli.ledger_commands")
+
+
+def _add_providers(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    status = commands.add_parser(
+        "status",
+        help="which models are left alone and which keys rest, at a running server",
+        description="Asks a running server with one of the operator's own API keys, from "
+        "`tokenferry keys create`, in the environment variable TOKENFERRY_API_KEY.",
+    )
+    status.add_argument("--url", help="where it is (default: by the configuration)")
+    _add_config_option(status)
+    status.set_defaults(module="tokenferry.cli.provider_commands", function="show_status")
 
 
 def _add_accounts(parser: argparse.ArgumentParser) -> None:

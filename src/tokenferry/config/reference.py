@@ -66,6 +66,10 @@ _NOTES = {
     "[[models]]": "One table an alias: another name for one or several models.\n",
     "[billing]": "Money; docs/billing.md tells how the books work.\n",
     "[accounts]": "Who may have an account; docs/accounts.md tells what accounts are for.\n",
+    "[routing]": (
+        "What happens when a provider fails before its first token; docs/routing.md tells how "
+        "candidates are chosen.\n"
+    ),
     "[mail]": "How mails are sent, to prove an address and to replace a forgotten password.\n",
     "[payments]": "What accounts can buy; docs/payments.md tells how payments are set up.\n",
     "[toss]": "Toss Payments. It takes won.\n",

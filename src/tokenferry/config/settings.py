@@ -13,10 +13,11 @@ from tokenferry.config.payment_settings import (
     StripeSettings,
     TossSettings,
 )
-from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
+from tokenferry.config.routing_settings import RoutingSettings
+from tokenferry.config.rules import Choice, Flag, Integer, Integers, Name, Names, PathTo, Seconds
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.config.spec import spec
-from tokenferry.config.web_rules import BaseUrl, Credential, Headers, ProxyUrl, Secret
+from tokenferry.config.web_rules import BaseUrl, Credential, Credentials, Headers, ProxyUrl, Secret
 from tokenferry.domain.routing import Catalog
 
 PROVIDERS_MAX = 100
@@ -24,6 +25,8 @@ ALIASES_MAX = 1_000
 # The largest aggregators list some 600 models.
 MODELS_PER_PROVIDER_MAX = 1_000
 CANDIDATES_MAX = 16
+KEYS_MAX = 16
+WEIGHT_MAX = 1_000
 NAME_CHARACTERS_MAX = 64
 MODEL_CHARACTERS_MAX = 200
 
@@ -65,6 +68,15 @@ class ProviderSettings:
             Credential(),
             "The provider's key. Local servers often need none.",
             in_words='"env:OPENAI_API_KEY" and the like by the name, else ""',
+        ),
+    )
+    api_keys: tuple[Secret, ...] = field(
+        default=(),
+        metadata=spec(
+            Credentials(KEYS_MAX),
+            "Several keys in place of one, or beside it. A key that is at its limit, or is "
+            "refused, rests while the others serve; the one whose last limit is the longest ago "
+            "is next.",
         ),
     )
     models: tuple[str, ...] = field(
@@ -140,6 +152,12 @@ class ProviderSettings:
     )
 
     @property
+    def keys(self) -> tuple[Secret, ...]:
+        """Return the provider's keys, each once; one that is empty if it has none."""
+        keys = (self.api_key, *self.api_keys)
+        return tuple(dict.fromkeys(key for key in keys if key)) or (Secret(""),)
+
+    @property
     def drains(self) -> bool:
         """Return whether a cancelled answer is read to its end."""
         if self.on_cancel != "auto":
@@ -177,6 +195,24 @@ class AliasSettings:
             in_words="required",
         )
     )
+    strategy: str = field(
+        default="ordered",
+        metadata=spec(
+            Choice("ordered", "weighted", "least_loaded", "lowest_latency"),
+            "Which candidate is tried first. `ordered`: the first one. `weighted`: by lot, as "
+            "often as its weight says. `least_loaded`: the one with the fewest answers under way "
+            "for its weight. `lowest_latency`: the one whose latest first tokens came soonest. "
+            "The others follow when it fails before its first token.",
+        ),
+    )
+    weights: tuple[int, ...] = field(
+        default=(),
+        metadata=spec(
+            Integers(Integer(0, WEIGHT_MAX), CANDIDATES_MAX),
+            "For `weighted` and `least_loaded`: a weight for each candidate, in their order. 0 is "
+            "for when nothing else is left. Without it, all weigh the same.",
+        ),
+    )
 
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Yield (provider, model) for each candidate; a model's own name may have slashes."""
@@ -200,6 +236,7 @@ class Settings:
         toss: Toss Payments.
         portone: PortOne.
         stripe: Stripe.
+        routing: Retries, and when a candidate is left alone.
     """
 
     server: ServerSettings = field(default_factory=ServerSettings)
@@ -212,6 +249,7 @@ class Settings:
     toss: TossSettings = field(default_factory=TossSettings)
     portone: PortOneSettings = field(default_factory=PortOneSettings)
     stripe: StripeSettings = field(default_factory=StripeSettings)
+    routing: RoutingSettings = field(default_factory=RoutingSettings)
 
     def catalog(self) -> Catalog:
         """Return what clients can ask for."""
@@ -234,7 +272,7 @@ class Settings:
             )
         ]
         for provider in self.providers:
-            found.append(provider.api_key.reveal())
+            found.extend(key.reveal() for key in provider.keys)
             found.extend(value.reveal() for _, value in provider.headers)
             if provider.proxy:
                 found.append(urlsplit(provider.proxy).password or "")

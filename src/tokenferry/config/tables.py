@@ -14,6 +14,7 @@ from tokenferry.config.payment_settings import (
 )
 from tokenferry.config.presets import KEY_VARIABLES, KIND_URLS, PRESETS, preset_url
 from tokenferry.config.report import Report, did_you_mean
+from tokenferry.config.routing_settings import RoutingSettings
 from tokenferry.config.rules import Refused, Surroundings, type_of
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.config.settings import (
@@ -36,6 +37,7 @@ SECTIONS: dict[str, type[Any]] = {
     "toss": TossSettings,
     "portone": PortOneSettings,
     "stripe": StripeSettings,
+    "routing": RoutingSettings,
 }
 TABLES = ("server", "providers", "models", *SECTIONS)
 _NEEDED = ("name", "kind", "base_url", "models")
@@ -153,7 +155,8 @@ def read_aliases(document: Mapping[str, Any], offer: Offer, reader: Reader) -> l
         for number, candidate in enumerate(values.get("candidates", ())):
             where = (*place, "candidates", number)
             _check_candidate(candidate, (where, label), offer, reader.report)
-        if len(values) == len(fields(AliasSettings)):
+        _check_weights(values, (place, label), reader.report)
+        if values.keys() >= {"name", "candidates"}:
             aliases.append(AliasSettings(**values))
     return aliases
 
@@ -215,7 +218,7 @@ def _apply_presets(
             values["base_url"] = preset_url(preset, reader.around)
         except Refused as exc:
             reader.report.refused(f"the environment variable {preset.url_variable}", exc, None)
-    if not table.get("api_key"):
+    if not table.get("api_key") and not table.get("api_keys"):
         _apply_key(values, by_name if "api_key" not in table else None, where, reader)
 
 
@@ -289,6 +292,25 @@ def _check_candidate(
         remedy = did_you_mean(provider, [*offer.models, *PRESETS], "add it as [[providers]]")
     problem = f"no provider is called {provider!r}" if slash else f"{candidate!r} names no provider"
     report.add(place, f"{label}: {problem}", remedy)
+
+
+def _check_weights(values: Mapping[str, Any], where: tuple[Place, str], report: Report) -> None:
+    place, label = where
+    weights, candidates = values.get("weights", ()), values.get("candidates")
+    if not weights or candidates is None:
+        return
+    strategy = values.get("strategy", "ordered")
+    if strategy not in _WEIGHING:
+        problem = f"{label} has weights, and its strategy {strategy!r} does not weigh"
+        report.add((*place, "weights"), problem, f"write strategy = {_WEIGHING[0]!r}")
+    elif len(weights) != len(candidates):
+        problem = f"{label} has {len(weights)} weights for {len(candidates)} candidates"
+        report.add((*place, "weights"), problem, "write one for each, in their order")
+    elif not any(weights):
+        report.add((*place, "weights"), f"{label} has no weight above 0", "write one")
+
+
+_WEIGHING = ("weighted", "least_loaded")
 
 
 def _is_text(value: object) -> bool:

@@ -109,6 +109,41 @@ class Credential(Rule):
 
 
 @dataclass(frozen=True)
+class Credentials(Rule):
+    """Several different keys."""
+
+    high: int
+    kind = "array of strings"
+
+    def read(self, value: object, around: Surroundings) -> tuple[Secret, ...]:
+        """Accept a list of keys; refusals name them by position."""
+        if not isinstance(value, list):
+            raise Refused(f"is {type_of(value)}, not an array", 'write it as ["env:A", "env:B"]')
+        if len(value) > self.high:
+            raise Refused(f"has {len(value)} keys", f"write at most {self.high}")
+        keys: list[Secret] = []
+        refusals: list[Refused] = []
+        for index, item in enumerate(value):
+            try:
+                key = Credential().read(item, around)
+            except Refused as exc:
+                remedy = exc.remedy
+                refusals.append(Refused(f"has an item that {exc.problem}", remedy, (index,)))
+                continue
+            if not key:
+                refusals.append(Refused("has an item that is empty", "remove it", (index,)))
+            elif key in keys:
+                refusals.append(Refused("has a key twice", "remove one of them", (index,)))
+            keys.append(key)
+        refuse_all(refusals)
+        return tuple(keys)
+
+    def range(self) -> str:
+        """Return the forms."""
+        return f'at most {self.high}, each "env:NAME" or the key itself'
+
+
+@dataclass(frozen=True)
 class Headers(Rule):
     """Extra headers of a request; a value may be `env:NAME`."""
 

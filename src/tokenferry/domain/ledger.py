@@ -216,6 +216,7 @@ class Charge(NamedTuple):
         attempts: Providers that were called.
         first_token_ms: From the request to the first token; None when there was none.
         duration_ms: From the request to the end.
+        tries: The calls that were made, a JSON array of `Try`s; empty if it is not known.
     """
 
     stream_id: str
@@ -240,3 +241,4 @@ class Charge(NamedTuple):
     attempts: int
     first_token_ms: int | None
     duration_ms: int
+    tries: str = ""

@@ -38,6 +38,22 @@ class Candidate(NamedTuple):
     model: str
 
 
+class Try(NamedTuple):
+    """One call of a candidate, as it is recorded.
+
+    Attributes:
+        provider: The provider's configured name.
+        model: The provider's own name for the model.
+        outcome: `ok`, `cancelled`, `slower` (another one was first), or an error's kind.
+        duration_ms: From the call to its end.
+    """
+
+    provider: str
+    model: str
+    outcome: str
+    duration_ms: int
+
+
 class ModelEntry(NamedTuple):
     """A model as it is listed to clients.
 

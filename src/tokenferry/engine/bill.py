@@ -10,9 +10,10 @@ from typing import NamedTuple, Protocol
 from tokenferry.domain.ledger import OPERATOR, Charge
 from tokenferry.domain.money import format_dollars
 from tokenferry.domain.pricing import Cost, Tariff
+from tokenferry.domain.routing import Try
 from tokenferry.domain.usage import Usage
 from tokenferry.errors import CreditUsedUp
-from tokenferry.protocol.frames import Terminal, wire_error
+from tokenferry.protocol.frames import Terminal, encode, wire_error
 
 MS_PER_S = 1000
 _NOTHING = Usage(0, 0)
@@ -35,7 +36,7 @@ class End(NamedTuple):
     Attributes:
         finish: The finish reason, "cancelled" or "error".
         error_code: The error's kind.
-        attempt: Which of the candidates served it, from 0.
+        tries: The calls that were made; empty if it is not known.
         provider: That candidate's provider.
         provider_model: The provider's own name for the model.
         service_tier: The one that the provider reported.
@@ -45,7 +46,7 @@ class End(NamedTuple):
 
     finish: str
     error_code: str | None
-    attempt: int
+    tries: tuple[Try, ...]
     provider: str
     provider_model: str
     service_tier: str | None
@@ -114,11 +115,12 @@ class Bill:
             cache_saved_nanos=0 if cost is None else cost.cache_saved_nanos,
             finish=end.finish,
             error_code=end.error_code,
-            attempts=end.attempt + 1,
+            attempts=len(end.tries) or 1,
             first_token_ms=(
                 None if end.first_token_s is None else round(end.first_token_s * MS_PER_S)
             ),
             duration_ms=duration_ms,
+            tries=encode(end.tries).decode() if end.tries else "",
         )
 
     def complete(self, terminal: Terminal, charge: Charge | None) -> None:

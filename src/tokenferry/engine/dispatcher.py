@@ -25,6 +25,7 @@ from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.ports import Journal, JournalUnavailable, Meter, Provider, Timers
 from tokenferry.engine.prices import Prices, serving
 from tokenferry.engine.relay import Durability, Relay
+from tokenferry.engine.router import Router
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import (
     Draining,
@@ -66,6 +67,7 @@ class Engine:
         reasoning_fields: Delta keys that reasoning text is sent under.
         prices: What models cost, and which ones their providers serve no more.
         billing: Puts money before and after streams.
+        router: What is known of the candidates.
     """
 
     catalog: Catalog
@@ -79,6 +81,7 @@ class Engine:
     reasoning_fields: list[str]
     prices: Prices
     billing: Billing
+    router: Router
 
     @property
     def journal(self) -> Journal:
@@ -213,7 +216,7 @@ class Dispatcher:
     def generation(self, stream: Stream, plan: Plan) -> Generation:
         """Return what fills a stream; `start` sets it to work."""
         engine = self.engine
-        return Generation(stream, plan, self.relay, engine.timers, engine.meter, self.book.settled)
+        return Generation(stream, plan, self.relay, engine.router, engine.meter, self.book.settled)
 
     def start(self, generation: Generation) -> None:
         """Have the provider called."""

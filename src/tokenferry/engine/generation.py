@@ -17,11 +17,14 @@ from msgspec import Raw
 
 from tokenferry.domain import journal
 from tokenferry.domain.ledger import Charge
+from tokenferry.domain.routing import Try
 from tokenferry.domain.usage import Usage, estimate, with_lost
-from tokenferry.engine.attempt import Attempt, AttemptSink, Plan
+from tokenferry.engine.attempt import Attempt, Plan
 from tokenferry.engine.bill import Bill, End
-from tokenferry.engine.ports import Call, Meter, Outcome, TimerHandle, Timers
+from tokenferry.engine.ports import Meter, Outcome, TimerHandle
+from tokenferry.engine.pursuit import CANCELLED, SERVED, Pursuit
 from tokenferry.engine.relay import Relay
+from tokenferry.engine.router import Router
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import (
     ProviderCutOff,
@@ -44,14 +47,12 @@ class Generation:
         stream: The log to fill.
         plan: What to do.
         relay: Where to mark the stream when it has something pending.
-        timers: Clock and timers.
+        router: What is known of the candidates; it has the clock and timers, too.
         meter: Where the outcome goes.
         on_settled: Called once, after the outcome was reported.
     """
 
     __slots__ = (
-        "_attempt",
-        "_call",
         "_charged",
         "_estimate",
         "_finish_reasons",
@@ -63,10 +64,10 @@ class Generation:
         "_opened",
         "_outcome",
         "_plan",
+        "_pursuit",
         "_relay",
         "_room_bytes",
         "_settled",
-        "_sink",
         "_timers",
         "_usage",
         "stream",
@@ -77,18 +78,17 @@ class Generation:
         stream: Stream,
         plan: Plan,
         relay: Relay,
-        timers: Timers,
+        router: Router,
         meter: Meter,
         on_settled: Callable[["Generation"], None],
     ) -> None:
         self.stream = stream
         self._plan = plan
         self._relay = relay
-        self._timers = timers
+        self._timers = router.timers
         self._meter = meter
         self._on_settled = on_settled
-        self._attempt = 0
-        self._call: Call | None = None
+        self._pursuit = Pursuit(self, router)
         self._opened = False
         beginning = plan.beginning
         self._room_bytes = plan.stream_bytes_max - (beginning.record_bytes if beginning else 0)
@@ -99,7 +99,6 @@ class Generation:
         self._usage: Usage | None = None
         self._estimate: Usage | None = None
         self._settled = False
-        self._sink: AttemptSink | None = None
         # The latest charge, and the usage that it is for.
         self._charged: tuple[Usage | None, Charge | None] | None = None
         # (finish, error code) once the terminal record is decided.
@@ -116,7 +115,14 @@ class Generation:
 
     def start(self) -> None:
         """Send the request to the first candidate."""
-        self._send()
+        plan = self._plan
+        self._pursuit.start(
+            plan.request.model,
+            plan.attempts,
+            plan.arrived_s,
+            # What one provider refuses of an answer's beginning, another may take.
+            takes_any=plan.beginning is not None,
+        )
         self._meter.sent(self._timers.time() - self._plan.arrived_s)
 
     # -- Sink: what the provider says -------------------------------------------------------
@@ -185,11 +191,13 @@ class Generation:
         self._settle()
 
     def fail(self, error: TokenferryError) -> None:
-        """Try the next candidate if it has shown nothing yet; otherwise end with the error."""
-        if not self.stream.sealed and not self._opened:
-            if self._try_next(error):
+        """Go on with another call if nothing was shown yet; otherwise end with the error."""
+        if not self.stream.sealed:
+            if self._opened:
+                self._pursuit.broke(error)
+            elif self._pursuit.failed(error):
                 return
-            if self._plan.beginning is not None:
+            elif self._plan.beginning is not None:
                 # The client's request is fine; a provider that does not go on is our trouble.
                 error = UpstreamLost(
                     "The server restarted before the answer was complete, and the provider did "
@@ -197,6 +205,15 @@ class Generation:
                 )
         self._terminate_with_error(error)
         self._settle()
+
+    def forget(self) -> None:
+        """Forget what a call that has failed said before it showed anything."""
+        self._finish_reasons.clear()
+        self._usage = None
+        self._head_info = ("", None, None)
+        if self._hold is not None:
+            self._hold.cancel()
+            self._hold = None
 
     # -- the gateway's own decisions --------------------------------------------------------
 
@@ -220,18 +237,20 @@ class Generation:
         """Put the head record before the first delta, not sooner: until then we may fail over."""
         self._opened = True
         self._first_s = self._timers.time()
+        self._pursuit.shown()
+        self.stream.calls = self._pursuit.calls
         plan = self._plan
         if plan.beginning is not None:
             return  # the stream has its head record
         model, fingerprint, tier = self._head_info
-        attempt = plan.attempts[self._attempt]
+        attempt = self._serving
         head = Head(
             model or attempt.model,
             plan.created_s,
             plan.reasoning_fields,
             fingerprint,
             tier,
-            (attempt.provider, attempt.model) if self._attempt else None,
+            (attempt.provider, attempt.model) if attempt is not plan.attempts[0] else None,
         )
         self._append(journal.pack(journal.HEAD, encode(head)))
 
@@ -253,34 +272,10 @@ class Generation:
         text = fields.pop("reasoning")
         return encode(fields | dict.fromkeys(self._plan.reasoning_fields, text))
 
-    def _try_next(self, error: TokenferryError) -> bool:
-        """Start the next candidate; False when there is none or another could do no better."""
-        plan = self._plan
-        if self._attempt + 1 >= len(plan.attempts):
-            return False
-        # What one provider refuses of an answer's beginning, another may take.
-        if not error.retryable and plan.beginning is None:
-            return False
-        if self._sink is not None:
-            self._sink.close()
-        if self._call is not None:
-            self._call.cancel()
-        self._attempt += 1
-        self._finish_reasons.clear()
-        self._usage = None
-        self._head_info = ("", None, None)
-        if self._hold is not None:
-            self._hold.cancel()
-            self._hold = None
-        self._send()
-        return True
-
-    def _send(self) -> None:
-        """Send the request to the current candidate."""
-        attempts = self._plan.attempts
-        # Of several, each has its own sink: what is left of one must not speak for the next.
-        self._sink = AttemptSink(self) if len(attempts) > 1 else None
-        self._call = attempts[self._attempt].prepared.start(self._sink or self)
+    @property
+    def _serving(self) -> Attempt:
+        """The candidate that is called, or was called last."""
+        return self._pursuit.serving or self._plan.attempts[0]
 
     def _stop_waiting(self) -> None:
         """Complete the stream without the usage that should have followed its finish reason."""
@@ -343,6 +338,7 @@ class Generation:
         self._outcome = (finish, None if error is None else error.kind)
         self._plan.bill.complete(terminal, self._charge(*self._outcome))
         stream.error = error
+        stream.calls = self._pursuit.calls
         if not stream.pending:
             self._relay.mark(stream)
         stream.pending.append(journal.pack(kind, encode(terminal)))
@@ -351,11 +347,11 @@ class Generation:
         plan, arrived_s, usage = self._plan, self._plan.arrived_s, self._final_usage()
         if self._charged is not None and usage == self._charged[0]:
             return self._charged[1]
-        attempt = plan.attempts[self._attempt]
+        attempt = self._serving
         end = End(
             finish,
             error_code,
-            self._attempt,
+            self._tries(),
             attempt.provider,
             attempt.model,
             self._head_info[2],
@@ -366,9 +362,12 @@ class Generation:
         self._charged = (usage, charge)
         return charge
 
+    def _tries(self) -> tuple[Try, ...]:
+        finish, error_code = self._outcome or ("", None)
+        return self._pursuit.tried(error_code or (CANCELLED if finish == CANCELLED else SERVED))
+
     def _stop_call(self) -> None:
-        call = self._call
-        if call is None or not call.cancel():
+        if not self._pursuit.stop():
             # Nothing more will come from the provider: what we have is what there is.
             self._settle()
 
@@ -377,9 +376,8 @@ class Generation:
         if self._outcome is None or self._settled:
             return
         self._settled = True
-        self._call = None
         finish, error_code = self._outcome
-        attempt = self._plan.attempts[self._attempt]
+        attempt = self._serving
         arrived_s = self._plan.arrived_s
         # Anew: a call that was drained has said since what it used.
         self._plan.bill.settle(self._charge(finish, error_code))
@@ -392,9 +390,11 @@ class Generation:
                 finish=finish,
                 error_code=error_code,
                 usage=self._final_usage(),
-                attempts=self._attempt + 1,
+                tries=self._tries(),
                 first_token_s=None if self._first_s is None else self._first_s - arrived_s,
                 duration_s=self._timers.time() - arrived_s,
+                call_first_token_s=self._pursuit.first_token_s,
             )
         )
+        self._pursuit.end()
         self._on_settled(self)

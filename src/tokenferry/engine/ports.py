@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import Raw
 
+from tokenferry.domain.routing import Try
 from tokenferry.domain.usage import Usage
 from tokenferry.errors import ProviderError
 from tokenferry.protocol.chat import ChatRequest, Delta
@@ -88,10 +89,14 @@ class Provider(Protocol):
 class Prepared(Protocol):
     """A request that is translated and ready to be sent, any number of times."""
 
-    def start(self, sink: Sink) -> Call:
+    def start(self, sink: Sink, key: int = 0) -> Call:
         """Send it; what comes back goes to `sink`, also any failure.
 
         Never calls the sink before it has returned.
+
+        Args:
+            sink: Where the answer goes.
+            key: Which of the provider's keys to use, by position.
         """
 
 
@@ -229,9 +234,10 @@ class Outcome:
         finish: Finish reason; "cancelled" or "error" where no provider gave one.
         error_code: The error's kind, when it ended in one.
         usage: What was consumed; None when nothing was.
-        attempts: Providers that were called.
+        tries: The calls that were made, in order.
         first_token_s: Seconds from arrival to the first token; None when there was none.
         duration_s: Seconds from arrival to the end.
+        call_first_token_s: Seconds from the call that served to its first token.
     """
 
     stream_id: str
@@ -241,9 +247,15 @@ class Outcome:
     finish: str
     error_code: str | None
     usage: Usage | None
-    attempts: int
+    tries: tuple[Try, ...]
     first_token_s: float | None
     duration_s: float
+    call_first_token_s: float | None = None
+
+    @property
+    def attempts(self) -> int:
+        """Return how many calls were made; one, if it is not known."""
+        return len(self.tries) or 1
 
 
 class Meter(Protocol):

@@ -175,7 +175,7 @@ def _end(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, stream: Str
     bill = _bill(dispatcher, meta, [candidate])
     duration_s = max(0, found.written_ms - meta.created_ms) / MS_PER_S
     charge = bill.charge(
-        stream.id, usage, End("error", error.kind, 0, *candidate, service_tier, None, duration_s)
+        stream.id, usage, End("error", error.kind, (), *candidate, service_tier, None, duration_s)
     )
     bill.complete(terminal, charge)
     bill.settle(charge)
@@ -194,7 +194,7 @@ def _end(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, stream: Str
             finish="error",
             error_code=error.kind,
             usage=usage,
-            attempts=1,
+            tries=(),
             first_token_s=None,
             duration_s=duration_s,
         )

@@ -50,6 +50,7 @@ class Stream:
         "_floor",
         "_journal",
         "_ring",
+        "calls",
         "done",
         "epoch",
         "epochs",
@@ -86,6 +87,7 @@ class Stream:
         self.done = False
         self.sealed = False
         self.error: TokenferryError | None = None
+        self.calls = 0
         self.subscriptions: list[Subscription] = []
         self._journal = log
         self._ring: list[bytes] = []

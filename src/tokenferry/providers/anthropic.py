@@ -33,7 +33,7 @@ class AnthropicFormat:
 
     def __init__(self, api_key: str) -> None:
         self._api_key = api_key
-        self._headers = (("x-api-key", api_key), ("anthropic-version", _VERSION))
+        self.headers = (("x-api-key", api_key), ("anthropic-version", _VERSION))
 
     def encode(self, request: ChatRequest, model: str) -> WireRequest:
         """Translate a request.
@@ -41,7 +41,7 @@ class AnthropicFormat:
         Raises:
             RequestError: If Anthropic has no way to say it; `param` names the field.
         """
-        return WireRequest(_PATH, encode_request(request, model), self._headers)
+        return WireRequest(_PATH, encode_request(request, model), self.headers)
 
     def encode_continuation(self, request: ChatRequest, model: str, text: str) -> Continuation:
         """Translate a request for the rest of an answer, which Claude up to 4.5 can give.
@@ -52,7 +52,7 @@ class AnthropicFormat:
         shown = text.rstrip()
         body = encode_continuation(request, model, shown)
         # Anthropic refuses a beginning that ends in white space.
-        return Continuation(WireRequest(_PATH, body, self._headers), text[len(shown) :])
+        return Continuation(WireRequest(_PATH, body, self.headers), text[len(shown) :])
 
     def decoder(self, request: ChatRequest, sink: Sink) -> AnthropicDecoder:
         """Return a reader for the answer to `request`."""

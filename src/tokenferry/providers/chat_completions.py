@@ -52,7 +52,7 @@ class ChatCompletionsFormat:
 
     def __init__(self, api_key: str, *, include_usage: bool = True, prefill: str = "none") -> None:
         self._prefill = prefill
-        self._headers = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+        self.headers = (("authorization", f"Bearer {api_key}"),) if api_key else ()
         self._include_usage = include_usage
 
     def encode(self, request: ChatRequest, model: str) -> WireRequest:
@@ -68,7 +68,7 @@ class ChatCompletionsFormat:
             fields["stream_options"] = Raw(msgspec.json.encode(options))
         else:
             fields.pop("stream_options", None)
-        return WireRequest("/chat/completions", msgspec.json.encode(fields), self._headers)
+        return WireRequest("/chat/completions", msgspec.json.encode(fields), self.headers)
 
     def encode_continuation(self, request: ChatRequest, model: str, text: str) -> Continuation:
         """Ask for the rest of an answer in the way that the provider's settings name.

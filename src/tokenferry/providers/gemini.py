@@ -31,7 +31,7 @@ class GeminiFormat:
 
     def __init__(self, api_key: str) -> None:
         self._api_key = api_key
-        self._headers = (("x-goog-api-key", api_key),) if api_key else ()
+        self.headers = (("x-goog-api-key", api_key),) if api_key else ()
 
     def encode(self, request: ChatRequest, model: str) -> WireRequest:
         """Translate a request; `model` may carry Google's prefix `models/` or `tunedModels/`."""
@@ -41,7 +41,7 @@ class GeminiFormat:
         # Without alt=sse the stream would be one JSON array.
         method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
         path = f"/v1beta/{collection}/{quote(name, safe='')}:{method}"
-        return WireRequest(path, encode_body(request, name), self._headers)
+        return WireRequest(path, encode_body(request, name), self.headers)
 
     def encode_continuation(self, request: ChatRequest, model: str, text: str) -> Continuation:  # noqa: ARG002 -- the port's
         """Refuse: from 3.5 on models take no contents that end with the model's turn.

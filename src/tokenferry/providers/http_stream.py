@@ -8,6 +8,7 @@ of its own.
 """
 
 import os
+from collections.abc import Sequence
 
 from tokenferry.domain.usage import estimate_tokens
 from tokenferry.engine.ports import Sink
@@ -23,7 +24,7 @@ from tokenferry.providers.http_request import (
     parse_base_url,
 )
 from tokenferry.providers.seam import SeamSink
-from tokenferry.providers.wire import Continuation, WireFormat
+from tokenferry.providers.wire import Continuation, WireFormat, WireRequest
 
 __all__ = ["HttpCall", "HttpProvider", "HttpProviderSettings", "PreparedCall"]
 
@@ -33,17 +34,17 @@ class HttpProvider:
 
     Args:
         settings: How to reach it.
-        wire: Its dialect.
+        wires: Its dialect, once with each of its keys; at least one.
         pool: Where its connections live.
 
     Raises:
         ValueError: If the CA file or the proxy's URL cannot be used.
     """
 
-    __slots__ = ("lane", "name", "settings", "wire", "writer")
+    __slots__ = ("lane", "name", "settings", "wires", "writers")
 
     def __init__(
-        self, settings: HttpProviderSettings, wire: WireFormat, pool: ConnectionPool
+        self, settings: HttpProviderSettings, wires: Sequence[WireFormat], pool: ConnectionPool
     ) -> None:
         origin = parse_base_url(settings.base_url)
         proxy = choose_proxy(
@@ -64,11 +65,12 @@ class HttpProvider:
         )
         self.name = settings.name
         self.settings = settings
-        self.wire = wire
+        self.wires = wires
         self.lane = pool.lane(
             destination, connections_max=settings.connections_max, line_max=settings.line_max
         )
-        self.writer = RequestWriter(origin, settings.extra_headers, proxy)
+        # A writer keeps the headers that it wrote last.
+        self.writers = [RequestWriter(origin, settings.extra_headers, proxy) for _ in wires]
 
     def prepare(self, request: ChatRequest, model: str) -> "PreparedCall":
         """Translate a request for `model`; nothing is sent yet.
@@ -76,8 +78,7 @@ class HttpProvider:
         Raises:
             RequestError: If this provider cannot serve the request.
         """
-        written = self.writer.write(self.wire.encode(request, model))
-        return PreparedCall(self, request, written)
+        return PreparedCall(self, request, self.wires[0].encode(request, model))
 
     def prepare_continuation(self, request: ChatRequest, model: str, text: str) -> "PreparedCall":
         """Translate a request for the rest of an answer; its output limit is less by what is there.
@@ -86,39 +87,45 @@ class HttpProvider:
             RequestError: If this provider cannot go on from there.
         """
         rest = request.shortened(estimate_tokens(text))
-        continuation = self.wire.encode_continuation(rest, model, text)
-        return PreparedCall(self, rest, self.writer.write(continuation.request), continuation)
+        continuation = self.wires[0].encode_continuation(rest, model, text)
+        return PreparedCall(self, rest, continuation.request, continuation)
 
 
 class PreparedCall:
     """A request in bytes; implements the engine's `Prepared`."""
 
-    __slots__ = ("_continuation", "_provider", "_request", "_written")
+    __slots__ = ("_continuation", "_provider", "_request", "_wire_request", "_written")
 
     def __init__(
         self,
         provider: HttpProvider,
         request: ChatRequest,
-        written: bytes,
+        wire_request: WireRequest,
         continuation: Continuation | None = None,
     ) -> None:
         self._continuation = continuation
         self._provider = provider
         self._request = request
-        self._written = written
+        self._wire_request = wire_request
+        # Refuses what is no path, before anything is begun.
+        self._written = provider.writers[0].write(wire_request)
 
-    def start(self, sink: Sink) -> "HttpCall":
+    def start(self, sink: Sink, key: int = 0) -> "HttpCall":
         """Send it: at once, if a connection is idle. The sink hears nothing before the return."""
         provider, continuation = self._provider, self._continuation
         if continuation is not None and continuation.repeated:
             sink = SeamSink(sink, continuation.repeated, as_whole=continuation.as_whole)
         asked = Asked(
             provider=provider.name,
-            wire=provider.wire,
+            wire=provider.wires[key],
             request=self._request,
             sink=sink,
             body_bytes_max=provider.settings.body_bytes_max,
         )
-        call = HttpCall(provider.settings, provider.lane, asked, self._written)
+        written = self._written
+        if key:
+            own = self._wire_request._replace(headers=provider.wires[key].headers)
+            written = provider.writers[key].write(own)
+        call = HttpCall(provider.settings, provider.lane, asked, written)
         call.open()
         return call

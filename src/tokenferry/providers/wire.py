@@ -86,6 +86,10 @@ class Decoder(Protocol):
 class WireFormat(Protocol):
     """One provider dialect."""
 
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What every request carries, the credential among it: as in `WireRequest`."""
+
     def encode(self, request: ChatRequest, model: str) -> WireRequest:
         """Translate a request.
 

@@ -1,4 +1,4 @@
-"""The composition root: the only module of the server that names concrete adapters.
+"""The composition root: with the two `*_site` modules, all of the server that names adapters.
 
 `run` starts everything, serves until a signal, drains, and stops.
 """
@@ -10,34 +10,27 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from tokenferry.config.prices import shipped_prices
-from tokenferry.config.settings import ProviderSettings, Settings
+from tokenferry.config.settings import Settings
 from tokenferry.engine.archive import Archive
 from tokenferry.engine.billing import Billing, Rules
 from tokenferry.engine.dispatcher import Dispatcher, Engine
 from tokenferry.engine.keys import Authenticator, KeyStore, StoreUnusable, ensure_first_key
 from tokenferry.engine.ledger import Ledger, Result, Work
 from tokenferry.engine.options import Limits
-from tokenferry.engine.ports import Journal, JournalUnavailable, Provider
+from tokenferry.engine.ports import Journal, JournalUnavailable
 from tokenferry.engine.prices import LivePrices, Prices
 from tokenferry.engine.recovery import Takeover, recover, start
 from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.retention import Periods, Retention
 from tokenferry.engine.settlement import Commit, Committed, Settlement
-from tokenferry.providers.anthropic import AnthropicFormat
-from tokenferry.providers.chat_completions import ChatCompletionsFormat
-from tokenferry.providers.demo import DemoProvider
-from tokenferry.providers.gemini import GeminiFormat
 from tokenferry.providers.http_pool import ConnectionPool
-from tokenferry.providers.http_request import HttpProviderSettings
-from tokenferry.providers.http_stream import HttpProvider
-from tokenferry.providers.wire import WireFormat
 from tokenferry.server.account_site import account_site
 from tokenferry.server.api_document import with_document
 from tokenferry.server.api_routes import Api
@@ -48,6 +41,8 @@ from tokenferry.server.listener import listening
 from tokenferry.server.metrics import Metrics
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
+from tokenferry.server.provider_site import providers, router
+from tokenferry.server.providers_api import provider_routes
 from tokenferry.server.tickets import Tickets
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SegmentJournal
@@ -130,7 +125,8 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         add_pages(app)
         site = await stack.enter_async_context(account_site(settings))
         site.payments.pages.add_to(app)
-        Api(with_document(site.routes), site.membership, site.origins).add_to(app)
+        routes = [*site.routes, *provider_routes(dispatcher.engine.router)]
+        Api(with_document(routes), site.membership, site.origins).add_to(app)
         retention = Retention(dispatcher.book, storage.journal, storage.archive, _periods(settings))
         stop = _stop_event(loop)
         async with listening(settings.server, app) as url:
@@ -270,17 +266,21 @@ def _hub(
     loop = asyncio.get_running_loop()
     server = settings.server
     metrics = Metrics()
+    timers = LoopTimers(loop)
+    candidates = router(settings, timers)
+    metrics.routing.watch(candidates)
     engine = Engine(
         catalog=settings.catalog(),
-        providers=_providers(settings, pool),
+        providers=providers(settings, pool),
         durability=storage.durability,
         archive=storage.archive,
-        timers=LoopTimers(loop),
+        timers=timers,
         meter=metrics,
         wall_ms=_wall_ms,
         new_id=lambda: f"st_{secrets.token_hex(12)}",
         reasoning_fields=REASONING_FIELDS[server.reasoning_field],
         prices=money.prices,
+        router=candidates,
         billing=Billing(money.prices, money.settlement, _rules(settings), _wall_ms),
     )
     limits = Limits(
@@ -303,42 +303,6 @@ def _rules(settings: Settings) -> Rules:
         billing.hold_tokens_min,
         billing.unpriced == "free",
         billing.top_up_url or None,
-    )
-
-
-def _providers(settings: Settings, pool: ConnectionPool) -> Mapping[str, Provider]:
-    providers: dict[str, Provider] = {}
-    for provider in settings.providers:
-        if provider.kind == "demo":
-            providers[provider.name] = DemoProvider()
-        else:
-            providers[provider.name] = HttpProvider(_http(provider), _wire(provider), pool)
-    return providers
-
-
-def _wire(provider: ProviderSettings) -> WireFormat:
-    key = provider.api_key.reveal()
-    if provider.kind == "anthropic":
-        return AnthropicFormat(key)
-    if provider.kind == "gemini":
-        return GeminiFormat(key)
-    return ChatCompletionsFormat(
-        key, include_usage=provider.include_usage, prefill=provider.prefill
-    )
-
-
-def _http(provider: ProviderSettings) -> HttpProviderSettings:
-    return HttpProviderSettings(
-        name=provider.name,
-        base_url=provider.base_url,
-        connect_timeout_s=provider.connect_timeout_s,
-        first_byte_timeout_s=provider.first_byte_timeout_s,
-        idle_timeout_s=provider.idle_timeout_s,
-        on_cancel="drain" if provider.drains else "close",
-        connections_max=provider.connections_max,
-        proxy_url=provider.proxy,
-        ca_file=None if provider.ca_file is None else str(provider.ca_file),
-        extra_headers=provider.extra_headers(),
     )
 
 

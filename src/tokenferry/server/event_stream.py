@@ -25,7 +25,7 @@ from tokenferry.protocol.events import EventRenderer, framed, kept_events
 from tokenferry.protocol.frames import Terminal
 from tokenferry.protocol.messages import IDEMPOTENCY_KEY_CHARACTERS
 from tokenferry.server.hub import Hub
-from tokenferry.server.responses import error_response, json_response
+from tokenferry.server.responses import attempts_header, error_response, json_response
 from tokenferry.server.transport import ClientProtocol
 
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -158,8 +158,9 @@ async def _answer_events(
 ) -> web.StreamResponse:
     await outlet.begun.wait()
     if stream.error is not None and stream.head_record is None and not outlet.silent:
-        return error_response(stream.error)
-    response = web.StreamResponse(headers=HEADERS | {"x-stream-id": stream.id})
+        return error_response(stream.error, calls=stream.calls)
+    headers = HEADERS | {"x-stream-id": stream.id} | attempts_header(stream.calls)
+    response = web.StreamResponse(headers=headers)
     if outlet.chunked:
         response.enable_chunked_encoding()
     else:
@@ -193,10 +194,10 @@ def whole_response(stream: Stream) -> web.Response:
     """Return the whole answer of a stream that is done."""
     completion = folded(stream.id, stream.committed())
     end = completion.end
-    headers = {"x-stream-id": stream.id}
+    headers = {"x-stream-id": stream.id} | attempts_header(stream.calls)
     if end is not None and end.error is not None:
         if stream.error is not None:
-            return error_response(stream.error)
+            return error_response(stream.error, calls=stream.calls)
         return json_response({"error": end.error}, status=502, headers=headers)
     if end is not None:
         headers |= money_headers(end)

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from tokenferry.domain.api_key import bearer_token
+from tokenferry.domain.ledger import OPERATOR
 from tokenferry.engine.keys import Key
 from tokenferry.errors import (
+    AdminOnly,
     InternalError,
     InvalidRequest,
     PayloadTooLarge,
@@ -21,6 +23,7 @@ from tokenferry.server.event_stream import complete
 from tokenferry.server.hub import Hub
 from tokenferry.server.metrics import CONTENT_TYPE
 from tokenferry.server.models_api import ModelsApi
+from tokenferry.server.providers_api import provider_list
 from tokenferry.server.responses import error_response, json_response
 from tokenferry.server.streams_api import StreamsApi
 from tokenferry.server.upgrade import check_origin, open_stream
@@ -35,7 +38,7 @@ CORS_MAX_AGE_S = 600
 CLIENT_CLOSED_REQUEST = 499
 EXPOSED_HEADERS = (
     "x-request-id, x-stream-id, retry-after, retry-after-ms, "
-    "x-tokenferry-cost, x-tokenferry-balance, x-tokenferry-notice"
+    "x-tokenferry-cost, x-tokenferry-balance, x-tokenferry-notice, x-tokenferry-attempts"
 )
 
 
@@ -73,6 +76,7 @@ class HttpApi:
         app.router.add_post("/v1/stream/tickets", self._ticket)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/chat/completions/estimate", self._estimate)
+        app.router.add_get("/v1/providers", self._providers)
         StreamsApi(self._hub).add_to(app)
         self._models.add_to(app)
         app.router.add_get("/healthz", self._healthz)
@@ -169,6 +173,11 @@ class HttpApi:
         check_origin(origin, request, self._hub.shared.settings.origins)
         ticket = self._hub.shared.tickets.issue(key, origin)
         return json_response({"ticket": ticket, "expires_in": tickets.LIFETIME_S})
+
+    async def _providers(self, request: web.Request) -> web.Response:
+        if self._authenticate(request).account_id != OPERATOR:
+            raise AdminOnly("This is for the operator's own keys.")
+        return json_response(provider_list(self._hub.shared.dispatcher.engine.router))
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return json_response({"status": "ok"})

@@ -5,6 +5,7 @@ their number is bounded.
 """
 
 import logging
+from collections.abc import Sequence
 from functools import lru_cache
 
 from prometheus_client import (
@@ -17,9 +18,11 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from tokenferry.domain.routing import Try
 from tokenferry.engine.ports import Outcome
 from tokenferry.errors import TokenferryError
 from tokenferry.server.log import CLEAN
+from tokenferry.server.routing_metrics import RoutingMetrics
 
 log = logging.getLogger("tokenferry.streams")
 
@@ -35,6 +38,9 @@ _OVERHEAD_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
 class Metrics:
     """What /metrics shows; the engine's meter.
 
+    Attributes:
+        routing: What it shows of providers.
+
     Raises:
         ValueError: Never in practice; the registry is its own.
     """
@@ -42,6 +48,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a third of all lines, and no dashboard reads them
         self._registry = CollectorRegistry()
+        self.routing = RoutingMetrics(self._registry)
         self._open = Gauge(
             "tokenferry_open_streams", "Streams that are generating.", registry=self._registry
         )
@@ -121,6 +128,7 @@ class Metrics:
 
     def _count_outcome(self, outcome: Outcome) -> None:
         provider, model = outcome.provider, outcome.model
+        self.routing.count(outcome)
         self._request_child(provider, model, outcome.finish).inc()
         self._duration_child(provider, model).observe(outcome.duration_s)
         if outcome.first_token_s is not None:
@@ -149,6 +157,7 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text form."""
         self._count()
+        self.routing.refresh()
         self._open.set(self._open_count)
         return generate_latest(self._registry)
 
@@ -165,6 +174,7 @@ class Metrics:
                     "finish": outcome.finish,
                     "error_code": outcome.error_code,
                     "attempts": outcome.attempts,
+                    "tries": _written(outcome.tries),
                     "prompt_tokens": None if usage is None else usage.prompt_tokens,
                     "completion_tokens": None if usage is None else usage.completion_tokens,
                     "estimated": None if usage is None else usage.estimated,
@@ -173,6 +183,13 @@ class Metrics:
                 }
             },
         )
+
+
+def _written(tries: Sequence[Try]) -> str | None:
+    """Return what was tried, on one line; nothing where the first call served."""
+    if len(tries) < 2:  # noqa: PLR2004 -- one call is no story
+        return None
+    return ", ".join(f"{t.provider}/{t.model} {t.outcome} {t.duration_ms} ms" for t in tries)
 
 
 def _milliseconds(seconds: float | None) -> int | None:

@@ -8,6 +8,7 @@ from tokenferry.errors import TokenferryError
 from tokenferry.protocol.frames import encode, wire_error
 
 JSON = "application/json"
+ATTEMPTS = "x-tokenferry-attempts"
 
 
 def json_response(
@@ -17,9 +18,14 @@ def json_response(
     return web.Response(body=encode(body), status=status, content_type=JSON, headers=headers)
 
 
-def error_response(error: TokenferryError) -> web.Response:
+def attempts_header(calls: int) -> dict[str, str]:
+    """Return how many calls of providers an answer took; nothing if that is not known."""
+    return {ATTEMPTS: str(calls)} if calls else {}
+
+
+def error_response(error: TokenferryError, *, calls: int = 0) -> web.Response:
     """Return an error in OpenAI's shape, with the headers that the official SDKs act on."""
-    headers = {}
+    headers = attempts_header(calls)
     if error.retry_after_ms is not None:
         headers["retry-after-ms"] = str(error.retry_after_ms)
         # Whole seconds, rounded up: who waits that long has waited long enough.

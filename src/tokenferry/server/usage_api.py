@@ -14,11 +14,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta, Struct
 
 from tokenferry.domain.account import REASON_CHARACTERS_MAX, clean_reason
 from tokenferry.domain.ledger import Charge, Transfer, account_book, grant
 from tokenferry.domain.money import format_dollars, parse_dollars
+from tokenferry.domain.routing import Try
 from tokenferry.engine.accounts import AccountStore
 from tokenferry.engine.ledger import Overdrawn
 from tokenferry.engine.links import World
@@ -86,8 +88,23 @@ class UsageList(Struct):
     data: list[UsageFacts]
 
 
+class TryFacts(Struct):
+    """One call of a provider.
+
+    `outcome` is `ok`, `cancelled`, `slower` (another call was first) or an error's kind.
+    """
+
+    provider: str
+    model: str
+    outcome: str
+    duration_ms: int
+
+
 class RequestFacts(Struct):
-    """One request; `cost` is null where no price is known."""
+    """One request; `cost` is null where no price is known.
+
+    `tries` are the calls that it took, in order; none for a request of before they were kept.
+    """
 
     stream_id: str
     key: str
@@ -106,6 +123,7 @@ class RequestFacts(Struct):
     first_token_ms: int | None
     duration_ms: int
     attempts: int
+    tries: list[TryFacts]
 
 
 class RequestList(Struct):
@@ -309,7 +327,12 @@ def _request_facts(charge: Charge) -> RequestFacts:
         first_token_ms=charge.first_token_ms,
         duration_ms=charge.duration_ms,
         attempts=charge.attempts,
+        tries=[TryFacts(*call) for call in _tries(charge)],
     )
+
+
+def _tries(charge: Charge) -> list[Try]:
+    return msgspec.json.decode(charge.tries, type=list[Try]) if charge.tries else []
 
 
 def _transfer_facts(number: int, transfer: Transfer, book: str) -> TransferFacts:

@@ -29,6 +29,7 @@ MIGRATIONS = (
     "prices_1.sql",
     "vouchers_1.sql",
     "topups_1.sql",
+    "ledger_2.sql",
 )
 # "tfry", so that another program's database is not taken for ours.
 APPLICATION_ID = 0x74667279

@@ -71,7 +71,7 @@ class DemoPrepared:
         self._first_token_s = first_token_s
         self._interval_s = interval_s
 
-    def start(self, sink: Sink) -> Call:
+    def start(self, sink: Sink, key: int = 0) -> Call:  # noqa: ARG002 -- it has no keys
         """Begin to send; the first call of `sink` comes in a later turn of the event loop."""
         delivery = _Delivery(self._script, self._model, self._interval_s, sink)
         delivery.begin(self._first_token_s)

@@ -1,0 +1,295 @@
+"""The calls that are made for one stream, until one shows something or nothing is left to try.
+
+One call after another; where an alias is hedged, a second one beside the first when that is late.
+Everything here happens before the first token, or once a stream: the tokens themselves go from
+the provider's adapter to the generation.
+
+Every call ends in exactly one of three ways, and gives back what it took of its candidate (its
+place under way, a half-open breaker's place): it is let go (`_release`), whoever ends it.
+
+Weakness: what a provider charges for a call that failed is not known, and nobody pays it.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from tokenferry.domain.breaker import Ticket
+from tokenferry.domain.retry import BLAMED, Again, Fault, Standing, Verdict, decide, fault_of
+from tokenferry.domain.routing import Try
+from tokenferry.engine.attempt import Attempt, AttemptSink
+from tokenferry.engine.ports import Call, Sink, TimerHandle
+from tokenferry.engine.router import Health, Router
+from tokenferry.errors import InternalError, TokenferryError
+
+log = logging.getLogger(__name__)
+
+MS_PER_S = 1000
+SERVED = "ok"
+CANCELLED = "cancelled"
+
+
+class Host(Sink, Protocol):
+    """What the calls are made for: the generation."""
+
+    def forget(self) -> None:
+        """Forget what a call that has failed said before it showed anything."""
+
+    def abort(self, error: TokenferryError) -> None:
+        """End the stream with an error of ours."""
+
+
+class _Live:
+    """A call under way."""
+
+    __slots__ = ("attempt", "call", "health", "is_settled", "key", "sink", "started_s", "ticket")
+
+    def __init__(
+        self, attempt: Attempt, health: Health, ticket: Ticket, key: int, started_s: float
+    ) -> None:
+        self.attempt = attempt
+        self.health = health
+        self.ticket = ticket
+        self.key = key
+        self.started_s = started_s
+        self.sink: AttemptSink | None = None
+        self.call: Call | None = None
+        # Whether the candidate's breaker has heard of it.
+        self.is_settled = False
+
+
+class Pursuit:
+    """The calls of one stream.
+
+    Args:
+        host: What they are made for.
+        router: What is known of the candidates; it has the clock and timers, too.
+
+    Attributes:
+        serving: The candidate that is called, or was called last; None before the first.
+        calls: How many calls were made.
+        first_token_s: Seconds from the call that served to its first token.
+        tries: What became of each; the one under way is not among them.
+    """
+
+    __slots__ = (
+        "_deferred",
+        "_host",
+        "_is_over",
+        "_left",
+        "_live",
+        "_name",
+        "_retries",
+        "_rotations",
+        "_router",
+        "_since_s",
+        "_takes_any",
+        "_timer",
+        "_timers",
+        "calls",
+        "first_token_s",
+        "serving",
+        "tries",
+    )
+
+    def __init__(self, host: Host, router: Router) -> None:
+        self._host = host
+        self._router = router
+        self._timers = router.timers
+        self._left: list[Attempt] = []
+        self._live: _Live | None = None
+        self._timer: TimerHandle | None = None
+        self._name = ""
+        self._since_s = 0.0
+        # Further calls of this candidate: after a wait, and with another key.
+        self._retries = self._rotations = 0
+        # A candidate at its limit, and when that is over: the soonest of those passed over.
+        self._deferred: tuple[float, Attempt] | None = None
+        self._takes_any = False
+        self._is_over = False
+        self.serving: Attempt | None = None
+        self.calls = 0
+        self.first_token_s: float | None = None
+        self.tries: list[Try] = []
+
+    def start(
+        self, name: str, attempts: Sequence[Attempt], since_s: float, *, takes_any: bool
+    ) -> None:
+        """Call the first candidate.
+
+        Args:
+            name: What the client asked for.
+            attempts: Who can serve it, as configured.
+            since_s: When the request came in, monotonic seconds.
+            takes_any: Whether another candidate may take what one refuses of the request.
+        """
+        self._name = name
+        self._since_s = since_s
+        self._takes_any = takes_any
+        self._left = self._router.order(name, attempts)
+        self._left.reverse()
+        self._call_next()
+
+    def failed(self, error: TokenferryError) -> bool:
+        """Take the failure of a call that has shown nothing; say whether another one follows."""
+        live = self._live
+        if live is None or self._is_over:
+            return False
+        now_s = self._timers.time()
+        fault = fault_of(error)
+        retry_after_s = None
+        if error.retry_after_ms is not None:
+            retry_after_s = error.retry_after_ms / MS_PER_S
+        live.is_settled = True
+        live.health.failed(live.ticket, live.key, fault, now_s, error.kind, retry_after_s)
+        self._release(live, error.kind)
+        verdict = self._decide(live, fault, now_s, retry_after_s)
+        again = live.attempt
+        if verdict == "next" and fault == "limited":
+            self._defer(live.attempt, now_s, retry_after_s)
+        if verdict == "stop" and fault not in ("client", "own"):
+            again, verdict = self._deferred_call(again, now_s)
+        if verdict == "stop":
+            return False
+        if live.sink is not None:
+            # What is left of it must not speak for the next one.
+            live.sink.close()
+        if live.call is not None:
+            live.call.cancel()
+        self._host.forget()
+        if isinstance(verdict, Again):
+            self._call_again(again, verdict)
+        else:
+            self._call_next()
+        return True
+
+    def _defer(self, attempt: Attempt, now_s: float, retry_after_s: float | None) -> None:
+        """Keep a candidate that has a limit in mind, for when the others have failed as well."""
+        terms = self._router.rules.retry
+        ready_s = now_s + (terms.backoff_s if retry_after_s is None else retry_after_s)
+        if terms.retries and (self._deferred is None or ready_s < self._deferred[0]):
+            self._deferred = (ready_s, attempt)
+
+    def _deferred_call(self, failed: Attempt, now_s: float) -> tuple[Attempt, Verdict]:
+        """Return the candidate that was kept in mind, and its wait, if that is not too long."""
+        if self._deferred is None:
+            return failed, "stop"
+        (ready_s, attempt), self._deferred = self._deferred, None
+        terms, wait_s = self._router.rules.retry, max(0.0, ready_s - now_s)
+        in_time = now_s + wait_s - self._since_s <= terms.deadline_s
+        budget = self._router.health(attempt.provider, attempt.model).provision.budget
+        if wait_s > terms.wait_max_s or not in_time or not budget.spend():
+            return failed, "stop"
+        # It was called before, and is called this once.
+        self._retries = terms.retries
+        return attempt, Again(wait_s)
+
+    def _decide(
+        self, live: _Live, fault: Fault, now_s: float, retry_after_s: float | None
+    ) -> Verdict:
+        """Return what follows a failure; what it costs is paid then."""
+        terms, health = self._router.rules.retry, live.health
+        ring, budget = health.provision.ring, health.provision.budget
+        # Whoever has just been given up, or is being probed, is not pressed any further.
+        is_trusted = health.breaker.state(now_s) == "closed"
+        standing = Standing(
+            self._retries if is_trusted else terms.retries,
+            bool(self._left),
+            self._rotations < ring.count - 1 and ring.is_free(health.model, now_s),
+            now_s - self._since_s,
+            retry_after_s,
+            self._takes_any,
+        )
+        verdict = decide(terms, fault, standing, self._router.dice())
+        if isinstance(verdict, Again) and not (verdict.is_free or budget.spend()):
+            return "next" if self._left else "stop"
+        return verdict
+
+    def shown(self) -> None:
+        """Take note of the first token: from now on there is no other candidate."""
+        live = self._live
+        if live is not None and not live.is_settled:
+            live.is_settled = True
+            now_s = self._timers.time()
+            self.first_token_s = now_s - live.started_s
+            live.health.shown(live.ticket, live.key, self.first_token_s, now_s)
+
+    def broke(self, error: TokenferryError) -> None:
+        """Take note that the answer ended in its middle."""
+        if self._live is not None and fault_of(error) in BLAMED:
+            self._live.health.broke(self._timers.time(), error.kind)
+
+    def stop(self) -> bool:
+        """Stop what is under way; return whether the provider's own end is still to come."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        live = self._live
+        return live is not None and live.call is not None and live.call.cancel()
+
+    def end(self) -> None:
+        """Let go of everything: the stream has ended and is settled. Idempotent."""
+        self._is_over = True
+        self._left = []
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._live is not None:
+            self._release(self._live, SERVED)
+
+    def tried(self, outcome: str) -> tuple[Try, ...]:
+        """Return all calls, the one under way with this outcome."""
+        live = self._live
+        if live is None:
+            return tuple(self.tries)
+        return (*self.tries, self._record(live, outcome))
+
+    def _call_again(self, attempt: Attempt, verdict: Again) -> None:
+        if verdict.is_free:
+            self._rotations += 1
+            self._call(attempt)
+            return
+        self._retries += 1
+        self._timer = self._timers.call_later(verdict.wait_s, self._waited, attempt)
+
+    def _waited(self, attempt: Attempt) -> None:
+        self._timer = None
+        if not self._is_over:
+            self._call(attempt)
+
+    def _call_next(self) -> None:
+        self._retries = self._rotations = 0
+        attempt = self._left.pop()
+        self._router.health(attempt.provider, attempt.model).provision.budget.earn()
+        self._call(attempt)
+
+    def _call(self, attempt: Attempt) -> None:
+        health = self._router.health(attempt.provider, attempt.model)
+        now_s = self._timers.time()
+        ticket, key = health.begin(now_s)
+        live = _Live(attempt, health, ticket, key, now_s)
+        self._live = live
+        self.serving = attempt
+        self.calls += 1
+        live.sink = AttemptSink(self._host)
+        try:
+            live.call = attempt.prepared.start(live.sink, key)
+        except Exception:
+            # An adapter's defect. Nobody above would hear of it when this is a timer's call.
+            log.exception("the adapter of %s failed to start", attempt.provider)
+            self._host.abort(InternalError("The gateway could not send the request on."))
+
+    def _release(self, live: _Live, outcome: str) -> None:
+        """Give back what a call took; idempotent."""
+        if self._live is not live:
+            return
+        self.tries.append(self._record(live, outcome))
+        self._live = None
+        live.health.under_way -= 1
+        if not live.is_settled:
+            live.is_settled = True
+            live.health.breaker.abandoned(live.ticket)
+
+    def _record(self, live: _Live, outcome: str) -> Try:
+        duration_ms = round((self._timers.time() - live.started_s) * MS_PER_S)
+        return Try(live.attempt.provider, live.attempt.model, outcome, duration_ms)

@@ -1,0 +1,95 @@
+"""How the providers are: which candidates are left alone, and which keys rest.
+
+    GET /v1/providers          for the operator's own API keys
+    GET /api/admin/providers   for administrators
+
+A key is named by its position alone.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from tokenferry.engine.router import CandidateState, Router
+from tokenferry.server.api_routes import Call, Route
+
+MS_PER_S = 1000
+
+
+class KeyFacts(Struct):
+    """One of a provider's keys: `ready`, `limited` or `refused`; for how long it rests."""
+
+    position: int
+    state: str
+    rests_ms: int
+
+
+class CandidateFacts(Struct):
+    """One model of a provider.
+
+    `state` is `closed` (it is called), `open` (it is left alone, for `opens_ms`) or `half_open`
+    (it is being probed). `calls` and `failures` are those of the breaker's window,
+    `first_token_ms` is the median of the latest answers, null as long as there are few.
+    """
+
+    model: str
+    state: str
+    opens_ms: int
+    calls: int
+    failures: int
+    under_way: int
+    first_token_ms: int | None
+    last_error: str | None
+
+
+class ProviderFacts(Struct):
+    """One provider."""
+
+    name: str
+    keys: list[KeyFacts]
+    models: list[CandidateFacts]
+
+
+class ProviderList(Struct):
+    """All providers, by name."""
+
+    data: list[ProviderFacts]
+
+
+def provider_list(router: Router) -> ProviderList:
+    """Return how all providers are."""
+    providers = {
+        name: ProviderFacts(
+            name, [KeyFacts(k.position, k.state, round(k.rests_s * MS_PER_S)) for k in keys], []
+        )
+        for name, keys in router.keys().items()
+    }
+    for state in router.candidates():
+        providers[state.provider].models.append(_candidate_facts(state))
+    return ProviderList(list(providers.values()))
+
+
+def provider_routes(router: Router) -> list[Route]:
+    """Return the routes of administrators."""
+
+    async def show(call: Call[Any]) -> ProviderList:  # noqa: ARG001 -- as all handlers
+        return provider_list(router)
+
+    return [
+        Route("GET", "/api/admin/providers", show, "Show how the providers are",
+              answer=ProviderList, access="admin"),
+    ]  # fmt: skip
+
+
+def _candidate_facts(state: CandidateState) -> CandidateFacts:
+    first_token_s = state.first_token_s
+    return CandidateFacts(
+        state.model,
+        state.state,
+        round(state.opens_s * MS_PER_S),
+        state.calls,
+        state.failures,
+        state.under_way,
+        None if first_token_s is None else round(first_token_s * MS_PER_S),
+        state.last_error or None,
+    )

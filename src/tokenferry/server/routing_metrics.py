@@ -1,0 +1,103 @@
+"""Prometheus metrics of routing: calls and what became of them, breakers, keys.
+
+Counters are of what has ended; breakers and keys are read when somebody asks.
+"""
+
+from functools import lru_cache
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from tokenferry.engine.ports import Outcome
+from tokenferry.engine.router import Router
+
+_CANDIDATE = ("provider", "model")
+_STATES = ("closed", "half_open", "open")
+_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600)
+
+
+class RoutingMetrics:
+    """The part of /metrics that tells how providers are.
+
+    Args:
+        registry: Where they are kept.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._router: Router | None = None
+        self._calls = Counter(
+            "tokenferry_provider_calls",
+            "Calls of providers that have ended, by what became of them.",
+            (*_CANDIDATE, "outcome"),
+            registry=registry,
+        )
+        self._retries = Counter(
+            "tokenferry_retries",
+            "Calls of a candidate that had failed just before.",
+            _CANDIDATE,
+            registry=registry,
+        )
+        self._fallbacks = Counter(
+            "tokenferry_fallbacks",
+            "Calls of a candidate after another one had failed.",
+            _CANDIDATE,
+            registry=registry,
+        )
+        self._first_token = Histogram(
+            "tokenferry_provider_first_token_seconds",
+            "From the call of a provider to its first token.",
+            _CANDIDATE,
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._breaker = Gauge(
+            "tokenferry_breaker_state",
+            "1 for the state that a candidate's circuit breaker is in.",
+            (*_CANDIDATE, "state"),
+            registry=registry,
+        )
+        self._under_way = Gauge(
+            "tokenferry_provider_calls_under_way",
+            "Answers under way at a candidate.",
+            _CANDIDATE,
+            registry=registry,
+        )
+        self._key_rests = Gauge(
+            "tokenferry_provider_key_rest_seconds",
+            "For how long a key, by its position, is left alone.",
+            ("provider", "position"),
+            registry=registry,
+        )
+        # Looking a child up by its labels costs more than counting.
+        self._call_child = lru_cache(4096)(self._calls.labels)
+        self._first_token_child = lru_cache(1024)(self._first_token.labels)
+
+    def watch(self, router: Router) -> None:
+        """Show the breakers and keys of a router."""
+        self._router = router
+
+    def count(self, outcome: Outcome) -> None:
+        """Count the calls of a stream that has ended."""
+        before: tuple[str, str] | None = None
+        for call in outcome.tries:
+            self._call_child(call.provider, call.model, call.outcome).inc()
+            candidate = (call.provider, call.model)
+            if before is not None:
+                counter = self._retries if before == candidate else self._fallbacks
+                counter.labels(*candidate).inc()
+            before = candidate
+        if outcome.call_first_token_s is not None:
+            child = self._first_token_child(outcome.provider, outcome.model)
+            child.observe(outcome.call_first_token_s)
+
+    def refresh(self) -> None:
+        """Read the breakers and keys."""
+        if self._router is None:
+            return
+        for state in self._router.candidates():
+            candidate = (state.provider, state.model)
+            self._under_way.labels(*candidate).set(state.under_way)
+            for name in _STATES:
+                self._breaker.labels(*candidate, name).set(name == state.state)
+        for provider, keys in self._router.keys().items():
+            for key in keys:
+                self._key_rests.labels(provider, str(key.position)).set(key.rests_s)
