@@ -9,7 +9,6 @@ import gc
 import logging
 import secrets
 import signal
-import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -50,7 +49,7 @@ from tokenferry.server.metrics import Metrics
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
 from tokenferry.server.tickets import Tickets
-from tokenferry.server.transport import protocol_factory
+from tokenferry.server.transport import protocol_factory, tls_context
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite import SqliteKeys
@@ -216,7 +215,7 @@ async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[
         # Our pings and heartbeats find dead peers sooner than the kernel's keep-alive would.
         {"access_log": None, "keepalive_timeout": KEEPALIVE_TIMEOUT_S, "tcp_keepalive": False},
     )
-    tls = _tls(settings)
+    tls = tls_context(settings.server)
     listener = await asyncio.get_running_loop().create_server(
         factory, server.host, server.port, ssl=tls, backlog=LISTEN_BACKLOG
     )
@@ -372,16 +371,6 @@ def _http(provider: ProviderSettings) -> HttpProviderSettings:
         ca_file=None if provider.ca_file is None else str(provider.ca_file),
         extra_headers=provider.extra_headers(),
     )
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    server = settings.server
-    if server.tls_cert is None or server.tls_key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(server.tls_cert, server.tls_key)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _stop_event(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
