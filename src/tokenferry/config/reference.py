@@ -66,6 +66,7 @@ _NOTES = {
     "[[models]]": "One table an alias: another name for one or several models.\n",
     "[billing]": "Money; docs/billing.md tells how the books work.\n",
     "[accounts]": "Who may have an account; docs/accounts.md tells what accounts are for.\n",
+    "[limits]": "How much at once; docs/limits.md tells how it is counted.\n",
     "[mail]": "How mails are sent, to prove an address and to replace a forgotten password.\n",
 }
 _PRESETS_INTRODUCTION = """

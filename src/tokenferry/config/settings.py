@@ -7,11 +7,13 @@ from urllib.parse import urlsplit
 
 from tokenferry.config.account_settings import AccountSettings, MailSettings
 from tokenferry.config.billing_settings import BillingSettings
+from tokenferry.config.limit_settings import LimitSettings
 from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.config.spec import spec
 from tokenferry.config.web_rules import BaseUrl, Credential, Headers, ProxyUrl, Secret
 from tokenferry.domain.routing import Catalog
+from tokenferry.engine.admission import Rates
 
 PROVIDERS_MAX = 100
 ALIASES_MAX = 1_000
@@ -190,6 +192,7 @@ class Settings:
         billing: Money.
         accounts: Who may sign up.
         mail: How mails are sent.
+        limits: What keys, accounts and models may have.
     """
 
     server: ServerSettings = field(default_factory=ServerSettings)
@@ -198,6 +201,7 @@ class Settings:
     billing: BillingSettings = field(default_factory=BillingSettings)
     accounts: AccountSettings = field(default_factory=AccountSettings)
     mail: MailSettings = field(default_factory=MailSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
 
     def catalog(self) -> Catalog:
         """Return what clients can ask for."""
@@ -205,6 +209,11 @@ class Settings:
             [(provider.name, model) for provider in self.providers for model in provider.models],
             [(alias.name, tuple(alias.pairs())) for alias in self.models],
         )
+
+    def rates(self) -> Rates:
+        """Return the rate limits."""
+        limits = self.limits
+        return Rates(limits.key_allowance(), limits.account_allowance(), dict(limits.models))
 
     def secrets(self) -> list[str]:
         """Return every text that must not appear in a log."""

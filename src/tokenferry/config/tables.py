@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from tokenferry.config.account_settings import AccountSettings, MailSettings
 from tokenferry.config.billing_settings import BillingSettings
+from tokenferry.config.limit_settings import LimitSettings
 from tokenferry.config.presets import KEY_VARIABLES, KIND_URLS, PRESETS, preset_url
 from tokenferry.config.report import Report, did_you_mean
 from tokenferry.config.rules import Refused, Surroundings, type_of
@@ -26,7 +27,10 @@ SECTIONS: dict[str, type[Any]] = {
     "billing": BillingSettings,
     "accounts": AccountSettings,
     "mail": MailSettings,
+    "limits": LimitSettings,
 }
+# What stood elsewhere in a version that some have tried.
+_MOVED = {"creates_per_minute": "write requests_per_minute below a line [limits]"}
 TABLES = ("server", "providers", "models", *SECTIONS)
 _NEEDED = ("name", "kind", "base_url", "models")
 _SERVER_KEYS = frozenset(setting.name for setting in fields(ServerSettings))
@@ -176,7 +180,8 @@ def _read_table(
             reader.report.add(
                 (*place, key),
                 f"`{key}` is no setting of {label}",
-                did_you_mean(key, specs, "remove it; docs/reference/settings.md lists all"),
+                _MOVED.get(key)
+                or did_you_mean(key, specs, "remove it; docs/reference/settings.md lists all"),
             )
             continue
         try:

@@ -46,6 +46,8 @@ TokenferryError
 │   └── CreditUsedUp           in the middle of an answer
 ├── LimitError                 well formed and allowed, but too much of it
 │   ├── RateLimited
+│   ├── TokensOverLimit        more at once than a minute has: waiting would not help
+│   ├── TooManyBadKeys         from one network
 │   ├── TooManyStreams
 │   ├── TooManyFollowers
 │   └── TooManyConnections
@@ -91,6 +93,8 @@ from tokenferry.errors.access import (
     PermissionRefused,
     RateLimited,
     SignupClosed,
+    TokensOverLimit,
+    TooManyBadKeys,
     TooManyConnections,
     TooManyFollowers,
     TooManyStreams,
@@ -195,6 +199,8 @@ __all__ = [
     "StreamNotFound",
     "StreamTooLarge",
     "TokenferryError",
+    "TokensOverLimit",
+    "TooManyBadKeys",
     "TooManyConnections",
     "TooManyFollowers",
     "TooManyKeys",

@@ -81,7 +81,7 @@ async def account_site(settings: Settings) -> AsyncIterator[AccountSite]:
         own = AccountsApi(membership, proxies=settings.accounts.trusted_proxies, secure=secure)
         routes = [
             *own.routes(),
-            *KeysApi(keys, disk, world).routes(),
+            *KeysApi(keys, disk, world, settings.limits.key_allowance()).routes(),
             *AdminApi(store, disk).routes(),
             *VouchersApi(
                 Redeemer(vouchers, disk, world.wall_ms, world.clock_ns), statements, disk

@@ -62,6 +62,7 @@ class Hub:
 
     Attributes:
         connections: All that are open.
+        trusted_proxies: How many proxies of one's own are in front.
         low_balance_nanos: Below it an account's clients are told so.
     """
 
@@ -70,6 +71,7 @@ class Hub:
         self.loop = loop
         self.connections: set[Swept] = set()
         self.low_balance_nanos = 0
+        self.trusted_proxies = 0
         self.now_s = time.monotonic()
         self._per_key: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()

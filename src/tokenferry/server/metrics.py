@@ -18,7 +18,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tokenferry.engine.ports import Outcome
-from tokenferry.errors import TokenferryError
+from tokenferry.errors import LimitError, TokenferryError
 from tokenferry.server.log import CLEAN
 
 log = logging.getLogger("tokenferry.streams")
@@ -66,6 +66,12 @@ class Metrics:
         )
         self._errors = Counter(
             "tokenferry_errors", "Errors by code.", ("code",), registry=self._registry
+        )
+        self._limited = Counter(
+            "tokenferry_limited",
+            "Requests refused by a rate limit: whose, and of what.",
+            ("limit",),
+            registry=self._registry,
         )
         self._first_token = Histogram(
             "tokenferry_time_to_first_token_seconds",
@@ -141,6 +147,8 @@ class Metrics:
     def refused(self, error: TokenferryError) -> None:
         """Count a request that never became a stream."""
         self._errors.labels(error.kind).inc()
+        if isinstance(error, LimitError) and error.limit is not None:
+            self._limited.labels(error.limit).inc()
 
     def connected(self, change: int) -> None:
         """Count a WebSocket connection that opens (1) or closes (-1)."""

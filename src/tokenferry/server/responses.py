@@ -1,13 +1,17 @@
 """HTTP answers in OpenAI's shapes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
+from tokenferry.domain.rate_limit import Standing, duration
 from tokenferry.errors import TokenferryError
 from tokenferry.protocol.frames import encode, wire_error
 
 JSON = "application/json"
+# Where a request keeps how its key stands with its limits, for the headers of its answer.
+STANDINGS = "standings"
 
 
 def json_response(
@@ -15,6 +19,16 @@ def json_response(
 ) -> web.Response:
     """Return a JSON answer."""
     return web.Response(body=encode(body), status=status, content_type=JSON, headers=headers)
+
+
+def rate_headers(standings: Sequence[Standing]) -> dict[str, str]:
+    """Return how a client stands with its limits, in the headers that OpenAI's clients read."""
+    headers = {}
+    for name, limit, remaining, reset_ms in standings:
+        headers[f"x-ratelimit-limit-{name}"] = str(limit)
+        headers[f"x-ratelimit-remaining-{name}"] = str(remaining)
+        headers[f"x-ratelimit-reset-{name}"] = duration(reset_ms)
+    return headers
 
 
 def error_response(error: TokenferryError) -> web.Response:

@@ -28,6 +28,7 @@ MIGRATIONS = (
     "ledger_1.sql",
     "prices_1.sql",
     "vouchers_1.sql",
+    "limits_1.sql",
 )
 # "tfry", so that another program's database is not taken for ours.
 APPLICATION_ID = 0x74667279
