@@ -248,9 +248,7 @@ class Bench:
             prices=prices,
             billing=Billing(prices, self.settlement, Rules(), lambda: self.wall_ms),
         )
-        self.dispatcher = Dispatcher(
-            engine, limits or Limits(creates_per_minute=0, stream_bytes_max=1 << 20)
-        )
+        self.dispatcher = Dispatcher(engine, limits or Limits(stream_bytes_max=1 << 20))
 
     @property
     def provider(self) -> ScriptedProvider:

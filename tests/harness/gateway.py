@@ -38,8 +38,10 @@ class ProviderEntry:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-# Tests of one module share one key, so no limit on creates; and no test waits for a long drain.
-SERVER: Mapping[str, Any] = {"creates_per_minute": 0, "drain_timeout_s": 1}
+# No test waits for a long drain.
+SERVER: Mapping[str, Any] = {"drain_timeout_s": 1}
+# Tests of one module share one key, so it has no limit, unless they are about that.
+LIMITS: Mapping[str, Any] = {"requests_per_minute": 0}
 
 
 def provider_entry(kind: str, root: str, name: str = "", **extra: Any) -> ProviderEntry:
@@ -131,6 +133,7 @@ class Gateway:
         self.directory = directory
         self.data_dir = directory / "data"
         self.config = directory / "tokenferry.toml"
+        tables = {"limits": LIMITS, **(tables or {})}
         text = to_toml(server or {}, providers, aliases or {}, tables)
         self.config.write_text(text, encoding="utf-8")
         self.log_path = directory / "gateway.log"

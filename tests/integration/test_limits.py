@@ -19,11 +19,10 @@ BODY = b'{"model":"demo","messages":[{"role":"user","content":"hi"}],"max_tokens
 
 @pytest.fixture(scope="module")
 def gateway_options() -> dict[str, Any]:
-    limits = {
-        "creates_per_minute": CREATES_PER_MINUTE,
-        "connections_per_key_max": CONNECTIONS_PER_KEY,
+    return {
+        "server": {**SERVER, "connections_per_key_max": CONNECTIONS_PER_KEY},
+        "tables": {"limits": {"requests_per_minute": CREATES_PER_MINUTE}},
     }
-    return {"server": {**SERVER, **limits}}
 
 
 async def used_up_key(gateway: Gateway) -> str:

@@ -97,7 +97,7 @@ class World:
             [Provider(f"p{n}", each, drains=self.drains) for n, each in enumerate(self.started)],
             journal=self.journal,  # type: ignore[arg-type] -- either adapter of the port
             archive=self.archive,
-            limits=Limits(creates_per_minute=0, stream_bytes_max=2000),
+            limits=Limits(stream_bytes_max=2000),
             sync=None if self.disk is None else self.disk.sync,
         )
         self.bench.wall_ms = self.now_ms[0]
