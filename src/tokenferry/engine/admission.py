@@ -247,14 +247,14 @@ def _remembered(subjects: OrderedDict[str, Subject], name: str) -> Subject:
     if subject is not None:
         subjects.move_to_end(name)
         return subject
-    subjects[name] = subject = Subject()
-    if len(subjects) > SUBJECTS_MAX:
-        for _ in range(PASSED_OVER_MAX):
-            oldest, found = subjects.popitem(last=False)
-            if not found.running:
-                break
+    for _ in range(PASSED_OVER_MAX):
+        if len(subjects) < SUBJECTS_MAX:
+            break
+        oldest, found = subjects.popitem(last=False)
+        if found.running:
             # Its streams will be given back to it.
             subjects[oldest] = found
+    subjects[name] = subject = Subject()
     return subject
 
 
