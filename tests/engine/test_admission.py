@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.virtual import KEY, Bench, RecordingOutlet, ScriptedProvider, VirtualTimers, request
+from engine.virtual import (
+    KEY,
+    Bench,
+    RecordingOutlet,
+    ScriptedCall,
+    ScriptedProvider,
+    VirtualTimers,
+    request,
+)
 from tokenferry.domain.allowance import Allowance, KeyLimits
 from tokenferry.domain.ledger import Refusal
 from tokenferry.domain.price_form import read_terms
@@ -471,7 +479,7 @@ class FaultyJournal(MemoryJournal):
 @pytest.mark.parametrize("seed", range(10))
 def test_ten_thousand_lifecycles_leave_nothing_behind(seed: int) -> None:
     """KNOWN-FAILURES C15: whatever becomes of a request, its slot and its tokens come back."""
-    dice = random.Random(seed)
+    dice = random.Random(seed)  # noqa: S311 -- dice, not secrets
     providers = [ScriptedProvider("p"), ScriptedProvider("q", drains=True)]
     ledger, journal = Ledger(dice), FaultyJournal()
     bench = Bench(
@@ -522,6 +530,24 @@ def test_ten_thousand_lifecycles_leave_nothing_behind(seed: int) -> None:
         assert [each.remaining for each in made.standings(key, "m")] == [100_000, 100_000_000]
 
 
+def speak(call: ScriptedCall, dice: random.Random) -> None:
+    """Have a provider say something."""
+    match dice.randrange(6):
+        case 0:
+            call.sink.text("안녕")
+        case 1:
+            call.sink.fail(ProviderUnreachable("gone"))
+        case 2:
+            call.sink.text("x")
+            call.sink.usage(Usage(dice.randrange(100), dice.randrange(5000)))
+            call.sink.finish(0, "stop")
+            call.sink.end()
+        case 3:
+            call.sink.finish(0, "stop")
+        case _:
+            pass
+
+
 def live(bench: Bench, ledger: Ledger, dice: random.Random, name: str, subscription: Any) -> None:
     """Let something happen to a stream, and to others with it."""
     if dice.random() < 0.8:
@@ -529,27 +555,13 @@ def live(bench: Bench, ledger: Ledger, dice: random.Random, name: str, subscript
     bench.timers.tick()
     calls = [call for provider in bench.providers for call in provider.calls[-3:]]
     for call in dice.sample(calls, min(len(calls), 2)):
-        match dice.randrange(6):
-            case 0:
-                call.sink.text("안녕")
-            case 1:
-                call.sink.fail(ProviderUnreachable("gone"))
-            case 2:
-                call.sink.text("x")
-                call.sink.usage(Usage(dice.randrange(100), dice.randrange(5000)))
-                call.sink.finish(0, "stop")
-                call.sink.end()
-            case 3:
-                call.sink.finish(0, "stop")
-            case _:
-                pass
+        speak(call, dice)
+    entry = bench.dispatcher.book._entries.get(name)
     match dice.randrange(5):
         case 0:
             bench.dispatcher.book.leave(subscription, lost=True)
-        case 1:
-            entry = bench.dispatcher.book._entries.get(name)
-            if entry is not None and entry.generation is not None:
-                entry.generation.cancel()
+        case 1 if entry is not None and entry.generation is not None:
+            entry.generation.cancel()
         case 2:
             bench.dispatcher.abort_owned(dice.choice(["k", "a1"]), StorageUnavailable("no"))
         case _:

@@ -29,6 +29,7 @@ from tokenferry.errors import (
     StorageUnavailable,
     StreamNotFound,
     TokenferryError,
+    TooManyBadKeys,
     TooManyStreams,
 )
 from tokenferry.protocol import messages
@@ -47,7 +48,7 @@ log = logging.getLogger(__name__)
 # RFC 6455, 7.4.1.
 INTERNAL_ERROR = 1011
 # After these the connection is of no use any more.
-_SHUTS_OUT = (AuthenticationError, AccountSuspended)
+_SHUTS_OUT = (AuthenticationError, AccountSuspended, TooManyBadKeys)
 
 
 class Connection(ClientSocket):
