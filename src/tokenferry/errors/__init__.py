@@ -7,6 +7,7 @@ TokenferryError
 │   ├── MissingParameter
 │   ├── UnsupportedParameter   the chosen provider cannot serve it
 │   ├── PayloadTooLarge
+│   ├── TokensOverLimit        more at once than a minute has: waiting would not help
 │   ├── ModelNotFound
 │   │   └── ModelRetired       its provider serves it no more; the successor is named
 │   ├── StreamNotFound
@@ -46,7 +47,6 @@ TokenferryError
 │   └── CreditUsedUp           in the middle of an answer
 ├── LimitError                 well formed and allowed, but too much of it
 │   ├── RateLimited
-│   ├── TokensOverLimit        more at once than a minute has: waiting would not help
 │   ├── TooManyBadKeys         from one network
 │   ├── TooManyStreams
 │   ├── TooManyFollowers
@@ -93,7 +93,6 @@ from tokenferry.errors.access import (
     PermissionRefused,
     RateLimited,
     SignupClosed,
-    TokensOverLimit,
     TooManyBadKeys,
     TooManyConnections,
     TooManyFollowers,
@@ -135,6 +134,7 @@ from tokenferry.errors.request import (
     RequestError,
     StreamExpired,
     StreamNotFound,
+    TokensOverLimit,
     TooManyKeys,
     UnsupportedParameter,
     UnsupportedVersion,

@@ -157,15 +157,6 @@ class RateLimited(LimitError):
     """Too many requests in too short a time."""
 
 
-class TokensOverLimit(LimitError):
-    """The request alone may use more tokens than a minute has; waiting would not help."""
-
-    code = "tokens_over_limit"
-    type = "invalid_request_error"
-    http_status = 400
-    retryable = False
-
-
 class TooManyBadKeys(LimitError):
     """Too many wrong keys came from the client's network."""
 

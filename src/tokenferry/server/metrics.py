@@ -18,7 +18,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tokenferry.engine.ports import Outcome
-from tokenferry.errors import LimitError, TokenferryError
+from tokenferry.errors import LimitError, TokenferryError, TokensOverLimit
 from tokenferry.server.log import CLEAN
 
 log = logging.getLogger("tokenferry.streams")
@@ -147,7 +147,7 @@ class Metrics:
     def refused(self, error: TokenferryError) -> None:
         """Count a request that never became a stream."""
         self._errors.labels(error.kind).inc()
-        if isinstance(error, LimitError) and error.limit is not None:
+        if isinstance(error, LimitError | TokensOverLimit) and error.limit is not None:
             self._limited.labels(error.limit).inc()
 
     def connected(self, change: int) -> None:
