@@ -1,9 +1,11 @@
 from typing import NamedTuple
+from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokenferry.domain import token_rate
 from tokenferry.domain.rate_limit import Limit
 from tokenferry.domain.token_rate import LOWS_MAX, TokenRate
 
@@ -118,6 +120,17 @@ def test_only_what_waited_ever_since_is_given_back() -> None:
     assert rate.arrival_ns == 970 + 900
 
 
+@pytest.mark.parametrize("count", [10, 60, 256, 257, 1000, 5000])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_burst_of_many_gets_nearly_all_of_it_back(count: int, *, backwards: bool) -> None:
+    rate = TokenRate()
+    numbers = [rate.take(1000, 0) for _ in range(count)]
+    if backwards:
+        numbers.reverse()
+    given = sum(rate.give_back(number, 900, 0) for number in numbers)
+    assert given >= 900 * count * 0.97
+
+
 def test_arrears_wait_until_they_are_paid() -> None:
     rate = TokenRate()
     rate.take(1000, 0)
@@ -131,12 +144,20 @@ def test_what_is_too_much_never_fits() -> None:
         assert rate.wait_ns(LIMIT, 101, now_ns) > 0
 
 
-@pytest.mark.parametrize("count", [LOWS_MAX - 1, LOWS_MAX, LOWS_MAX + 1, 10 * LOWS_MAX])
-def test_its_memory_is_bounded(count: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "lows"),
+    [
+        (LOWS_MAX - 1, LOWS_MAX - 1),
+        (LOWS_MAX, LOWS_MAX),
+        (LOWS_MAX + 1, LOWS_MAX // 2),
+        (10 * LOWS_MAX, LOWS_MAX),
+    ],
+)
+def test_its_memory_is_bounded(count: int, lows: int) -> None:
     rate = TokenRate()
     # Each comes when more is waiting than when the one before it came.
     numbers = [rate.take(100, now_ns) for now_ns in range(count)]
-    assert len(rate._lows_ns) == len(rate._numbers) == min(count, LOWS_MAX)
+    assert len(rate._lows_ns) == len(rate._numbers) <= lows
     assert sum(rate.give_back(number, 50, count) for number in numbers) <= 50 * count
     assert rate.arrival_ns >= 50 * count
 
@@ -158,7 +179,64 @@ def test_no_window_has_more_than_burst_and_rate(plan: list[Ask | GiveBack]) -> N
             assert used <= LIMIT.burst + window_ns // LIMIT.interval_ns
 
 
-@given(st.lists(st.integers(1, 100), max_size=60), st.integers(0, 3))
+small_steps = st.lists(
+    st.tuples(
+        st.integers(0, 6),
+        st.integers(1, 9),
+        # Which of those before is given back to, and how much at most.
+        st.integers(0, 9),
+        st.integers(0, 9),
+    ),
+    max_size=40,
+)
+
+
+@pytest.mark.parametrize("lows_max", [1, 2, 4, LOWS_MAX])
+def test_however_they_overlap_it_is_as_if_less_had_been_taken(lows_max: int) -> None:
+    """Small numbers meet: many wait for as long as each other, or not at all."""
+
+    @settings(max_examples=400)
+    @given(small_steps)
+    def holds(plan: list[tuple[int, int, int, int]]) -> None:
+        rate, now_ns = TokenRate(), 0
+        costs: list[tuple[int, int]] = []
+        still_open: list[int] = []
+        for wait_ns, cost_ns, which, given_ns in plan:
+            now_ns += wait_ns
+            still_open.append(rate.take(cost_ns, now_ns))
+            costs.append((now_ns, cost_ns))
+            if which < len(still_open):
+                number = still_open.pop(which)
+                at_ns, taken_ns = costs[number - 1]
+                unused_ns = min(given_ns, taken_ns)
+                worth_ns = rate.give_back(number, unused_ns, now_ns)
+                assert 0 <= worth_ns <= unused_ns
+                costs[number - 1] = at_ns, taken_ns - worth_ns
+            assert rate.arrival_ns == replayed(costs)
+            assert len(rate._lows_ns) <= lows_max
+
+    with mock.patch.object(token_rate, "LOWS_MAX", lows_max):
+        holds()
+
+
+@given(small_steps)
+def test_what_is_given_back_is_all_that_it_is_worth(plan: list[tuple[int, int, int, int]]) -> None:
+    """One alone gets back what a replay without its unused part would have saved."""
+    for target in range(len(plan)):
+        rate, now_ns = TokenRate(), 0
+        costs: list[tuple[int, int]] = []
+        for wait_ns, cost_ns, _, _ in plan:
+            now_ns += wait_ns
+            rate.take(cost_ns, now_ns)
+            costs.append((now_ns, cost_ns))
+        at_ns, cost_ns = costs[target]
+        before_ns = rate.arrival_ns
+        worth_ns = rate.give_back(target + 1, cost_ns, now_ns)
+        costs[target] = at_ns, 0
+        assert worth_ns == before_ns - max(now_ns, replayed(costs))
+
+
+@given(st.lists(st.integers(1, 100), max_size=LOWS_MAX - 1), st.integers(0, 3))
 def test_nothing_is_lost_while_others_wait(costs: list[int], wait_ns: int) -> None:
     """Whoever gives back while more is waiting ever since gets all of it."""
     rate = TokenRate()

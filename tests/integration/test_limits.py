@@ -81,6 +81,7 @@ async def test_a_key_s_connections_are_limited_and_given_back(gateway: Gateway) 
                     pass
             assert refusal.value.response.status == 429
             assert refusal.value.response.error["code"] == "too_many_connections"
+            assert refusal.value.response.headers["retry-after-ms"] == "1000"
             await second.close()
         async with websocket.connect(gateway.port, key) as again:
             again.send_json({"type": "ping", "t": 1})

@@ -50,8 +50,8 @@ class KeyLimits:
 
     def within(self, usual: Allowance) -> Allowance:
         """Return what the key may have, where keys have `usual` as a rule."""
-        if self == NO_OWN_LIMITS:
-            return usual
+        if self is NO_OWN_LIMITS:
+            return usual  # nearly all
         return Allowance(
             self._of(self.requests_per_minute, usual.requests_per_minute),
             self._of(self.tokens_per_minute, usual.tokens_per_minute),

@@ -9,16 +9,18 @@ had since each request is therefore remembered.
 The result is the state that would be there if every request had cost what it is counted with in
 the end, which is never less than what it used.
 
-Source: GCRA, see `rate_limit`. Weakness: of more than `LOWS_MAX` lows the oldest are remembered too
-low, so that less is given back for requests that began long ago; never more.
+Source: GCRA, see `rate_limit`. Weakness: of more than `LOWS_MAX` lows some are remembered a little
+too low, so that less may be given back; never more.
 """
 
 from bisect import bisect_right
 
 from tokenferry.domain.rate_limit import Limit, Refused, check
 
-# A low is kept only while all later ones are higher: few, as a rule.
-LOWS_MAX = 32
+# A low is kept only while all later ones are higher: few, as a rule. A burst of hundreds at once
+# has as many; they are thinned out, by joining what differs by a sixteenth, then by an eighth, …
+LOWS_MAX = 256
+NEARLY = 16
 
 
 class TokenRate:
@@ -83,8 +85,24 @@ class TokenRate:
         numbers.append(number)
         lows_ns.append(backlog_ns)
         if len(numbers) > LOWS_MAX:
-            # The second is said to be as low as the first: too little is given back, not too much.
-            del numbers[0], lows_ns[1]
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Join lows with those before them that are nearly as low, until there are half as many.
+
+        They are then said to be as low as those: too little is given back, not too much.
+        """
+        nearly = NEARLY
+        while len(self._numbers) > (LOWS_MAX + 1) // 2:
+            numbers, lows_ns = self._numbers[:1], self._lows_ns[:1]
+            for number, low_ns in zip(self._numbers[1:], self._lows_ns[1:], strict=True):
+                if low_ns * nearly <= lows_ns[-1] * (nearly + 1):
+                    numbers[-1] = number
+                else:
+                    numbers.append(number)
+                    lows_ns.append(low_ns)
+            self._numbers, self._lows_ns = numbers, lows_ns
+            nearly //= 2
 
     def _drop_higher(self, later: int) -> None:
         """Drop lows before an index that are no longer lower than the one at it."""

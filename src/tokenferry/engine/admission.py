@@ -4,8 +4,8 @@ All limits that concern a request are asked before any is changed: one that is r
 nothing. What is admitted holds its streams and tokens until its settlement, which gives back what
 was not used, or takes what was used beyond it.
 
-Weakness: the state is in memory. A restart begins with fresh bursts, and does not count the streams
-that it goes on with; each of several servers has its own.
+Weakness: the state is in memory. A restart begins with fresh bursts, and of the streams that it
+goes on with it counts the streams and not the tokens; each of several servers has its own.
 """
 
 from collections import OrderedDict
@@ -203,6 +203,14 @@ class Admissions:
                 number = subject.tokens.take(cost * interval_ns, now_ns)
                 taken.append(_Taken(subject.tokens, number, cost, interval_ns))
         return Admission(self._timers, [each.subject for each in held], taken)
+
+    def adopt(self, key_id: str, account_id: str, model: str) -> Admission:
+        """Count a stream that an earlier process has begun; it is there, whatever the limits."""
+        key = Key(key_id, "", account_id)
+        subjects = [each.subject for each in self._held(key, model)]
+        for subject in subjects:
+            subject.running += 1
+        return Admission(self._timers, subjects, ())
 
     def standings(self, key: Key, model: str) -> list[Standing]:
         """Return how a key stands with the tightest of its limits: of requests, then of tokens."""

@@ -72,7 +72,7 @@ class Bill:
         is_refused: Whether it was not: nothing was begun, so nothing is booked.
         prompt_tokens: The raised estimate of the prompt.
         output_tokens_max: What the reservation affords; None where nothing limits it.
-        admission: What it holds of the limits; None if an earlier process has begun it.
+        admission: What it holds of the limits; None if it is over already.
     """
 
     account_id: str

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_INTERVAL_S = 1.0
 REVOCATION_INTERVAL_S = 0.2
+# Nobody knows when a connection closes; a client that is not told anything comes back sooner.
+FULL_RETRY_MS = 1_000
 
 
 class Swept(Protocol):
@@ -84,7 +86,10 @@ class Hub:
         """
         limit = self.shared.settings.connections_per_key_max
         if self._per_key[key.public_id] >= limit:
-            raise TooManyConnections(f"This key may have {limit} connections open at once.")
+            raise TooManyConnections(
+                f"This key may have {limit} connections open at once.",
+                retry_after_ms=FULL_RETRY_MS,
+            )
         self._per_key[key.public_id] += 1
 
     def check_room(self) -> None:

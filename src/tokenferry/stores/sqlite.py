@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from tokenferry.domain.allowance import KeyLimits
+from tokenferry.domain.allowance import NO_OWN_LIMITS, KeyLimits
 from tokenferry.domain.api_key import UNLIMITED, KeyRecord, KeyTerms
 from tokenferry.engine.keys import KeyExists, StoreUnusable
 from tokenferry.stores.sqlite_database import Database, explain, explained
@@ -157,6 +157,7 @@ def _record(row: tuple[Any, ...]) -> KeyRecord:
     public_id, name, secret_hash, created_at_ms, revoked_at_ms, account_id, models, *rest = row
     budget_nanos, expires_at_ms, requests, tokens, streams, is_granted, suspended = rest
     allowed = None if models is None else tuple(json.loads(models))
+    limits = KeyLimits(requests, tokens, streams, bool(is_granted))
     return KeyRecord(
         public_id,
         name,
@@ -168,7 +169,7 @@ def _record(row: tuple[Any, ...]) -> KeyRecord:
             allowed,
             budget_nanos,
             expires_at_ms,
-            KeyLimits(requests, tokens, streams, bool(is_granted)),
+            NO_OWN_LIMITS if limits == NO_OWN_LIMITS else limits,
         ),
         bool(suspended),
     )
