@@ -121,6 +121,27 @@ async def test_a_429_names_the_limit_and_when_to_come_back(gateway: Gateway) -> 
     assert (await gateway.post("/v1/chat/completions", BODY, key)).status == 200
 
 
+async def test_of_many_at_once_as_many_pass_as_may(gateway: Gateway) -> None:
+    """KNOWN-FAILURES C16: over HTTP and over several WebSockets, all of one key."""
+    key = await gateway.create_key("n", "--rpm", "40", "--streams", "0")
+    began_s = time.monotonic()
+
+    async def over_one_socket() -> list[int]:
+        async with websocket.connect(
+            gateway.port, key, subprotocols=[websocket.SUBPROTOCOL]
+        ) as socket:
+            for number in range(20):
+                socket.send_json({"type": "create", "ref": number, "request": REQUEST})
+            answers = [await socket.receive_type("started", "error") for _ in range(20)]
+            return [200 if answer["type"] == "started" else 429 for answer in answers]
+
+    found = await asyncio.gather(at_once(gateway, key, 60), *(over_one_socket() for _ in range(3)))
+    passed = sum(statuses.count(200) for statuses in found)
+    together_s = time.monotonic() - began_s
+    assert sum(len(statuses) for statuses in found) == 120
+    assert 40 <= passed <= 40 + together_s * 40 / 60
+
+
 async def test_what_one_limit_refuses_the_others_do_not_count(gateway: Gateway, key: str) -> None:
     body = json.dumps(REQUEST | {"model": "rare"}).encode()
     other = await gateway.create_key()
