@@ -35,7 +35,9 @@ GATEWAY_CONFIG = """
 durability = "{durability}"
 connections_per_key_max = 20000
 streams_per_connection_max = 1000
-creates_per_minute = 0
+
+[limits]
+requests_per_minute = 0
 
 [[providers]]
 name = "mock"

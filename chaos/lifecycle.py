@@ -32,7 +32,6 @@ ERROR_LINE = re.compile(r'"level": ?"(?:error|critical)"|Traceback', re.IGNORECA
 
 CONFIG = """
 [server]
-creates_per_minute = 0
 connections_per_key_max = 20000
 drain_timeout_s = {drain_s}
 log_level = "warning"
@@ -40,6 +39,9 @@ log_format = "json"
 demo = false
 environment_providers = false
 {brief}
+
+[limits]
+requests_per_minute = 0
 
 [[providers]]
 name = "chaos"

@@ -1,6 +1,7 @@
 """The commands that administer keys and look into the configuration."""
 
 import re
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tokenferry.cli import admin
 from tokenferry.config.reference import settings_page
+from tokenferry.domain.allowance import KeyLimits
 from tokenferry.domain.api_key import parse_key
 from tokenferry.engine.keys import Authenticator
 from tokenferry.errors import InvalidKey
@@ -70,6 +72,38 @@ class TestKeys:
             f"{first}  김철수의 노트북  operator  {created}  active",
             f"{second}  ci               operator  {later}  revoked {last}",
         ]
+
+    def test_a_key_is_given_limits_of_its_own(self, run, tmp_path: Path) -> None:
+        def limits() -> KeyLimits:
+            with closing(SqliteKeys(tmp_path / "tokenferry-data" / "tokenferry.db")) as store:
+                found = store.find(name)
+            assert found is not None
+            return found.terms.limits
+
+        name = _public_id(run("keys", "create", "n", "--rpm", "600", "--streams", "0").out)
+        assert limits() == KeyLimits(600, None, 0, is_granted=True)
+        assert "600 requests/min, no limit of streams" in run("keys", "list").out
+        result = run("keys", "limit", name, "--rpm", "default", "--tpm", "50000")
+        assert result.out == f"{name}: 50000 tokens/min, no limit of streams\n"
+        assert limits() == KeyLimits(None, 50_000, 0, is_granted=True)
+        assert run("keys", "limit", name).code == 0
+        assert limits() == KeyLimits(None, 50_000, 0, is_granted=True)
+        assert run("keys", "limit", "AAAAAAAAAAAA", "--rpm", "1").code == 1
+
+    def test_a_new_key_has_none(self, run) -> None:
+        name = _public_id(run("keys", "create", "n").out)
+        assert run("keys", "limit", name).out == f"{name}: as other keys\n"
+        assert "requests" not in run("keys", "list").out
+
+    @pytest.mark.parametrize(
+        "option", [("--rpm", "x"), ("--rpm", "-1"), ("--rpm", "1000001"), ("--streams", "1.5")]
+    )
+    def test_a_limit_that_is_none(self, run, option: tuple[str, str]) -> None:
+        name = _public_id(run("keys", "create", "n").out)
+        for command in (("create", "n"), ("limit", name)):
+            result = run("keys", *command, "=".join(option))
+            assert (result.code, result.out) == (2, "")
+            assert f"{option[0]} is a number 0.." in result.err
 
     @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 65])
     def test_a_name_that_is_none(self, run, name: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tokenferry.domain.allowance import KeyLimits
 from tokenferry.domain.api_key import KeyRecord, KeyTerms
 from tokenferry.engine.keys import KeyExists, KeyStore
 from tokenferry.stores.memory_keys import MemoryKeys
@@ -41,6 +42,27 @@ def test_a_created_key_is_found(store: KeyStore) -> None:
     assert store.find("ID-1") is None
     assert store.all() == [record]
     assert not store.is_empty()
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        KeyLimits(),
+        KeyLimits(600, None, 0, is_granted=True),
+        KeyLimits(None, 1_000_000_000, 3),
+        KeyLimits(0, 0, 0, is_granted=True),
+    ],
+)
+def test_a_keys_limits_are_kept_and_changed(store: KeyStore, limits: KeyLimits) -> None:
+    store.create("n", "new", HASH, 1, KeyTerms(limits=limits))
+    store.create("n", "old", HASH, 1)
+    assert store.change("old", "n", KeyTerms(limits=limits))
+    for public_id in ("new", "old"):
+        record = store.find(public_id)
+        assert record is not None
+        assert record.terms.limits == limits
+    assert store.change("new", "n", KeyTerms())
+    assert [record.terms.limits for record in store.all()] == [KeyLimits(), limits]
 
 
 def test_keys_are_listed_oldest_first(store: KeyStore) -> None:

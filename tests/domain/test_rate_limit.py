@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenferry.domain.rate_limit import Allowed, Limit, Refused, check
+from tokenferry.domain.rate_limit import (
+    MINUTE_NS,
+    Allowed,
+    Limit,
+    Refused,
+    Standing,
+    check,
+    duration,
+    per_minute,
+    standing,
+    whole_ms,
+)
 
 limits = st.builds(Limit, interval_ns=st.integers(1, 1000), burst=st.integers(1, 20))
 # What passes between two requests: nothing, about an interval, or long enough for a full refill.
@@ -87,3 +98,100 @@ def test_retry_after_is_exact(limit: Limit, arrival_ns: int, now_ns: int) -> Non
     again_ns = now_ns + decision.retry_after_ns
     assert isinstance(check(limit, arrival_ns=arrival_ns, now_ns=again_ns), Allowed)
     assert check(limit, arrival_ns=arrival_ns, now_ns=again_ns - 1) == Refused(1)
+
+
+def test_several_at_once_wait_for_room_for_all_of_them() -> None:
+    limit = Limit(interval_ns=100, burst=10)
+    assert check(limit, arrival_ns=0, now_ns=1000, cost=10) == Allowed(2000)
+    assert check(limit, arrival_ns=1400, now_ns=1000, cost=7) == Refused(100)
+    assert check(limit, arrival_ns=1400, now_ns=1000, cost=6) == Allowed(2000)
+    for now_ns in (1000, 10**9):
+        assert isinstance(check(limit, arrival_ns=0, now_ns=now_ns, cost=11), Refused)
+
+
+@given(limits, st.lists(st.tuples(st.integers(0, 1500), st.integers(1, 20)), max_size=80))
+def test_no_window_holds_more_when_some_count_for_several(
+    limit: Limit, asked: list[tuple[int, int]]
+) -> None:
+    arrival_ns, now_ns = 0, 0
+    passed: list[tuple[int, int]] = []
+    for wait_ns, cost in asked:
+        now_ns += wait_ns
+        decision = check(limit, arrival_ns=arrival_ns, now_ns=now_ns, cost=cost)
+        if isinstance(decision, Allowed):
+            arrival_ns = decision.arrival_ns
+            passed.append((now_ns, cost))
+    for first, (start_ns, _) in enumerate(passed):
+        together = 0
+        for at_ns, cost in passed[first:]:
+            together += cost
+            assert together <= limit.burst + (at_ns - start_ns) // limit.interval_ns
+
+
+@pytest.mark.parametrize(
+    ("count", "interval_ns"),
+    [(1, MINUTE_NS), (60, 10**9), (7, 8_571_428_572), (10**9, 60), (10**6, 60_000)],
+)
+def test_so_many_a_minute(count: int, interval_ns: int) -> None:
+    assert per_minute(count) == Limit(interval_ns, count)
+
+
+@given(st.integers(1, 10**9))
+def test_a_minute_has_never_more_than_was_said(count: int) -> None:
+    assert MINUTE_NS // per_minute(count).interval_ns <= count
+
+
+@pytest.mark.parametrize(
+    ("arrival_ns", "remaining", "reset_ms"),
+    [
+        (0, 60, 0),
+        (500_000_000_000, 60, 0),
+        (501_000_000_000, 59, 1_000),
+        (500_000_000_001, 59, 1),
+        (560_000_000_000, 0, 60_000),
+        # In arrears.
+        (900_000_000_000, 0, 400_000),
+    ],
+)
+def test_how_one_stands(arrival_ns: int, remaining: int, reset_ms: int) -> None:
+    found = standing("requests", per_minute(60), arrival_ns=arrival_ns, now_ns=500_000_000_000)
+    assert found == Standing("requests", 60, remaining, reset_ms)
+
+
+@given(limits, st.integers(0, 10**5), st.integers(0, 10**5))
+def test_what_remains_is_let_through_at_once(limit: Limit, arrival_ns: int, now_ns: int) -> None:
+    remaining = standing("tokens", limit, arrival_ns=arrival_ns, now_ns=now_ns).remaining
+    if remaining:
+        found = check(limit, arrival_ns=arrival_ns, now_ns=now_ns, cost=remaining)
+        assert isinstance(found, Allowed)
+    found = check(limit, arrival_ns=arrival_ns, now_ns=now_ns, cost=remaining + 1)
+    assert isinstance(found, Refused)
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "time_ms"), [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2)]
+)
+def test_milliseconds_are_rounded_up(time_ns: int, time_ms: int) -> None:
+    assert whole_ms(time_ns) == time_ms
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "text"),
+    [
+        (0, "0s"),
+        (1, "1ms"),
+        (12, "12ms"),
+        (999, "999ms"),
+        (1_000, "1s"),
+        (1_500, "1.5s"),
+        (8_640, "8.64s"),
+        (59_999, "59.999s"),
+        (60_000, "1m0s"),
+        (360_000, "6m0s"),
+        (61_005, "1m1.005s"),
+        (3_600_000, "1h0m0s"),
+        (86_399_010, "23h59m59.01s"),
+    ],
+)
+def test_durations(time_ms: int, text: str) -> None:
+    assert duration(time_ms) == text

@@ -117,3 +117,13 @@ def test_every_listed_and_every_qualified_name_resolves(models: list[tuple[str, 
         assert catalog.entry(entry.id) == entry
         assert set(catalog.resolve(entry.id)) <= set(models)
         assert catalog.resolve(entry.id)[0].provider == entry.provider
+
+
+def test_all_names_that_a_request_goes_by() -> None:
+    catalog = Catalog(
+        [("a", "m"), ("b", "m"), ("b", "x/y")], [("fast", [("b", "x/y"), ("a", "m")])]
+    )
+    assert catalog.names_of("m") == ("m", "a/m")
+    assert catalog.names_of("b/m") == ("b/m", "m")
+    assert catalog.names_of("fast") == ("fast", "x/y", "b/x/y")
+    assert catalog.names_of("nope") == ()

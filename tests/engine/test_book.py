@@ -102,7 +102,7 @@ def test_the_newest_of_a_key_come_first_and_no_other_keys() -> None:
 
 @pytest.mark.parametrize(("followers", "is_full"), [(1, False), (2, True), (3, True)])
 def test_a_stream_has_so_many_followers_and_no_more(followers: int, *, is_full: bool) -> None:
-    bench = Bench(limits=Limits(0, 1 << 20, followers_max=2))
+    bench = Bench(limits=Limits(1 << 20, followers_max=2))
     stream = bench.create()
     for _ in range(followers):
         bench.follow(stream)

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 import pytest
 
 from engine.virtual import Bench, ScriptedProvider
+from tokenferry.domain.allowance import Allowance
 from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price, PriceBook
+from tokenferry.engine.admission import Rates
 from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.ports import Append, JournalUnavailable
 from tokenferry.engine.relay import GIVE_UP_S, Synced
@@ -169,7 +171,7 @@ def test_an_idempotency_key_returns_the_first_stream_and_calls_once() -> None:
 
 
 def test_the_rate_of_creates_is_limited_a_key() -> None:
-    bench = Bench(limits=Limits(creates_per_minute=3, stream_bytes_max=1 << 20))
+    bench = Bench(limits=Limits(1 << 20, rates=Rates(Allowance(requests_per_minute=3))))
     for _ in range(3):
         bench.create()
     with pytest.raises(RateLimited) as refused:

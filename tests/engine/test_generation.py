@@ -243,7 +243,7 @@ def test_a_drained_call_is_settled_with_what_the_provider_reports_at_its_end() -
 
 
 def test_a_stream_over_its_limit_is_stopped_and_says_so() -> None:
-    bench = Bench(limits=Limits(creates_per_minute=0, stream_bytes_max=400))
+    bench = Bench(limits=Limits(stream_bytes_max=400))
     outlet, _ = bench.follow(bench.create())
     for _ in range(100):
         bench.sink.text("0123456789")

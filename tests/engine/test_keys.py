@@ -5,8 +5,10 @@ from itertools import count
 
 import pytest
 
+from tokenferry.domain.allowance import KeyLimits
 from tokenferry.domain.api_key import RANDOM_BYTES, KeyTerms, format_key, hash_secret, parse_key
 from tokenferry.engine import keys
+from tokenferry.engine.bad_keys import BadKeys
 from tokenferry.engine.keys import (
     FIRST_KEY_NAME,
     Authenticator,
@@ -15,7 +17,7 @@ from tokenferry.engine.keys import (
     create_key,
     ensure_first_key,
 )
-from tokenferry.errors import AccountSuspended, InvalidKey, KeyExpired, MalformedKey
+from tokenferry.errors import AccountSuspended, InvalidKey, KeyExpired, MalformedKey, TooManyBadKeys
 from tokenferry.stores.memory_keys import MemoryKeys
 
 
@@ -319,3 +321,85 @@ class TestTerms:
         store.revoke(public_id(token), 2)
         with pytest.raises(InvalidKey):
             authenticator.authenticate(token)
+
+
+class TestFloods:
+    """Wrong keys, one after the other."""
+
+    def authenticator(self, store: MemoryKeys, per_minute: int = 2) -> Authenticator:
+        # For the limit no time passes; the store is looked into each time.
+        return Authenticator(store, each_call_later(), bad_keys=BadKeys(per_minute, lambda: 500.0))
+
+    def test_a_malformed_key_is_looked_up_nowhere_and_not_counted(
+        self, store: CountingKeys
+    ) -> None:
+        authenticator = self.authenticator(store)
+        for _ in range(10):
+            with pytest.raises(MalformedKey):
+                authenticator.authenticate("sk-1", lambda: "net")
+        assert store.finds == 0
+        authenticator.authenticate(make(store), lambda: "net")
+
+    def test_after_too_many_unknown_ones_none_is_looked_up(self, store: CountingKeys) -> None:
+        authenticator = self.authenticator(store)
+        for number in range(1, 3):
+            unknown = make(MemoryKeys(), number)
+            with pytest.raises(InvalidKey):
+                authenticator.authenticate(unknown, lambda: "net")
+        finds = store.finds
+        for number in range(3, 9):
+            unknown = make(MemoryKeys(), number)
+            with pytest.raises(TooManyBadKeys):
+                authenticator.authenticate(unknown, lambda: "net")
+        assert store.finds == finds
+        with pytest.raises(InvalidKey):
+            authenticator.authenticate(unknown, lambda: "another")
+
+    def test_a_good_key_beside_them_is_served_also_after_a_change_of_keys(
+        self, store: CountingKeys
+    ) -> None:
+        authenticator = self.authenticator(store)
+        token = make(store, 7)
+        authenticator.authenticate(token, lambda: "net")
+        for number in range(1, 3):
+            with pytest.raises(InvalidKey):
+                authenticator.authenticate(make(MemoryKeys(), number), lambda: "net")
+        authenticator.authenticate(token, lambda: "net")
+        late = make(store, 8)  # everything that is kept in memory is read anew
+        authenticator.authenticate(token, lambda: "net")
+        # One that was never here waits as the others do.
+        with pytest.raises(TooManyBadKeys):
+            authenticator.authenticate(late, lambda: "net")
+        authenticator.authenticate(late, lambda: "another")
+        authenticator.authenticate(late, lambda: "net")
+
+    def test_a_key_that_is_at_hand_asks_nobody_where_it_comes_from(
+        self, store: CountingKeys
+    ) -> None:
+        authenticator = self.authenticator(store)
+        token = make(store)
+        authenticator.authenticate(token, lambda: "net")
+
+        def never() -> str:
+            raise AssertionError
+
+        authenticator.authenticate(token, never)
+
+    def test_a_revoked_key_counts_as_a_wrong_one(self, store: CountingKeys) -> None:
+        authenticator = self.authenticator(store)
+        token = make(store)
+        store.revoke(public_id(token), 1)
+        for _ in range(2):
+            with pytest.raises(InvalidKey):
+                authenticator.authenticate(token, lambda: "net")
+        with pytest.raises(TooManyBadKeys):
+            authenticator.authenticate(token, lambda: "net")
+
+
+def test_a_key_has_its_own_limits_as_they_are_now(store: CountingKeys) -> None:
+    limits = KeyLimits(5, None, 2, is_granted=True)
+    token = create_key(store, "n", 1, lambda count: bytes([1]) * count, KeyTerms(limits=limits))
+    authenticator = Authenticator(store, each_call_later())
+    assert authenticator.authenticate(token).limits == limits
+    store.change(public_id(token), "n", KeyTerms(limits=KeyLimits(6)))
+    assert authenticator.check(public_id(token)).limits == KeyLimits(6)

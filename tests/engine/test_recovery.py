@@ -245,6 +245,15 @@ def test_a_rest_without_a_report_is_estimated_too(site: Site) -> None:
     assert outcome.usage == Usage(2 * estimate_tokens("안녕"), 3, estimated=True)
 
 
+def test_what_is_gone_on_with_holds_a_slot_until_its_end(site: Site) -> None:
+    cut_off(site, "a")
+    bench = site.start()
+    (held,) = bench.dispatcher.admissions._keys.values()
+    assert held.running == 1
+    finished(bench, "b")
+    assert held.running == 0
+
+
 @pytest.mark.parametrize("recovery", ["fail", "continue"])
 def test_nobody_is_called_twice_who_did_not_ask_for_it(site: Site, recovery: str) -> None:
     options = dataclasses.replace(CONTINUE, recovery=recovery)

@@ -262,9 +262,7 @@ class Bench:
             billing=Billing(prices, self.settlement, Rules(), lambda: self.wall_ms),
             router=self.router,
         )
-        self.dispatcher = Dispatcher(
-            engine, limits or Limits(creates_per_minute=0, stream_bytes_max=1 << 20)
-        )
+        self.dispatcher = Dispatcher(engine, limits or Limits(stream_bytes_max=1 << 20))
 
     def _book(self, work: Sequence[Work], committed: Committed) -> None:
         self.charges += [item for item in work if isinstance(item, Charge)]

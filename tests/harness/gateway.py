@@ -41,8 +41,10 @@ class ProviderEntry:
 # An alias: its candidates, or all keys of its table but the name.
 Alias = Sequence[str] | Mapping[str, Any]
 
-# Tests of one module share one key, so no limit on creates; and no test waits for a long drain.
-SERVER: Mapping[str, Any] = {"creates_per_minute": 0, "drain_timeout_s": 1}
+# No test waits for a long drain.
+SERVER: Mapping[str, Any] = {"drain_timeout_s": 1}
+# Tests of one module share one key, so it has no limit, unless they are about that.
+LIMITS: Mapping[str, Any] = {"requests_per_minute": 0}
 
 
 def provider_entry(kind: str, root: str, name: str = "", **extra: Any) -> ProviderEntry:
@@ -135,6 +137,7 @@ class Gateway:
         self.directory = directory
         self.data_dir = directory / "data"
         self.config = directory / "tokenferry.toml"
+        tables = {"limits": LIMITS, **(tables or {})}
         text = to_toml(server or {}, providers, aliases or {}, tables)
         self.config.write_text(text, encoding="utf-8")
         self.log_path = directory / "gateway.log"

@@ -19,11 +19,10 @@ BODY = b'{"model":"demo","messages":[{"role":"user","content":"hi"}],"max_tokens
 
 @pytest.fixture(scope="module")
 def gateway_options() -> dict[str, Any]:
-    limits = {
-        "creates_per_minute": CREATES_PER_MINUTE,
-        "connections_per_key_max": CONNECTIONS_PER_KEY,
+    return {
+        "server": {**SERVER, "connections_per_key_max": CONNECTIONS_PER_KEY},
+        "tables": {"limits": {"requests_per_minute": CREATES_PER_MINUTE}},
     }
-    return {"server": {**SERVER, **limits}}
 
 
 async def used_up_key(gateway: Gateway) -> str:
@@ -82,6 +81,7 @@ async def test_a_key_s_connections_are_limited_and_given_back(gateway: Gateway) 
                     pass
             assert refusal.value.response.status == 429
             assert refusal.value.response.error["code"] == "too_many_connections"
+            assert refusal.value.response.headers["retry-after-ms"] == "1000"
             await second.close()
         async with websocket.connect(gateway.port, key) as again:
             again.send_json({"type": "ping", "t": 1})

@@ -41,7 +41,7 @@ async def provider() -> AsyncIterator[ScriptedProvider]:
 async def gateway(tmp_path: Path, provider: ScriptedProvider) -> AsyncIterator[Gateway]:
     running = Gateway(
         tmp_path,
-        server={**SERVER, "creates_per_minute": 0},
+        server=SERVER,
         providers=[provider_entry("openai", provider.url)],
         tables={
             "accounts": {"signup": "open", "signups_per_ip_per_hour": 0, "signups_per_hour": 0},

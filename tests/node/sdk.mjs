@@ -86,6 +86,30 @@ const scenarios = {
       refused: await failure(wrong.chat.completions.create({ model, messages })),
     };
   },
+  async limited() {
+    // More at once than the limit lets through; each try is told of as it is seen from outside.
+    const count = Number(prompt);
+    const tries = Array.from({ length: count }, () => []);
+    const watched = new OpenAI({
+      baseURL,
+      apiKey,
+      maxRetries: 5,
+      async fetch(url, init) {
+        const seen = { sent_ms: performance.now() };
+        tries[Number(new Headers(init.headers).get('x-number'))].push(seen);
+        const response = await fetch(url, init);
+        seen.answered_ms = performance.now();
+        seen.status = response.status;
+        seen.wait_ms = Number(response.headers.get('retry-after-ms'));
+        return response;
+      },
+    });
+    const answers = await Promise.all(tries.map((_, number) => watched.chat.completions.create(
+      { model, messages, max_tokens: 1 },
+      { headers: { 'x-number': String(number) } },
+    )));
+    return { answers: answers.length, tries };
+  },
   async failing() {
     return failure(client.chat.completions.create({ model, messages }));
   },

@@ -5,6 +5,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from tokenferry.domain.rate_limit import Standing
 from tokenferry.errors import InvalidFrame, ModelNotFound, RateLimited
 from tokenferry.protocol import messages
 from tokenferry.protocol.messages import (
@@ -208,6 +209,26 @@ def test_a_plain_error_is_a_last_frame_that_any_loop_understands() -> None:
     }
     waiting = read(messages.plain_error(RateLimited("wait", retry_after_ms=250)))
     assert waiting["retry_after_ms"] == 250
+
+
+def test_what_is_beside_an_error_is_so_in_both_manners() -> None:
+    exc = RateLimited("wait", retry_after_ms=250)
+    exc.details["limit"] = limit = {"scope": "key", "name": "requests_per_minute", "value": 60}
+    assert read(messages.plain_error(exc))["limit"] == limit
+    assert read(messages.error(exc))["limit"] == limit
+
+
+@pytest.mark.parametrize("ref", [None, "r", 0])
+def test_how_a_client_stands_with_its_limits(ref: str | int | None) -> None:
+    standings = [Standing("requests", 60, 59, 1000), Standing("tokens", 5000, 0, 61_000)]
+    assert read(messages.rate_limits(ref, standings)) == {
+        "type": "rate_limits",
+        "ref": ref,
+        "rate_limits": [
+            {"name": "requests", "limit": 60, "remaining": 59, "reset_ms": 1000},
+            {"name": "tokens", "limit": 5000, "remaining": 0, "reset_ms": 61_000},
+        ],
+    }
 
 
 def test_a_long_error_is_one_frame() -> None:

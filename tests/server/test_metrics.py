@@ -6,7 +6,7 @@ import pytest
 from tokenferry.domain.routing import Try
 from tokenferry.domain.usage import Usage
 from tokenferry.engine.ports import Outcome
-from tokenferry.errors import InvalidKey
+from tokenferry.errors import InvalidKey, RateLimited, TooManyBadKeys
 from tokenferry.server.log import CLEAN
 from tokenferry.server.metrics import Metrics
 
@@ -54,6 +54,19 @@ def test_errors_are_counted_by_code_wherever_they_arise() -> None:
     assert value(metrics, 'tokenferry_errors_total{code="invalid_api_key"}') == 1
     assert value(metrics, 'tokenferry_errors_total{code="provider_timeout"}') == 1
     assert b"tokens_total{" not in metrics.exposition()
+
+
+def test_what_a_limit_refuses_is_counted_by_limit() -> None:
+    metrics = Metrics()
+    error = RateLimited("wait")
+    metrics.refused(error)  # of a login, say, which is another matter
+    assert b"tokenferry_limited_total{" not in metrics.exposition()
+    error.limit = "key_requests"
+    metrics.refused(error)
+    metrics.refused(TooManyBadKeys("wait"))
+    assert value(metrics, 'tokenferry_limited_total{limit="key_requests"}') == 1
+    assert value(metrics, 'tokenferry_limited_total{limit="bad_keys"}') == 1
+    assert value(metrics, 'tokenferry_errors_total{code="rate_limit_exceeded"}') == 2
 
 
 def test_a_stream_that_never_had_a_token_has_no_time_to_it() -> None:

@@ -111,10 +111,10 @@ class Api:
         asking = key or Key("id", "n")
         shared = SimpleNamespace(
             dispatcher=bench.dispatcher,
-            authenticator=SimpleNamespace(authenticate=lambda token: asking),
+            authenticator=SimpleNamespace(authenticate=lambda token, network: asking),
         )
         models = Catalog([("p", "m"), ("q", "m")], [("alias", [("p", "m"), ("q", "m")])])
-        hub: Any = SimpleNamespace(shared=shared)
+        hub: Any = SimpleNamespace(shared=shared, trusted_proxies=0)
         self.api = ModelsApi(hub, models, 7, 125_000)
 
     async def list(self) -> list[dict[str, Any]]:

@@ -2,8 +2,15 @@ import json
 
 from aiohttp import web
 
-from tokenferry.errors import InvalidKey, InvalidRequest, ProviderRejected, RateLimited
-from tokenferry.server.responses import error_response, json_response
+from tokenferry.domain.rate_limit import Standing
+from tokenferry.errors import (
+    InvalidKey,
+    InvalidRequest,
+    ProviderRejected,
+    RateLimited,
+    TokensOverLimit,
+)
+from tokenferry.server.responses import error_response, json_response, rate_headers
 
 
 def body(response: web.Response) -> dict[str, object]:
@@ -50,3 +57,22 @@ def test_text_is_utf8_and_not_escaped() -> None:
     response = json_response({"text": "한글 🙂"})
     assert isinstance(response.body, bytes)
     assert "한글 🙂".encode() in response.body
+
+
+def test_limits_are_told_as_openai_tells_them() -> None:
+    standings = [Standing("requests", 60, 59, 1_000), Standing("tokens", 150_000, 149_984, 6)]
+    assert rate_headers(standings) == {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "59",
+        "x-ratelimit-reset-requests": "1s",
+        "x-ratelimit-limit-tokens": "150000",
+        "x-ratelimit-remaining-tokens": "149984",
+        "x-ratelimit-reset-tokens": "6ms",
+    }
+
+
+def test_what_waiting_does_not_help_is_not_to_be_retried() -> None:
+    response = error_response(TokensOverLimit("too much"))
+    assert response.status == 400
+    assert response.headers["x-should-retry"] == "false"
+    assert "retry-after" not in response.headers

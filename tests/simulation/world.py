@@ -21,7 +21,9 @@ from engine.virtual import KEY, Bench
 from simulation.faults import Disk, FaultyJournal, to_thread
 from simulation.provider import Call, Provider
 from simulation.reader import Reader, Truth, check_log
+from tokenferry.domain.allowance import Allowance
 from tokenferry.engine import relay, retention, stream
+from tokenferry.engine.admission import Rates
 from tokenferry.engine.archive import Summary
 from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.recovery import recover
@@ -34,6 +36,8 @@ from tokenferry.protocol.frames import FrameRenderer
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.memory_archive import MemoryArchive
 
+# Nobody comes near them; what is held of them is checked after each event.
+RATES = Rates(Allowance(10**6, 10**9, 10**6), models={"m": Allowance(10**6, 10**9, 10**6)})
 CHUNKS_S = 600.0
 PERIODS = Periods(CHUNKS_S, 86_400, 2_592_000, 1 << 30)
 ORPHAN_S = 60.0
@@ -97,7 +101,7 @@ class World:
             [Provider(f"p{n}", each, drains=self.drains) for n, each in enumerate(self.started)],
             journal=self.journal,  # type: ignore[arg-type] -- either adapter of the port
             archive=self.archive,
-            limits=Limits(creates_per_minute=0, stream_bytes_max=2000),
+            limits=Limits(stream_bytes_max=2000, rates=RATES),
             sync=None if self.disk is None else self.disk.sync,
         )
         self.bench.wall_ms = self.now_ms[0]
@@ -357,6 +361,10 @@ class World:
         assert not outcomes.keys() & self.was_ended, "settled again after its terminal record"
         assert meter.begun >= len(meter.outcomes), "settled, but never begun"
         assert book.live_count == len(book.running())
+        admissions = self.bench.dispatcher.admissions
+        for subjects in (admissions._keys, admissions._models):
+            running = sum(subject.running for subject in subjects.values())
+            assert running == book.live_count, "a slot is lost, or given back twice"
         for counter in self.started:
             assert all(count == 1 for count in counter.values()), "a provider was called again"
         for entry in book.owned("k"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tokenferry.domain.allowance import NO_OWN_LIMITS
 from tokenferry.domain.api_key import KeyRecord
 from tokenferry.engine.keys import Authenticator, StoreUnusable, ensure_first_key
 from tokenferry.errors import InvalidKey
@@ -30,6 +31,28 @@ def test_keys_outlive_the_process(path: Path) -> None:
     again = SqliteKeys(path)
     assert again.all() == [KeyRecord("id", "김철수", HASH, 1, 2)]
     again.close()
+
+
+def test_keys_that_are_older_than_limits_have_the_usual_ones(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = sqlite_database.MIGRATIONS
+    monkeypatch.setattr(sqlite_database, "MIGRATIONS", every[: every.index("limits_1.sql")])
+    SqliteKeys(path).close()
+    with sqlite3.connect(path) as old:
+        old.execute(
+            "INSERT INTO api_key (public_id, name, secret_hash, created_at_ms, version) "
+            "VALUES ('id', '김철수', ?, 1, 1)",
+            (HASH,),
+        )
+    old.close()
+    monkeypatch.setattr(sqlite_database, "MIGRATIONS", every)
+    store = SqliteKeys(path)
+    (record,) = store.all()
+    assert record == KeyRecord("id", "김철수", HASH, 1)
+    # What nearly all keys have is one object, which costs a request nothing.
+    assert record.terms.limits is NO_OWN_LIMITS
+    store.close()
 
 
 def test_another_connection_s_writes_are_seen_at_once(path: Path) -> None:

@@ -16,6 +16,13 @@ from tokenferry.config import ConfigError, ProviderSettings, load
 from tokenferry.config.reference import hints, settings_page
 from tokenferry.domain import api_key
 from tokenferry.domain.account import Account
+from tokenferry.domain.allowance import (
+    NO_OWN_LIMITS,
+    REQUESTS_PER_MINUTE_MAX,
+    STREAMS_MAX,
+    TOKENS_PER_MINUTE_MAX,
+    KeyLimits,
+)
 from tokenferry.domain.api_key import KeyRecord, KeyTerms
 from tokenferry.domain.email_address import normalise_email
 from tokenferry.domain.ledger import OPERATOR
@@ -93,7 +100,33 @@ def _limits(arguments: argparse.Namespace) -> KeyTerms:
         expires_at_ms = _moment_ms(arguments.expires)
         if expires_at_ms <= now_ms():
             raise ValueError("a key expires in the future; name a later day")
-    return KeyTerms(OPERATOR, models, budget_nanos, expires_at_ms)
+    return KeyTerms(OPERATOR, models, budget_nanos, expires_at_ms, _rates(arguments, NO_OWN_LIMITS))
+
+
+def _rates(arguments: argparse.Namespace, so_far: KeyLimits) -> KeyLimits:
+    """Return a key's limits with those that options name; the operator may give any.
+
+    Raises:
+        ValueError: If an option's value cannot be; the message says why.
+    """
+    given = {
+        name: _rate(option, text, high)
+        for option, name, high in (
+            ("rpm", "requests_per_minute", REQUESTS_PER_MINUTE_MAX),
+            ("tpm", "tokens_per_minute", TOKENS_PER_MINUTE_MAX),
+            ("streams", "streams_max", STREAMS_MAX),
+        )
+        if (text := getattr(arguments, option)) is not None
+    }
+    return replace(so_far, **given, is_granted=True) if given else so_far
+
+
+def _rate(option: str, text: str, high: int) -> int | None:
+    if text == "default":
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) > high:
+        raise ValueError(f"--{option} is a number 0..{high}, or `default`; 0 is no limit")
+    return int(text)
 
 
 def _moment_ms(text: str) -> int:
@@ -138,6 +171,38 @@ def list_keys(arguments: argparse.Namespace) -> int:
         sys.stdout.write(table([header, *rows]))
         return EXIT_OK
     return EXIT_FAULT
+
+
+def limit_key(arguments: argparse.Namespace) -> int:
+    """Change what a key may have a minute and at a time."""
+    with explained(), closing(_existing(arguments)) as store:
+        record = store.find(arguments.public_id)
+        if record is None:
+            print_fault("no key has that public id; `tokenferry keys list` shows all")
+            return EXIT_FAULT
+        try:
+            limits = _rates(arguments, record.terms.limits)
+        except ValueError as exc:
+            print_fault(str(exc))
+            return EXIT_USAGE
+        store.change(record.public_id, record.name, replace(record.terms, limits=limits))
+        sys.stdout.write(f"{record.public_id}: {_rates_in_words(limits) or 'as other keys'}\n")
+        return EXIT_OK
+    return EXIT_FAULT
+
+
+def _rates_in_words(limits: KeyLimits) -> str:
+    """Return what a key was given: `600 requests/min, no limit of streams`."""
+    given = (
+        (limits.requests_per_minute, "requests/min"),
+        (limits.tokens_per_minute, "tokens/min"),
+        (limits.streams_max, "streams"),
+    )
+    return ", ".join(
+        f"{count} {what}" if count else f"no limit of {what}"
+        for count, what in given
+        if count is not None
+    )
 
 
 def revoke_key(arguments: argparse.Namespace) -> int:
@@ -191,6 +256,8 @@ def _row(record: KeyRecord, owner: str) -> tuple[str, str, str, str, str]:
         state += f", {format_dollars(terms.budget_nanos)} a month"
     if terms.models is not None:
         state += f", for {', '.join(terms.models)}"
+    if rates := _rates_in_words(terms.limits):
+        state += f", {rates}"
     return record.public_id, record.name, owner, local_time(record.created_at_ms), state
 
 

@@ -111,16 +111,34 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--budget", metavar="USD", help="what it may spend a month: 10.00")
     create.add_argument("--models", metavar="NAMES", help="the only ones it may ask for: a,b")
     create.add_argument("--expires", metavar="DAY", help="until when it is good: 2027-01-01")
+    _add_rate_options(create)
     create.set_defaults(function="create_key")
     listing = commands.add_parser("list", help="list all keys, without their secrets")
     listing.set_defaults(function="list_keys")
+    limit = commands.add_parser("limit", help="change what a key may have a minute and at a time")
+    limit.add_argument("public_id", metavar="PUBLIC_ID", help="from `keys list`")
+    _add_rate_options(limit)
+    limit.set_defaults(function="limit_key")
     revoke = commands.add_parser("revoke", help="revoke a key, at once and for good")
     revoke.add_argument("public_id", metavar="PUBLIC_ID", help="from `keys list`")
     revoke.set_defaults(function="revoke_key")
-    for command in (create, listing, revoke):
+    for command in (create, listing, limit, revoke):
         _add_config_option(command)
         _add_data_dir_option(command)
         command.set_defaults(module="tokenferry.cli.admin")
+
+
+def _add_rate_options(parser: argparse.ArgumentParser) -> None:
+    for option, what in (
+        ("rpm", "requests a minute"),
+        ("tpm", "tokens a minute"),
+        ("streams", "streams at a time"),
+    ):
+        parser.add_argument(
+            f"--{option}",
+            metavar="N",
+            help=f"{what}; 0 for no limit, `default` for the gateway's own number",
+        )
 
 
 def _add_prices(parser: argparse.ArgumentParser) -> None:

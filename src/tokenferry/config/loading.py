@@ -2,20 +2,22 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenferry.config.account_settings import MailSettings
+from tokenferry.config.limit_settings import LimitSettings
 from tokenferry.config.payment_checks import check_payments
 from tokenferry.config.presets import demo_provider, providers_from_environment
-from tokenferry.config.report import ConfigError, Fault, Report
+from tokenferry.config.report import ConfigError, Fault, Report, did_you_mean
 from tokenferry.config.rules import Refused, Surroundings
 from tokenferry.config.server_settings import ServerSettings
-from tokenferry.config.settings import Settings
+from tokenferry.config.settings import AliasSettings, Settings
 from tokenferry.config.spec import Spec, spec_of
 from tokenferry.config.tables import (
+    Offer,
     Reader,
     check_top_level,
     read_aliases,
@@ -64,6 +66,7 @@ def load(
     aliases = read_aliases(file.document, offer, reader)
     sections = read_sections(file.document, reader)
     _check_mail(sections["mail"], settings, report)
+    _check_limits(sections["limits"], offer, aliases, report)
     check_payments(sections, settings, report)
     if faults := report.faults():
         raise ConfigError(faults, file.path)
@@ -214,3 +217,18 @@ def _check_mail(mail: MailSettings, server: ServerSettings, report: Report) -> N
     if bool(mail.username) != bool(mail.password):
         message = "[mail] has one of `username` and `password`"
         report.add(place, message, "set both, or neither")
+
+
+def _check_limits(
+    limits: LimitSettings, offer: Offer, aliases: Sequence[AliasSettings], report: Report
+) -> None:
+    """Report limits of models that are not there."""
+    names = [alias.name for alias in aliases]
+    for provider, models in offer.models.items():
+        if models is None:
+            return  # what is wrong there has been reported
+        names += [*models, *(f"{provider}/{model}" for model in models)]
+    for name, _ in limits.models:
+        if name not in names:
+            remedy = did_you_mean(name, names, "name a model of [[providers]] or an alias")
+            report.add(("limits", "models", name), f"[limits] has no model {name!r}", remedy)

@@ -96,12 +96,6 @@ class ServerSettings:
         default=1_000,
         metadata=spec(Integer(1, 1_000_000), "Open WebSocket connections of one key."),
     )
-    creates_per_minute: int = field(
-        default=100,
-        metadata=spec(
-            Integer(0, 1_000_000), "Requests for an answer a minute and key; 0 is no limit."
-        ),
-    )
     orphan_timeout_s: float = field(
         default=60,
         metadata=spec(Seconds(0, 86_400), "How long a stream goes on after its client has left."),

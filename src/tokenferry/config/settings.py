@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from tokenferry.config.account_settings import AccountSettings, MailSettings
 from tokenferry.config.billing_settings import BillingSettings
+from tokenferry.config.limit_settings import LimitSettings
 from tokenferry.config.payment_settings import (
     PaymentSettings,
     PortOneSettings,
@@ -19,6 +20,7 @@ from tokenferry.config.server_settings import ServerSettings
 from tokenferry.config.spec import spec
 from tokenferry.config.web_rules import BaseUrl, Credential, Credentials, Headers, ProxyUrl, Secret
 from tokenferry.domain.routing import Catalog
+from tokenferry.engine.admission import Rates
 
 PROVIDERS_MAX = 100
 ALIASES_MAX = 1_000
@@ -237,6 +239,7 @@ class Settings:
         portone: PortOne.
         stripe: Stripe.
         routing: Retries, and when a candidate is left alone.
+        limits: What keys, accounts and models may have.
     """
 
     server: ServerSettings = field(default_factory=ServerSettings)
@@ -250,6 +253,7 @@ class Settings:
     portone: PortOneSettings = field(default_factory=PortOneSettings)
     stripe: StripeSettings = field(default_factory=StripeSettings)
     routing: RoutingSettings = field(default_factory=RoutingSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
 
     def catalog(self) -> Catalog:
         """Return what clients can ask for."""
@@ -257,6 +261,11 @@ class Settings:
             [(provider.name, model) for provider in self.providers for model in provider.models],
             [(alias.name, tuple(alias.pairs())) for alias in self.models],
         )
+
+    def rates(self) -> Rates:
+        """Return the rate limits."""
+        limits = self.limits
+        return Rates(limits.key_allowance(), limits.account_allowance(), dict(limits.models))
 
     def secrets(self) -> list[str]:
         """Return every text that must not appear in a log."""

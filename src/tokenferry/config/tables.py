@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from tokenferry.config.account_settings import AccountSettings, MailSettings
 from tokenferry.config.billing_settings import BillingSettings
+from tokenferry.config.limit_settings import LimitSettings
 from tokenferry.config.payment_settings import (
     PaymentSettings,
     PortOneSettings,
@@ -38,7 +39,10 @@ SECTIONS: dict[str, type[Any]] = {
     "portone": PortOneSettings,
     "stripe": StripeSettings,
     "routing": RoutingSettings,
+    "limits": LimitSettings,
 }
+# What stood elsewhere in a version that some have tried.
+_MOVED = {"creates_per_minute": "write requests_per_minute below a line [limits]"}
 TABLES = ("server", "providers", "models", *SECTIONS)
 _NEEDED = ("name", "kind", "base_url", "models")
 _SERVER_KEYS = frozenset(setting.name for setting in fields(ServerSettings))
@@ -189,7 +193,8 @@ def _read_table(
             reader.report.add(
                 (*place, key),
                 f"`{key}` is no setting of {label}",
-                did_you_mean(key, specs, "remove it; docs/reference/settings.md lists all"),
+                _MOVED.get(key)
+                or did_you_mean(key, specs, "remove it; docs/reference/settings.md lists all"),
             )
             continue
         try:

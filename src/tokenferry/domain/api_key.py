@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tokenferry.domain.allowance import NO_OWN_LIMITS, KeyLimits
 from tokenferry.domain.ledger import OPERATOR
 from tokenferry.errors import MalformedKey, MissingKey
 
@@ -68,12 +69,14 @@ class KeyTerms:
         models: The only model names that it may ask for; None for all.
         budget_nanos: What it may spend in a calendar month, UTC; None for no limit.
         expires_at_ms: Unix time until which it is good; None for ever.
+        limits: What it may have a minute and at a time, apart from what keys have as a rule.
     """
 
     account_id: str = OPERATOR
     models: tuple[str, ...] | None = None
     budget_nanos: int | None = None
     expires_at_ms: int | None = None
+    limits: KeyLimits = NO_OWN_LIMITS
 
 
 UNLIMITED = KeyTerms()

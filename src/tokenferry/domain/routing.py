@@ -126,6 +126,14 @@ class Catalog:
         except KeyError:
             raise self._not_found(model) from None
 
+    def names_of(self, model: str) -> tuple[str, ...]:
+        """Return a name and those of the model that it stands for first; none if unknown."""
+        candidates = self._candidates.get(model)
+        if candidates is None:
+            return ()
+        provider, own = candidates[0]
+        return tuple(dict.fromkeys((model, own, f"{provider}/{own}")))
+
     def listing(self) -> list[ModelEntry]:
         """Return all aliases and models, each name once, in the order of the configuration."""
         return [self._entries[name] for name in self._listed]

@@ -12,6 +12,7 @@ from tokenferry.domain.money import format_dollars
 from tokenferry.domain.pricing import Cost, Tariff
 from tokenferry.domain.routing import Try
 from tokenferry.domain.usage import Usage
+from tokenferry.engine.admission import Admission
 from tokenferry.errors import CreditUsedUp
 from tokenferry.protocol.frames import Terminal, encode, wire_error
 
@@ -72,6 +73,7 @@ class Bill:
         is_refused: Whether it was not: nothing was begun, so nothing is booked.
         prompt_tokens: The raised estimate of the prompt.
         output_tokens_max: What the reservation affords; None where nothing limits it.
+        admission: What it holds of the limits; None if it is over already.
     """
 
     account_id: str
@@ -87,6 +89,7 @@ class Bill:
     is_refused: bool = False
     prompt_tokens: int = 0
     output_tokens_max: int | None = None
+    admission: Admission | None = None
 
     def charge(self, stream_id: str, usage: Usage | None, end: End) -> Charge | None:
         """Return what is to be booked; None if nothing was begun."""
@@ -133,7 +136,10 @@ class Bill:
             terminal.notice = wire_error(_USED_UP)
 
     def settle(self, charge: Charge | None) -> None:
-        """Book it."""
+        """Book it, and give back what it holds of the limits."""
+        if self.admission is not None:
+            used = 0 if charge is None else charge.prompt_tokens + charge.completion_tokens
+            self.admission.close(used)
         if charge is not None:
             self.books.charge(charge)
 

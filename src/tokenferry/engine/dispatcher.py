@@ -5,14 +5,14 @@ generation. What becomes of the stream after that is in the book.
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from tokenferry.domain.rate_limit import Allowed, Limit, check
 from tokenferry.domain.routing import Catalog
+from tokenferry.domain.usage import estimate_tokens
+from tokenferry.engine.admission import Admissions, Tokens
 from tokenferry.engine.archive import Archive, Summary
 from tokenferry.engine.attempt import Attempt, Beginning, Plan
 from tokenferry.engine.bill import Bill
@@ -32,7 +32,6 @@ from tokenferry.errors import (
     IdempotencyKeyReused,
     InternalError,
     PayloadTooLarge,
-    RateLimited,
     RequestError,
     StorageUnavailable,
     TokenferryError,
@@ -42,11 +41,7 @@ from tokenferry.protocol.segment import META_BYTES_MAX
 
 log = logging.getLogger(__name__)
 
-NS_PER_S = 1_000_000_000
-NS_PER_MS = 1_000_000
 MS_PER_S = 1000
-# Keys whose rate is remembered; more keys than this at once begin with a fresh burst.
-RATES_MAX = 100_000
 
 encode = msgspec.json.Encoder().encode
 
@@ -99,6 +94,7 @@ class Dispatcher:
     Attributes:
         book: All streams that can be asked for.
         relay: What commits their records.
+        admissions: Who may begin a stream.
         draining: Whether no stream is started any more.
     """
 
@@ -108,11 +104,7 @@ class Dispatcher:
         self.book = Book(engine.timers, engine.wall_ms, limits.followers_max)
         self.relay = Relay(engine.durability, engine.timers, self._on_done, self._on_stuck)
         self.draining = False
-        self._arrivals_ns: OrderedDict[str, int] = OrderedDict()
-        self._rate = None
-        if limits.creates_per_minute:
-            interval_ns = 60 * NS_PER_S // limits.creates_per_minute
-            self._rate = Limit(interval_ns, limits.creates_per_minute)
+        self.admissions = Admissions(limits.rates, engine.catalog, engine.timers)
 
     def create(
         self, key: Key, request: ChatRequest, options: Options, *, arrived_s: float
@@ -125,7 +117,7 @@ class Dispatcher:
 
         Raises:
             Draining: If the server is about to stop.
-            RateLimited: If the key creates streams too fast.
+            LimitError: If the key, its account or the model has no room for it now.
             RequestError: If no provider can serve the request, the idempotency key was used for
                 another one, or the request is too large to be kept for a recovery.
             StorageUnavailable: If nothing can be committed.
@@ -138,24 +130,34 @@ class Dispatcher:
                 return known
         if self.draining:
             raise Draining("The server is about to restart; try again in a moment.")
-        self._check_rate(owner)
-        attempts = self.attempts(request)
-        bill = self.engine.billing.bill(key, request, attempts)
-        meta = stream_meta(bill, request, options, request_hash, attempts[0])
+        tokens = _tokens(request)
+        admission = self.admissions.admit(key, request.model, tokens)
+        try:
+            attempts = self.attempts(request)
+            bill = self.engine.billing.bill(key, request, attempts)
+            bill.admission = admission
+            meta = stream_meta(bill, request, options, request_hash, attempts[0], tokens.prompt)
+            return self._begin(meta, self.plan(request, attempts, meta, bill, arrived_s))
+        except BaseException:
+            # From the beginning on, the settlement does it.
+            admission.close(0)
+            raise
+
+    def _begin(self, meta: StreamMeta, plan: Plan) -> Stream:
+        """Commit that a stream exists, and have it generated."""
         written = encode(meta)
         if len(written) > META_BYTES_MAX:
             raise PayloadTooLarge(
                 f"A request that is to be continued after a crash may have {META_BYTES_MAX} bytes. "
                 "Send less, or ask without `recovery`."
             )
-        stream = Stream(self.engine.new_id(), owner, ((1, 1),), self.engine.journal)
-        plan = self.plan(request, attempts, meta, bill, arrived_s)
+        stream = Stream(self.engine.new_id(), meta.owner, ((1, 1),), self.engine.journal)
         entry = Entry(stream, meta)
         entry.generation = generation = self.generation(stream, plan)
         self.book.add(entry)
         try:
             # From here on a later process knows of it; before, no provider does.
-            self.relay.open(stream, written, lambda: self._reserve(entry, request, generation))
+            self.relay.open(stream, written, lambda: self._reserve(entry, plan.request, generation))
         except JournalUnavailable as exc:
             self.book.strike(entry)
             log.error("a stream was refused, for the journal takes nothing: %s", exc)  # noqa: TRY400 -- the message says all
@@ -321,24 +323,6 @@ class Dispatcher:
             raise fault
         return attempts
 
-    def _check_rate(self, owner: str) -> None:
-        if self._rate is None:
-            return
-        now_ns = int(self.engine.timers.time() * NS_PER_S)
-        arrivals = self._arrivals_ns
-        decision = check(self._rate, arrival_ns=arrivals.get(owner, 0), now_ns=now_ns)
-        if not isinstance(decision, Allowed):
-            wait_ms = -(-decision.retry_after_ns // NS_PER_MS)
-            raise RateLimited(
-                f"This key may create {self.limits.creates_per_minute} streams a minute. "
-                f"Try again in {wait_ms} ms.",
-                retry_after_ms=wait_ms,
-            )
-        arrivals[owner] = decision.arrival_ns
-        arrivals.move_to_end(owner)
-        if len(arrivals) > RATES_MAX:
-            arrivals.popitem(last=False)
-
     def _on_done(self, stream: Stream) -> None:
         self.engine.journal.close(stream.id)
         self.book.finished(stream)
@@ -355,3 +339,10 @@ class Dispatcher:
                 entry.generation.abort(error)
             for subscription in list(stream.subscriptions):
                 subscription.outlet.cut()
+
+
+def _tokens(request: ChatRequest) -> Tokens:
+    """Return what a request may use: each of its choices may be as long as it says."""
+    limit = request.output_tokens_max
+    output = None if limit is None else limit * request.choice_count
+    return Tokens(estimate_tokens(request.prompt_text()), output)

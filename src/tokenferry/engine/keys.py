@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from tokenferry.domain.allowance import NO_OWN_LIMITS, KeyLimits
 from tokenferry.domain.api_key import (
     RANDOM_BYTES,
     UNLIMITED,
@@ -24,6 +25,7 @@ from tokenferry.domain.api_key import (
     require_key,
 )
 from tokenferry.domain.ledger import OPERATOR
+from tokenferry.engine.bad_keys import BadKeys
 from tokenferry.errors import AccountSuspended, InvalidKey, KeyExpired, TokenferryError
 
 # About 300 bytes each. At the limit the memory is emptied and fills again from the store.
@@ -117,6 +119,7 @@ class Key(NamedTuple):
         account_id: Who pays.
         models: The only model names that it may ask for; None for all.
         budget_nanos: What it may spend in a calendar month, UTC; None for no limit.
+        limits: What it may have a minute and at a time, apart from what keys have as a rule.
     """
 
     public_id: str
@@ -124,6 +127,7 @@ class Key(NamedTuple):
     account_id: str = OPERATOR
     models: frozenset[str] | None = None
     budget_nanos: int | None = None
+    limits: KeyLimits = NO_OWN_LIMITS
 
     def may_ask_for(self, model: str) -> bool:
         """Return whether it may ask for a model by this name."""
@@ -153,6 +157,7 @@ class Authenticator:
         store: Where the keys are kept.
         clock: Monotonic seconds.
         wall_ms: Unix time.
+        bad_keys: Who sends wrong ones; None for no limit.
     """
 
     def __init__(
@@ -160,6 +165,7 @@ class Authenticator:
         store: KeyStore,
         clock: Callable[[], float],
         wall_ms: Callable[[], int] = _wall_ms,
+        bad_keys: BadKeys | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -171,15 +177,23 @@ class Authenticator:
         self._cache: dict[str, KeyRecord] = {}
         # Tokens whose secret was found right, by their hash: most callers come again and again.
         self._good: dict[bytes, str] = {}
+        # Those that were ever good: what others of their network send does not shut them out.
+        self._known: set[bytes] = set()
+        self._bad_keys = bad_keys or BadKeys(0, clock)
 
-    def authenticate(self, token: str) -> Key:
+    def authenticate(self, token: str, network: Callable[[], str] | None = None) -> Key:
         """Return the key that the token is.
+
+        Args:
+            token: What the client sent.
+            network: Returns where it came from; asked only if the token is not at hand.
 
         Raises:
             MalformedKey: If the token does not have the form of a key.
             InvalidKey: If the key is unknown, revoked, or its secret wrong.
             KeyExpired: If it was good until a day that has passed.
             AccountSuspended: If its account is suspended.
+            TooManyBadKeys: If too many wrong ones came from this network; it is not looked up.
             StoreUnusable: If the store fails.
         """
         self._refresh()
@@ -188,13 +202,23 @@ class Authenticator:
         if (known := self._good.get(token_hash)) is not None:
             return self._usable(self._find(known))
         parsed = require_key(token)
+        origin = "" if network is None else network()
+        if origin and token_hash not in self._known:
+            self._bad_keys.check(origin)
         record = self._find(parsed.public_id)
         known_hash = record.secret_hash if record else _NO_HASH
         same = hmac.compare_digest(hash_secret(parsed.secret), known_hash)
-        key = self._usable(record if same else None)
-        if len(self._good) >= CACHED_KEYS_MAX:
-            self._good.clear()
+        try:
+            key = self._usable(record if same else None)
+        except InvalidKey:
+            if origin:
+                self._bad_keys.count(origin)
+            raise
+        for cache in (self._good, self._known):
+            if len(cache) >= CACHED_KEYS_MAX:
+                cache.clear()
         self._good[token_hash] = key.public_id
+        self._known.add(token_hash)
         return key
 
     def check(self, public_id: str) -> Key:
@@ -239,7 +263,14 @@ class Authenticator:
         if terms.expires_at_ms is not None and self._wall_ms() >= terms.expires_at_ms:
             raise KeyExpired(_EXPIRED)
         models = None if terms.models is None else frozenset(terms.models)
-        return Key(record.public_id, record.name, terms.account_id, models, terms.budget_nanos)
+        return Key(
+            record.public_id,
+            record.name,
+            terms.account_id,
+            models,
+            terms.budget_nanos,
+            terms.limits,
+        )
 
     def _forget(self, version: int) -> None:
         self._cache.clear()

@@ -5,7 +5,6 @@ import hashlib
 import msgspec
 from msgspec import Raw
 
-from tokenferry.domain.usage import estimate_tokens
 from tokenferry.engine.attempt import Attempt
 from tokenferry.engine.bill import Bill
 from tokenferry.engine.book import NO_REQUEST, StreamMeta
@@ -17,9 +16,14 @@ _sorted = msgspec.json.Encoder(order="sorted")
 
 
 def stream_meta(
-    bill: Bill, request: ChatRequest, options: Options, request_hash: bytes | None, first: Attempt
+    bill: Bill,
+    request: ChatRequest,
+    options: Options,
+    request_hash: bytes | None,
+    first: Attempt,
+    prompt_tokens: int,
 ) -> StreamMeta:
-    """Return what a later process must know of a new stream."""
+    """Return what a later process must know of a new stream; the prompt's tokens are estimated."""
     return StreamMeta(
         bill.key_id,
         request.model,
@@ -29,7 +33,7 @@ def stream_meta(
         options.orphan_timeout_s,
         on_disconnect_cancel=options.on_disconnect_cancel,
         include_usage=request.include_usage,
-        prompt_tokens=estimate_tokens(request.prompt_text()),
+        prompt_tokens=prompt_tokens,
         output_tokens_max=request.output_tokens_max,
         idempotency_key=options.idempotency_key,
         request_hash=request_hash,

@@ -2,20 +2,22 @@
 
 from dataclasses import dataclass
 
+from tokenferry.engine.admission import UNLIMITED, Rates
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The engine's limits.
 
     Attributes:
-        creates_per_minute: Streams a key may create a minute; 0 for no limit.
         stream_bytes_max: Bytes of records a stream may have.
         followers_max: Followers a stream may have.
+        rates: What keys, accounts and models may have.
     """
 
-    creates_per_minute: int
     stream_bytes_max: int
     followers_max: int = 64
+    rates: Rates = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

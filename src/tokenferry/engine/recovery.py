@@ -157,6 +157,7 @@ def _plan(
 
 def _go_on(dispatcher: Dispatcher, stream: Stream, meta: StreamMeta, plan: Plan) -> Generation:
     """Enter a stream that is generated further; until somebody resumes, it is an orphan."""
+    plan.bill.admission = dispatcher.admissions.adopt(meta.owner, meta.account, meta.model)
     entry = Entry(stream, meta)
     entry.generation = generation = dispatcher.generation(stream, plan)
     dispatcher.book.add(entry)

@@ -7,6 +7,7 @@ TokenferryError
 │   ├── MissingParameter
 │   ├── UnsupportedParameter   the chosen provider cannot serve it
 │   ├── PayloadTooLarge
+│   ├── TokensOverLimit        more at once than a minute has: waiting would not help
 │   ├── ModelNotFound
 │   │   └── ModelRetired       its provider serves it no more; the successor is named
 │   ├── StreamNotFound
@@ -46,6 +47,7 @@ TokenferryError
 │   └── CreditUsedUp           in the middle of an answer
 ├── LimitError                 well formed and allowed, but too much of it
 │   ├── RateLimited
+│   ├── TooManyBadKeys         from one network
 │   ├── TooManyStreams
 │   ├── TooManyFollowers
 │   └── TooManyConnections
@@ -99,6 +101,7 @@ from tokenferry.errors.access import (
     PermissionRefused,
     RateLimited,
     SignupClosed,
+    TooManyBadKeys,
     TooManyConnections,
     TooManyFollowers,
     TooManyStreams,
@@ -149,6 +152,7 @@ from tokenferry.errors.request import (
     RequestError,
     StreamExpired,
     StreamNotFound,
+    TokensOverLimit,
     TooManyKeys,
     UnsupportedParameter,
     UnsupportedVersion,
@@ -218,6 +222,8 @@ __all__ = [
     "StreamNotFound",
     "StreamTooLarge",
     "TokenferryError",
+    "TokensOverLimit",
+    "TooManyBadKeys",
     "TooManyConnections",
     "TooManyFollowers",
     "TooManyKeys",

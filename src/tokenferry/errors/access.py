@@ -139,7 +139,13 @@ class CreditUsedUp(PaymentRequired):
 
 
 class LimitError(TokenferryError):
-    """The request is fine, but a limit stands in its way."""
+    """The request is fine, but a limit stands in its way.
+
+    Attributes:
+        limit: Which one, in a word for metrics; None for those that are not counted apart.
+    """
+
+    limit: str | None = None
 
     code = "rate_limit_exceeded"
     type = "rate_limit_error"
@@ -151,8 +157,16 @@ class RateLimited(LimitError):
     """Too many requests in too short a time."""
 
 
+class TooManyBadKeys(LimitError):
+    """Too many wrong keys came from the client's network."""
+
+    code = "too_many_bad_keys"
+    close_code = 4100
+    limit = "bad_keys"
+
+
 class TooManyStreams(LimitError):
-    """The connection already has as many live streams as it may."""
+    """The connection, key, account or model already has as many live streams as it may."""
 
     code = "too_many_streams"
 

@@ -43,6 +43,17 @@ class PayloadTooLarge(RequestError):
     close_code = 1009
 
 
+class TokensOverLimit(RequestError):
+    """The request alone may use more tokens than a minute has; waiting would not help.
+
+    Attributes:
+        limit: As of `LimitError`.
+    """
+
+    code = "tokens_over_limit"
+    limit: str | None = None
+
+
 class ModelNotFound(RequestError):
     """No configured provider serves the model, or the key may not use it."""
 

@@ -3,11 +3,13 @@
 Source: spec/PROTOCOL.md, "Messages".
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from tokenferry.domain.rate_limit import Standing
 from tokenferry.errors import TokenferryError
 from tokenferry.protocol.frames import encode, text_frame, wire_error
 
@@ -248,6 +250,17 @@ def low_balance(balance: str) -> bytes:
     return _frame({"type": "notice", "code": "low_balance", "balance": balance})
 
 
+def rate_limits(ref: str | int | None, standings: Sequence[Standing]) -> bytes:
+    """Return the frame that says how a client stands with its limits after its `create`."""
+    return _frame(
+        {
+            "type": "rate_limits",
+            "ref": ref,
+            "rate_limits": [standing._asdict() for standing in standings],
+        }
+    )
+
+
 def pong(t: Raw) -> bytes:
     """Return the answer to a `ping`."""
     return _frame({"type": "pong", "t": t})
@@ -269,7 +282,7 @@ def error(
 
 def plain_error(exc: TokenferryError) -> bytes:
     """Return an error for a plain client: a terminal frame that its loop understands."""
-    body: dict[str, Any] = {
+    body: dict[str, Any] = exc.details | {
         "error": wire_error(exc),
         "object": "chat.completion.chunk",
         "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],

@@ -19,12 +19,12 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from tokenferry.domain.account import Account, Language, Role, State
-from tokenferry.domain.client_address import client_address, network_of
 from tokenferry.domain.password import CHARACTERS_MAX, CHARACTERS_MIN
 from tokenferry.engine.accounts import LoginSession
 from tokenferry.engine.membership import Membership
 from tokenferry.errors import InvalidRequest, MissingParameter
 from tokenferry.server.api_routes import COOKIE, Body, Call, Route
+from tokenferry.server.credentials import network
 from tokenferry.server.responses import json_response
 
 # What is longer is no address, and no password, whatever comes of normalising it.
@@ -217,8 +217,7 @@ class AccountsApi:
 
     def _network(self, request: web.Request) -> str:
         """Return what limits count by."""
-        forwarded = request.headers.getall("X-Forwarded-For", [])
-        return network_of(client_address(request.remote or "", forwarded, self._proxies))
+        return network(request, self._proxies)
 
 
 def account_facts(account: Account) -> AccountFacts:

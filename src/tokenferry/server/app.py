@@ -19,6 +19,7 @@ from aiohttp import web
 from tokenferry.config.prices import shipped_prices
 from tokenferry.config.settings import Settings
 from tokenferry.engine.archive import Archive
+from tokenferry.engine.bad_keys import BadKeys
 from tokenferry.engine.billing import Billing, Rules
 from tokenferry.engine.dispatcher import Dispatcher, Engine
 from tokenferry.engine.keys import Authenticator, KeyStore, StoreUnusable, ensure_first_key
@@ -116,6 +117,7 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         settlement = Settlement(_committing(ledger, books, loop), LoopTimers(loop))
         hub = _hub(settings, keys, _Money(prices, settlement), storage, pool)
         hub.low_balance_nanos = settings.billing.low_balance
+        hub.trusted_proxies = settings.accounts.trusted_proxies
         settlement.on_charged = hub.charged
         dispatcher = hub.shared.dispatcher
         takeover = _take_over(dispatcher, storage, ledger)
@@ -283,13 +285,15 @@ def _hub(
         router=candidates,
         billing=Billing(money.prices, money.settlement, _rules(settings), _wall_ms),
     )
-    limits = Limits(
-        server.creates_per_minute, server.stream_bytes_max, server.followers_per_stream_max
-    )
+    limits = Limits(server.stream_bytes_max, server.followers_per_stream_max, settings.rates())
     shared = Shared(
         server,
         Dispatcher(engine, limits),
-        Authenticator(keys, time.monotonic),
+        Authenticator(
+            keys,
+            time.monotonic,
+            bad_keys=BadKeys(settings.limits.bad_keys_per_minute, time.monotonic),
+        ),
         Tickets(secrets.token_urlsafe, time.monotonic),
         metrics,
     )

@@ -37,6 +37,9 @@ class ClientSocket(Outlet):
         socket: aiohttp's side of it.
         protocol: The transport's owner.
         session: The reader of its frames.
+
+    Attributes:
+        network: Where it comes from, if its first frame is to say whose it is.
     """
 
     __slots__ = (
@@ -52,6 +55,7 @@ class ClientSocket(Outlet):
         "_socket",
         "_wants_heartbeat",
         "_written_s",
+        "network",
     )
 
     def __init__(
@@ -59,6 +63,7 @@ class ClientSocket(Outlet):
     ) -> None:
         # Until nothing may be written any more; see `stop_writing`.
         super().__init__(discard if protocol.transport is None else protocol.transport.write)
+        self.network = ""
         self._hub = hub
         self._socket = socket
         self._protocol = protocol

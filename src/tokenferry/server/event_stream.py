@@ -25,7 +25,12 @@ from tokenferry.protocol.events import EventRenderer, framed, kept_events
 from tokenferry.protocol.frames import Terminal
 from tokenferry.protocol.messages import IDEMPOTENCY_KEY_CHARACTERS
 from tokenferry.server.hub import Hub
-from tokenferry.server.responses import attempts_header, error_response, json_response
+from tokenferry.server.responses import (
+    STANDINGS,
+    attempts_header,
+    error_response,
+    json_response,
+)
 from tokenferry.server.transport import ClientProtocol
 
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -53,7 +58,10 @@ async def complete(
     hub.check_room()
     dispatcher = hub.shared.dispatcher
     options = _options(request, hub)
-    created = dispatcher.create(key, chat, options, arrived_s=arrived_s)
+    try:
+        created = dispatcher.create(key, chat, options, arrived_s=arrived_s)
+    finally:
+        request[STANDINGS] = dispatcher.admissions.standings(key, chat.model)
     if isinstance(created, Summary):
         return answer_kept(created, chat)
     if not chat.stream:

@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 
-from tokenferry.domain.api_key import bearer_token
 from tokenferry.domain.ledger import OPERATOR
-from tokenferry.engine.keys import Key
 from tokenferry.errors import (
     AdminOnly,
     InternalError,
@@ -19,12 +17,18 @@ from tokenferry.errors import (
 )
 from tokenferry.protocol.chat import parse_request
 from tokenferry.server import tickets
+from tokenferry.server.credentials import authenticate
 from tokenferry.server.event_stream import complete
 from tokenferry.server.hub import Hub
 from tokenferry.server.metrics import CONTENT_TYPE
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.providers_api import provider_list
-from tokenferry.server.responses import error_response, json_response
+from tokenferry.server.responses import (
+    STANDINGS,
+    error_response,
+    json_response,
+    rate_headers,
+)
 from tokenferry.server.streams_api import StreamsApi
 from tokenferry.server.upgrade import check_origin, open_stream
 
@@ -38,7 +42,10 @@ CORS_MAX_AGE_S = 600
 CLIENT_CLOSED_REQUEST = 499
 EXPOSED_HEADERS = (
     "x-request-id, x-stream-id, retry-after, retry-after-ms, "
-    "x-tokenferry-cost, x-tokenferry-balance, x-tokenferry-notice, x-tokenferry-attempts"
+    "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
+    "x-tokenferry-cost, x-tokenferry-balance, x-tokenferry-notice, "
+    "x-tokenferry-attempts"
 )
 
 
@@ -121,6 +128,8 @@ class HttpApi:
     async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         if (request_id := request.get("id")) is not None:
             response.headers["x-request-id"] = request_id
+        if standings := request.get(STANDINGS):
+            response.headers.update(rate_headers(standings))
         origin = request.headers.get("Origin")
         if origin is not None and self._allows(origin):
             response.headers["access-control-allow-origin"] = origin
@@ -147,18 +156,14 @@ class HttpApi:
             },
         )
 
-    def _authenticate(self, request: web.Request) -> Key:
-        token = bearer_token(request.headers.get("Authorization"))
-        return self._hub.shared.authenticator.authenticate(token)
-
     # -- the routes ----------------------------------------------------------------------------
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        key = self._authenticate(request)
+        key = authenticate(request, self._hub)
         return await complete(request, self._hub, key, parse_request(await request.read()))
 
     async def _estimate(self, request: web.Request) -> web.Response:
-        key = self._authenticate(request)
+        key = authenticate(request, self._hub)
         chat = parse_request(await request.read())
         dispatcher = self._hub.shared.dispatcher
         estimate = dispatcher.engine.billing.estimate(key, chat, dispatcher.attempts(chat))
@@ -168,14 +173,14 @@ class HttpApi:
         return await open_stream(request, self._hub)
 
     async def _ticket(self, request: web.Request) -> web.Response:
-        key = self._authenticate(request)
+        key = authenticate(request, self._hub)
         origin = request.headers.get("Origin")
         check_origin(origin, request, self._hub.shared.settings.origins)
         ticket = self._hub.shared.tickets.issue(key, origin)
         return json_response({"ticket": ticket, "expires_in": tickets.LIFETIME_S})
 
     async def _providers(self, request: web.Request) -> web.Response:
-        if self._authenticate(request).account_id != OPERATOR:
+        if authenticate(request, self._hub).account_id != OPERATOR:
             raise AdminOnly("This is for the operator's own keys.")
         return json_response(provider_list(self._hub.shared.dispatcher.engine.router))
 
@@ -189,6 +194,6 @@ class HttpApi:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         if not self._hub.shared.settings.metrics_public:
-            self._authenticate(request)
+            authenticate(request, self._hub)
         body = self._hub.shared.metrics.exposition()
         return web.Response(body=body, headers={"content-type": CONTENT_TYPE})

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_INTERVAL_S = 1.0
 REVOCATION_INTERVAL_S = 0.2
+# Nobody knows when a connection closes; a client that is not told anything comes back sooner.
+FULL_RETRY_MS = 1_000
 
 
 class Swept(Protocol):
@@ -62,6 +64,7 @@ class Hub:
 
     Attributes:
         connections: All that are open.
+        trusted_proxies: How many proxies of one's own are in front.
         low_balance_nanos: Below it an account's clients are told so.
     """
 
@@ -70,6 +73,7 @@ class Hub:
         self.loop = loop
         self.connections: set[Swept] = set()
         self.low_balance_nanos = 0
+        self.trusted_proxies = 0
         self.now_s = time.monotonic()
         self._per_key: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,7 +86,10 @@ class Hub:
         """
         limit = self.shared.settings.connections_per_key_max
         if self._per_key[key.public_id] >= limit:
-            raise TooManyConnections(f"This key may have {limit} connections open at once.")
+            raise TooManyConnections(
+                f"This key may have {limit} connections open at once.",
+                retry_after_ms=FULL_RETRY_MS,
+            )
         self._per_key[key.public_id] += 1
 
     def check_room(self) -> None:

@@ -14,6 +14,15 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from tokenferry.domain.allowance import (
+    LIMIT_NAMES,
+    NO_OWN_LIMITS,
+    REQUESTS_PER_MINUTE_MAX,
+    STREAMS_MAX,
+    TOKENS_PER_MINUTE_MAX,
+    Allowance,
+    KeyLimits,
+)
 from tokenferry.domain.api_key import (
     MODEL_CHARACTERS_MAX,
     MODELS_MAX,
@@ -45,6 +54,16 @@ Budget = Annotated[
 ]
 Expiry = Annotated[int, Meta(ge=0, le=SECONDS_MAX, description="Unix time until which it is good.")]
 
+Requests = Annotated[
+    int, Meta(ge=1, le=REQUESTS_PER_MINUTE_MAX, description="At most what keys have as a rule.")
+]
+Tokens = Annotated[
+    int, Meta(ge=1, le=TOKENS_PER_MINUTE_MAX, description="At most what keys have as a rule.")
+]
+Streams = Annotated[
+    int, Meta(ge=1, le=STREAMS_MAX, description="Running at a time; at most what keys have.")
+]
+
 T = TypeVar("T")
 
 
@@ -55,6 +74,9 @@ class NewKey(Body):
     budget: Budget | None = None
     models: Models | None = None
     expires_at: Expiry | None = None
+    requests_per_minute: Requests | None = None
+    tokens_per_minute: Tokens | None = None
+    streams_max: Streams | None = None
 
 
 class KeyChange(Body):
@@ -64,16 +86,22 @@ class KeyChange(Body):
     budget: Budget | UnsetType | None = UNSET
     models: Models | UnsetType | None = UNSET
     expires_at: Expiry | UnsetType | None = UNSET
+    requests_per_minute: Requests | UnsetType | None = UNSET
+    tokens_per_minute: Tokens | UnsetType | None = UNSET
+    streams_max: Streams | UnsetType | None = UNSET
 
 
 class KeyFacts(Struct):
-    """A key, without its secret."""
+    """A key, without its secret; null where a limit is the gateway's own."""
 
     public_id: str
     name: str
     budget: str | None
     models: list[str] | None
     expires_at: int | None
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    streams_max: int | None
     created: int
     revoked: int | None
 
@@ -98,9 +126,12 @@ class KeysApi:
         store: Where keys are kept; used by `disk` alone.
         disk: A single thread.
         world: Clocks and dice.
+        usual: What keys may have as a rule; who owns one may lower that, and only the operator
+            raises it.
     """
 
-    def __init__(self, store: KeyStore, disk: Workers, world: World) -> None:
+    def __init__(self, store: KeyStore, disk: Workers, world: World, usual: Allowance) -> None:
+        self._usual = usual
         self._store = store
         self._disk = disk
         self._world = world
@@ -125,7 +156,11 @@ class KeysApi:
     async def _create(self, call: Call[NewKey]) -> CreatedKey:
         body, account_id = call.body, call.account.account_id
         terms = KeyTerms(
-            account_id, _models(body.models), _budget(body.budget), self._expiry(body.expires_at)
+            account_id,
+            _models(body.models),
+            _budget(body.budget),
+            self._expiry(body.expires_at),
+            self._limits(body, NO_OWN_LIMITS),
         )
         name, now_ms = _name(body.name), self._world.wall_ms()
 
@@ -152,7 +187,8 @@ class KeysApi:
 
         def change() -> KeyFacts:
             record = self._owned(account_id, public_id)
-            terms = replace(record.terms, **changes)
+            limits = self._limits(body, record.terms.limits)
+            terms = replace(record.terms, **changes, limits=limits)
             self._store.change(public_id, name or record.name, terms)
             return _facts(self._owned(account_id, public_id))
 
@@ -187,6 +223,24 @@ class KeysApi:
             raise TooManyKeys(
                 f"This account has had {KEYS_MAX} keys, as many as it may; ask the operator."
             )
+
+    def _limits(self, body: NewKey | KeyChange, so_far: KeyLimits) -> KeyLimits:
+        """Return a key's limits with those that a body names."""
+        highest = so_far.within(self._usual)
+        given: dict[str, Any] = {}
+        for name in LIMIT_NAMES:
+            value, most = getattr(body, name), getattr(highest, name)
+            if value is UNSET or (value is None and isinstance(body, NewKey)):
+                continue
+            if not so_far.is_granted:
+                most = getattr(self._usual, name)
+            if value is not None and most and value > most:
+                raise InvalidRequest(
+                    f"`{name}` may be {most} at most; the operator of this gateway can raise it.",
+                    param=name,
+                )
+            given[name] = value
+        return replace(so_far, **given) if given else so_far
 
     def _expiry(self, seconds: int | None) -> int | None:
         if seconds is None:
@@ -234,6 +288,9 @@ def _facts(record: KeyRecord) -> KeyFacts:
         None if terms.budget_nanos is None else format_dollars(terms.budget_nanos),
         None if terms.models is None else list(terms.models),
         None if terms.expires_at_ms is None else terms.expires_at_ms // 1000,
+        terms.limits.requests_per_minute,
+        terms.limits.tokens_per_minute,
+        terms.limits.streams_max,
         record.created_at_ms // 1000,
         None if record.revoked_at_ms is None else record.revoked_at_ms // 1000,
     )

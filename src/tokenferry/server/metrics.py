@@ -20,7 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tokenferry.domain.routing import Try
 from tokenferry.engine.ports import Outcome
-from tokenferry.errors import TokenferryError
+from tokenferry.errors import LimitError, TokenferryError, TokensOverLimit
 from tokenferry.server.log import CLEAN
 from tokenferry.server.routing_metrics import RoutingMetrics
 
@@ -73,6 +73,12 @@ class Metrics:
         )
         self._errors = Counter(
             "tokenferry_errors", "Errors by code.", ("code",), registry=self._registry
+        )
+        self._limited = Counter(
+            "tokenferry_limited",
+            "Requests refused by a rate limit: whose, and of what.",
+            ("limit",),
+            registry=self._registry,
         )
         self._first_token = Histogram(
             "tokenferry_time_to_first_token_seconds",
@@ -149,6 +155,8 @@ class Metrics:
     def refused(self, error: TokenferryError) -> None:
         """Count a request that never became a stream."""
         self._errors.labels(error.kind).inc()
+        if isinstance(error, LimitError | TokensOverLimit) and error.limit is not None:
+            self._limited.labels(error.limit).inc()
 
     def connected(self, change: int) -> None:
         """Count a WebSocket connection that opens (1) or closes (-1)."""

@@ -17,7 +17,6 @@ from typing import Any
 
 from aiohttp import web
 
-from tokenferry.domain.api_key import bearer_token
 from tokenferry.domain.money import format_dollars
 from tokenferry.domain.price_form import write_terms
 from tokenferry.domain.price_terms import (
@@ -31,6 +30,7 @@ from tokenferry.domain.routing import Candidate, Catalog, ModelEntry
 from tokenferry.engine.keys import Key
 from tokenferry.engine.prices import serving
 from tokenferry.errors import ModelNotAllowed
+from tokenferry.server.credentials import authenticate
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import json_response
 
@@ -61,7 +61,7 @@ class ModelsApi:
         app.router.add_get("/v1/models/{id:.+}", self._show)
 
     async def _list(self, request: web.Request) -> web.Response:
-        key = self._authenticate(request)
+        key = authenticate(request, self._hub)
         data = [
             self._entry(entry, key)
             for entry in self._catalog.listing()
@@ -70,7 +70,7 @@ class ModelsApi:
         return json_response({"object": "list", "data": data})
 
     async def _show(self, request: web.Request) -> web.Response:
-        key = self._authenticate(request)
+        key = authenticate(request, self._hub)
         name = request.match_info["id"]
         engine = self._hub.shared.dispatcher.engine
         # Only for its errors: one that is retired and still configured is shown.
@@ -79,10 +79,6 @@ class ModelsApi:
         if not key.may_ask_for(entry.id):
             raise ModelNotAllowed(f"This key is not for the model {entry.id!r}.", param="model")
         return json_response(self._entry(entry, key))
-
-    def _authenticate(self, request: web.Request) -> Key:
-        token = bearer_token(request.headers.get("Authorization"))
-        return self._hub.shared.authenticator.authenticate(token)
 
     def _entry(self, entry: ModelEntry, key: Key) -> dict[str, object]:
         shown: dict[str, object] = {

@@ -1,14 +1,18 @@
 """HTTP answers in OpenAI's shapes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
+from tokenferry.domain.rate_limit import Standing, duration
 from tokenferry.errors import TokenferryError
 from tokenferry.protocol.frames import encode, wire_error
 
 JSON = "application/json"
 ATTEMPTS = "x-tokenferry-attempts"
+# Where a request keeps how its key stands with its limits, for the headers of its answer.
+STANDINGS = "standings"
 
 
 def json_response(
@@ -21,6 +25,16 @@ def json_response(
 def attempts_header(calls: int) -> dict[str, str]:
     """Return how many calls of providers an answer took; nothing if that is not known."""
     return {ATTEMPTS: str(calls)} if calls else {}
+
+
+def rate_headers(standings: Sequence[Standing]) -> dict[str, str]:
+    """Return how a client stands with its limits, in the headers that OpenAI's clients read."""
+    headers = {}
+    for name, limit, remaining, reset_ms in standings:
+        headers[f"x-ratelimit-limit-{name}"] = str(limit)
+        headers[f"x-ratelimit-remaining-{name}"] = str(remaining)
+        headers[f"x-ratelimit-reset-{name}"] = duration(reset_ms)
+    return headers
 
 
 def error_response(error: TokenferryError, *, calls: int = 0) -> web.Response:

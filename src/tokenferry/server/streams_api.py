@@ -17,10 +17,8 @@ import re
 from aiohttp import web
 from msgspec import Raw
 
-from tokenferry.domain.api_key import bearer_token
 from tokenferry.engine.archive import Summary
 from tokenferry.engine.book import Entry
-from tokenferry.engine.keys import Key
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.stream import Stream
 from tokenferry.engine.summary import summarize
@@ -28,6 +26,7 @@ from tokenferry.errors import InvalidRequest
 from tokenferry.protocol import messages
 from tokenferry.protocol.cursor import Position
 from tokenferry.protocol.events import notice
+from tokenferry.server.credentials import authenticate
 from tokenferry.server.event_stream import HEADERS, Reading, send_events
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import json_response
@@ -59,12 +58,8 @@ class StreamsApi:
         app.router.add_get("/v1/streams/{id}/events", self._events)
         app.router.add_delete("/v1/streams/{id}", self._cancel)
 
-    def _authenticate(self, request: web.Request) -> Key:
-        token = bearer_token(request.headers.get("Authorization"))
-        return self._hub.shared.authenticator.authenticate(token)
-
     async def _list(self, request: web.Request) -> web.Response:
-        key = self._authenticate(request)
+        key = authenticate(request, self._hub)
         limit = _limit(request.query.get("limit"))
         dispatcher = self._hub.shared.dispatcher
         streams = []
@@ -83,7 +78,7 @@ class StreamsApi:
         return json_response(_shown(summary, text=True))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        key = self._authenticate(request)
+        key = authenticate(request, self._hub)
         self._hub.check_room()
         found = self._find(request)
         plan = plan_resume(found, _position(request, found))
@@ -116,7 +111,7 @@ class StreamsApi:
             await asyncio.sleep(COMMIT_POLL_S)
 
     def _find(self, request: web.Request) -> Entry | Summary:
-        key = self._authenticate(request)
+        key = authenticate(request, self._hub)
         return self._hub.shared.dispatcher.find(key.public_id, request.match_info["id"])
 
 

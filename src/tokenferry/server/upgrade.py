@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import WSCloseCode, web
 
-from tokenferry.domain.api_key import bearer_token
 from tokenferry.engine.keys import Key
 from tokenferry.errors import Draining, MissingKey, OriginRefused, TokenferryError
 from tokenferry.protocol.messages import SUBPROTOCOL, TICKET_PREFIX
 from tokenferry.protocol.session import Session
 from tokenferry.server.client_socket import UNSUPPORTED_DATA
+from tokenferry.server.credentials import authenticate, network
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import error_response
 from tokenferry.server.transport import ClientProtocol
@@ -72,6 +72,8 @@ async def _serve(
     session = Session(aware=aware, authenticated=key is not None)
     socket.protocol = protocol
     socket.connection = connection = Connection(hub, socket, protocol, session, key)
+    if key is None:
+        connection.network = network(request, hub.trusted_proxies)
     hub.connections.add(connection)
     hub.shared.metrics.connected(1)
     try:
@@ -94,10 +96,9 @@ def _authorize(request: web.Request, hub: Hub, offered: list[str]) -> Key | None
     hub.check_room()
     origin = request.headers.get("Origin")
     check_origin(origin, request, shared.settings.origins)
-    header = request.headers.get("Authorization")
     ticket = next((name for name in offered if name.startswith(TICKET_PREFIX)), None)
-    if header is not None:
-        key = shared.authenticator.authenticate(bearer_token(header))
+    if "Authorization" in request.headers:
+        key = authenticate(request, hub)
     elif ticket is not None:
         key = shared.tickets.redeem(ticket.removeprefix(TICKET_PREFIX), origin)
         shared.authenticator.check(key.public_id)

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 
 from aiohttp import WSMsgType, web
 
@@ -28,6 +29,7 @@ from tokenferry.errors import (
     StorageUnavailable,
     StreamNotFound,
     TokenferryError,
+    TooManyBadKeys,
     TooManyStreams,
 )
 from tokenferry.protocol import messages
@@ -46,7 +48,7 @@ log = logging.getLogger(__name__)
 # RFC 6455, 7.4.1.
 INTERNAL_ERROR = 1011
 # After these the connection is of no use any more.
-_SHUTS_OUT = (AuthenticationError, AccountSuspended)
+_SHUTS_OUT = (AuthenticationError, AccountSuspended, TooManyBadKeys)
 
 
 class Connection(ClientSocket):
@@ -191,7 +193,7 @@ class Connection(ClientSocket):
     # -- the aware manner ----------------------------------------------------------------------
 
     def _on_auth(self, message: messages.Auth) -> None:
-        key = self._hub.shared.authenticator.authenticate(message.token)
+        key = self._hub.shared.authenticator.authenticate(message.token, lambda: self.network)
         self._hub.admit(key)
         self.key = key
         self._session.authenticated = True
@@ -234,8 +236,14 @@ class Connection(ClientSocket):
             self._hub.shared.dispatcher.book.check_room(created)
         retention_s = settings.retention_s
         self.write(messages.started(message.ref, created.id, created.epoch, retention_s))
+        self._say_limits(message.ref, request.model)
         if not follows:
             self._subscribe(created, self._renderer(created, request, aware=True))
+
+    def _say_limits(self, ref: str | int | None, model: str) -> None:
+        admissions = self._hub.shared.dispatcher.admissions
+        if self.key is not None and (standings := admissions.standings(self.key, model)):
+            self.write(messages.rate_limits(ref, standings))
 
     def _on_resume(self, message: messages.Resume) -> None:
         dispatcher = self._hub.shared.dispatcher
@@ -335,8 +343,9 @@ class Connection(ClientSocket):
             "frame_bytes_max": settings.frame_bytes_max,
             "streams_per_connection_max": settings.streams_per_connection_max,
             "followers_per_stream_max": settings.followers_per_stream_max,
-            "creates_per_minute": settings.creates_per_minute,
         }
+        if self.key is not None:
+            limits |= asdict(self._hub.shared.dispatcher.admissions.allowance(self.key))
         self.write(messages.ready(self._id, settings.heartbeat_s, limits))
 
     # -- events ---------------------------------------------------------------------------------

@@ -9,13 +9,15 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from tokenferry.domain.allowance import NO_OWN_LIMITS, KeyLimits
 from tokenferry.domain.api_key import UNLIMITED, KeyRecord, KeyTerms
 from tokenferry.engine.keys import KeyExists, StoreUnusable
 from tokenferry.stores.sqlite_database import Database, explain, explained
 
 _SELECT = (
     "SELECT public_id, name, secret_hash, created_at_ms, revoked_at_ms, k.account_id, models, "
-    "budget_nanos, expires_at_ms, COALESCE(state = 'suspended', 0) "
+    "budget_nanos, expires_at_ms, requests_per_minute, tokens_per_minute, streams_max, "
+    "limits_granted, COALESCE(state = 'suspended', 0) "
     "FROM api_key k LEFT JOIN account a ON a.account_id = k.account_id"
 )
 _NEXT_VERSION = "(SELECT COALESCE(MAX(version), 0) + 1 FROM api_key)"
@@ -51,8 +53,9 @@ class SqliteKeys(Database):
         """Store a new key; see `KeyStore`."""
         insert = (
             "INSERT INTO api_key (public_id, name, secret_hash, created_at_ms, account_id, models, "  # noqa: S608 -- constants only
-            "budget_nanos, expires_at_ms, version) "
-            f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, {_NEXT_VERSION})"
+            "budget_nanos, expires_at_ms, requests_per_minute, tokens_per_minute, streams_max, "
+            "limits_granted, version) "
+            f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_NEXT_VERSION})"
         )
         row = (public_id, name, secret_hash, created_at_ms, terms.account_id, *_stored(terms))
         try:
@@ -84,6 +87,7 @@ class SqliteKeys(Database):
         """Give a key another name and other terms; see `KeyStore`."""
         changed = self._connection.execute(
             "UPDATE api_key SET name = ?, models = ?, budget_nanos = ?, expires_at_ms = ?, "  # noqa: S608 -- constants only
+            "requests_per_minute = ?, tokens_per_minute = ?, streams_max = ?, limits_granted = ?, "
             f"version = {_NEXT_VERSION} WHERE public_id = ?",
             (name, *_stored(terms), public_id),
         )
@@ -151,19 +155,28 @@ class SqliteKeys(Database):
 
 def _record(row: tuple[Any, ...]) -> KeyRecord:
     public_id, name, secret_hash, created_at_ms, revoked_at_ms, account_id, models, *rest = row
-    budget_nanos, expires_at_ms, suspended = rest
+    budget_nanos, expires_at_ms, requests, tokens, streams, is_granted, suspended = rest
     allowed = None if models is None else tuple(json.loads(models))
+    limits = KeyLimits(requests, tokens, streams, bool(is_granted))
     return KeyRecord(
         public_id,
         name,
         secret_hash,
         created_at_ms,
         revoked_at_ms,
-        KeyTerms(account_id, allowed, budget_nanos, expires_at_ms),
+        KeyTerms(
+            account_id,
+            allowed,
+            budget_nanos,
+            expires_at_ms,
+            NO_OWN_LIMITS if limits == NO_OWN_LIMITS else limits,
+        ),
         bool(suspended),
     )
 
 
-def _stored(terms: KeyTerms) -> tuple[str | None, int | None, int | None]:
+def _stored(terms: KeyTerms) -> tuple[str | int | None, ...]:
     models = None if terms.models is None else json.dumps(terms.models, ensure_ascii=False)
-    return models, terms.budget_nanos, terms.expires_at_ms
+    limits = terms.limits
+    numbers = (limits.requests_per_minute, limits.tokens_per_minute, limits.streams_max)
+    return models, terms.budget_nanos, terms.expires_at_ms, *numbers, limits.is_granted

@@ -30,6 +30,7 @@ MIGRATIONS = (
     "vouchers_1.sql",
     "topups_1.sql",
     "ledger_2.sql",
+    "limits_1.sql",
 )
 # "tfry", so that another program's database is not taken for ours.
 APPLICATION_ID = 0x74667279

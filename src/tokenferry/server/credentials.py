@@ -1,0 +1,32 @@
+"""Whose an HTTP request is, and where it comes from."""
+
+from aiohttp import web
+
+from tokenferry.domain.api_key import bearer_token
+from tokenferry.domain.client_address import client_address, network_of
+from tokenferry.engine.keys import Key
+from tokenferry.server.hub import Hub
+
+
+def authenticate(request: web.Request, hub: Hub) -> Key:
+    """Return the key that a request brings.
+
+    Raises:
+        AuthenticationError: If it brings none that is good.
+        AccountSuspended: If its account is suspended.
+        TooManyBadKeys: If too many wrong ones came from this network.
+    """
+    token = bearer_token(request.headers.get("Authorization"))
+    proxies = hub.trusted_proxies
+    return hub.shared.authenticator.authenticate(token, lambda: network(request, proxies))
+
+
+def network(request: web.Request, proxies: int) -> str:
+    """Return what a limit counts a request by: its client's address, or IPv6 network.
+
+    Args:
+        request: The request.
+        proxies: How many proxies of one's own are in front.
+    """
+    forwarded = request.headers.getall("X-Forwarded-For", ())
+    return network_of(client_address(request.remote or "", forwarded, proxies))
