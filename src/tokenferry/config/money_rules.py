@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import date
 
 from tokenferry.config.rules import PlainRule, Refused, shown, type_of
 from tokenferry.domain.money import NANOS_PER_DOLLAR, format_dollars, parse_dollars
@@ -119,3 +120,21 @@ class Rate(PlainRule):
     def range(self) -> str:
         """Return the form."""
         return 'a text such as "1450.00"'
+
+
+@dataclass(frozen=True)
+class Day(PlainRule):
+    """A day of the calendar, or nothing."""
+
+    kind = "string"
+
+    def accept(self, value: object) -> str:
+        """Accept a day that exists; a date of TOML is one as well."""
+        try:
+            return date.fromisoformat(str(value)).isoformat() if value != "" else ""
+        except ValueError:
+            raise Refused(f"is {shown(value)}, no day", "write 2026-11-27") from None
+
+    def range(self) -> str:
+        """Return the form."""
+        return "2026-11-27"

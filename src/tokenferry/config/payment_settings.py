@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from tokenferry.config.money_rules import Amount, Rate
-from tokenferry.config.rules import Day, Flag, Name, Names
+from tokenferry.config.money_rules import Amount, Day, Rate
+from tokenferry.config.rules import Flag, Name, Names
 from tokenferry.config.spec import spec
 from tokenferry.config.web_rules import BaseUrl, Credential, Secret
 
