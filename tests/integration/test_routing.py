@@ -451,9 +451,11 @@ async def test_a_late_first_token_is_raced_by_the_second_candidate(
             late = provider.play(by_model(first=stalls, second=GOOD))
             got = await ask(gateway, manner, body("raced", late))
             assert (got.error, got.text) == (None, TEXT)
-            assert called(provider, late) == ["first", "second"]
+            # Some milliseconds apart: the first has to connect anew, and may arrive second.
+            assert sorted(called(provider, late)) == ["first", "second"]
             # The one that was slower is stopped, not left to generate for nobody.
-            await provider.exchanges(late)[0].until_gone()
+            (slower,) = [e for e in provider.exchanges(late) if model_of(e) == "m-first"]
+            await slower.until_gone()
         async with asyncio.timeout(WAIT_S):
             while query(gateway, "SELECT COUNT(*) FROM charge") != [(8,)]:
                 await asyncio.sleep(0.02)
