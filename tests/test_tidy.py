@@ -48,6 +48,7 @@ TESTED_ELSEWHERE = {
     "engine/ledger.py": "tests/engine/test_settlement.py",
     "engine/options.py": "tests/engine/test_dispatcher.py",
     "engine/meta.py": "tests/engine/test_recovery.py",
+    "engine/live_call.py": "tests/engine/test_pursuit.py",
     "engine/bill.py": "tests/engine/test_billing.py",
     "providers/demo/simulator.py": "tests/providers/test_demo_pace.py",
     # The sentences of the demo.

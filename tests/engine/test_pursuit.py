@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.virtual import Bench, RecordingOutlet, ScriptedProvider
+from tokenferry.domain.balance import Policy
 from tokenferry.domain.breaker import BreakerTerms
 from tokenferry.domain.key_ring import REFUSED_S
 from tokenferry.domain.retry import BUDGET_BURST, RetryTerms
@@ -362,19 +363,140 @@ def test_what_was_tried_is_in_the_charge() -> None:
     assert bench.charges[0].provider == "b"
 
 
+# -- hedging ---------------------------------------------------------------------------------
+
+
+def hedged(*names: str) -> Bench:
+    """Return an engine whose first candidate shows its first token after a second, as a rule."""
+    rules = RoutingRules(RULES.retry, RULES.breaker, policies={"m": Policy(hedge=True)})
+    bench = bench_of(*names, rules=rules)
+    for _ in range(5):
+        follow(bench)
+        bench.timers.advance(1)
+        answer(bench.provider, "x")
+        bench.timers.advance(1)
+    bench.meter.outcomes.clear()
+    bench.charges.clear()
+    return bench
+
+
+def test_a_first_call_that_is_late_gets_a_rival_and_the_quicker_one_serves() -> None:
+    bench = hedged("a", "b")
+    first, second = bench.providers
+    _, outlet = follow(bench)
+    first.sink.head("of a", None, None)
+    bench.timers.advance(0.99)
+    assert len(second.calls) == 0
+    bench.timers.advance(0.02)
+    assert len(second.calls) == 1
+    assert first.calls[-1].cancelled == 0
+    left = first.sink
+    second.sink.head("of b", None, None)
+    second.sink.usage(USAGE)
+    second.sink.text("안")
+    assert first.calls[-1].cancelled == 1
+    left.text("late")
+    left.fail(refused())
+    second.sink.text("녕")
+    second.sink.finish(0, "stop")
+    second.sink.end()
+    bench.timers.advance(1)
+    assert outlet.text() == "안녕"
+    assert {frame["model"] for frame in outlet.frames()} == {"of b"}
+    assert outcomes(bench) == [("a", "slower"), ("b", "ok")]
+    (charge,) = bench.charges
+    assert (charge.provider, charge.completion_tokens) == ("b", 7)
+    assert bench.router.candidates()[0].failures == 0
+    assert_nothing_is_held(bench)
+
+
+def test_a_first_call_that_is_quicker_after_all_serves() -> None:
+    bench = hedged("a", "b")
+    first, second = bench.providers
+    _, outlet = follow(bench)
+    bench.timers.advance(1.1)
+    rival = second.sink
+    rival.usage(Usage(99, 99))
+    answer(first, "x")
+    assert second.calls[-1].cancelled == 1
+    rival.text("late")
+    bench.timers.advance(1)
+    assert outlet.text() == "x"
+    assert outcomes(bench) == [("b", "slower"), ("a", "ok")]
+    assert bench.meter.outcomes[0].usage == USAGE
+    assert_nothing_is_held(bench)
+
+
+def test_a_rival_goes_on_when_the_first_call_fails_and_the_other_way_round() -> None:
+    bench = hedged("a", "b")
+    first, second = bench.providers
+    _, outlet = follow(bench)
+    bench.timers.advance(1.1)
+    second.sink.head("of b", None, None)
+    first.sink.fail(refused())
+    answer(second, "b")
+    bench.timers.advance(1)
+    assert outlet.text() == "b"
+    assert {frame["model"] for frame in outlet.frames()} == {"of b"}
+    _, outlet = follow(bench)
+    bench.timers.advance(1.1)
+    second.sink.fail(refused())
+    answer(first, "a")
+    bench.timers.advance(1)
+    assert outlet.text() == "a"
+    assert len(bench.charges) == 2
+    assert_nothing_is_held(bench)
+
+
+def test_a_rival_that_has_taken_over_may_fail_and_be_followed() -> None:
+    bench = hedged("a", "b", "c")
+    _, outlet = follow(bench)
+    bench.timers.advance(1.1)
+    bench.providers[0].sink.fail(refused())
+    bench.providers[1].sink.fail(ProviderAuthFailed("no"))
+    answer(bench.providers[2], "c")
+    bench.timers.advance(1)
+    assert outlet.text() == "c"
+    assert_nothing_is_held(bench)
+
+
+def test_a_client_that_leaves_a_race_ends_both_calls() -> None:
+    bench = hedged("a", "b")
+    stream, _ = follow(bench)
+    bench.timers.advance(1.1)
+    bench.dispatcher.cancel("k", stream.id)
+    bench.timers.advance(60)
+    assert [provider.calls[-1].cancelled for provider in bench.providers] == [1, 1]
+    assert len(bench.charges) == 1
+    assert bench.charges[0].cost_nanos is None
+    assert_nothing_is_held(bench)
+
+
+def test_rivals_are_a_share_of_the_requests() -> None:
+    bench = hedged("a", "b")
+    for _ in range(100):
+        stream, _ = follow(bench)
+        bench.timers.advance(1.1)
+        bench.dispatcher.cancel("k", stream.id)
+    assert 0 < len(bench.providers[1].calls) <= BUDGET_BURST + 1
+
+
 ACTS = st.lists(
     st.sampled_from(["create", "fail", "limit", "reject", "auth", "text", "end", "cancel", "wait"]),
     max_size=120,
 )
 
 
-@given(ACTS, st.integers(0, 1 << 30))
+@given(acts=ACTS, seed=st.integers(0, 1 << 30), is_hedged=st.booleans())
 def test_whatever_happens_everything_is_given_back_and_each_stream_is_charged_once(
-    acts: list[str], seed: int
+    *, acts: list[str], seed: int, is_hedged: bool
 ) -> None:
     dice = random.Random(seed)  # noqa: S311
-    rules = RoutingRules(RULES.retry, RULES.breaker, keys={"a": 2})
+    policies = {"m": Policy(hedge=is_hedged)}
+    rules = RoutingRules(RULES.retry, RULES.breaker, policies=policies, keys={"a": 2})
     bench = bench_of("a", "b", "c", rules=rules)
+    for _ in range(5):
+        bench.router.health("a", "m").first_tokens.add(0.4)
     streams: list[Stream] = []
     for act in acts:
         if act == "create":
@@ -387,7 +509,8 @@ def test_whatever_happens_everything_is_given_back_and_each_stream_is_charged_on
             said = [call for provider in bench.providers for call in provider.calls]
             if said:
                 say(dice.choice(said).sink, act)
-        assert_at_most_one_is_under_way_a_stream(bench, streams)
+        under_way = sum(state.under_way for state in bench.router.candidates())
+        assert under_way <= (1 + is_hedged) * sum(not stream.done for stream in streams)
     for stream in streams:
         bench.dispatcher.cancel("k", stream.id)
     bench.timers.advance(60)
@@ -411,8 +534,3 @@ def say(sink: Any, act: str) -> None:
     elif act == "end":
         sink.finish(0, "stop")
         sink.end()
-
-
-def assert_at_most_one_is_under_way_a_stream(bench: Bench, streams: list[Stream]) -> None:
-    under_way = sum(state.under_way for state in bench.router.candidates())
-    assert under_way <= sum(not stream.done for stream in streams)

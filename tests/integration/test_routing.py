@@ -433,3 +433,35 @@ async def test_an_alias_spreads_its_requests_by_weight(
             other = provider.play(GOOD)
             await ask(gateway, "sse", body("idle", other))
             assert (called(provider, held), called(provider, other)) == (["first"], ["second"])
+
+
+async def test_a_late_first_token_is_raced_by_the_second_candidate(
+    tmp_path: Path, provider: ScriptedProvider
+) -> None:
+    options = two(provider.url)
+    options["aliases"] = {
+        "raced": {"candidates": ["first/m-first", "second/m-second"], "hedge": True}
+    }
+    async with serving(tmp_path, **options) as gateway:
+        usual = provider.play(GOOD)
+        for _ in range(5):
+            await ask(gateway, "plain", body("raced", usual))
+        assert set(called(provider, usual)) == {"first"}
+        for manner in MANNERS:
+            late = provider.play(by_model(first=stalls, second=GOOD))
+            got = await ask(gateway, manner, body("raced", late))
+            assert (got.error, got.text) == (None, TEXT)
+            # Some milliseconds apart: the first has to connect anew, and may arrive second.
+            assert sorted(called(provider, late)) == ["first", "second"]
+            # The one that was slower is stopped, not left to generate for nobody.
+            (slower,) = [e for e in provider.exchanges(late) if model_of(e) == "m-first"]
+            await slower.until_gone()
+        async with asyncio.timeout(WAIT_S):
+            while query(gateway, "SELECT COUNT(*) FROM charge") != [(8,)]:
+                await asyncio.sleep(0.02)
+        served = query(gateway, "SELECT provider, tries FROM charge WHERE attempts = 2")
+        assert [name for name, _ in served] == ["second"] * 3
+        for _, tries in served:
+            assert [call[2] for call in json.loads(tries)] == ["slower", "ok"]
+        states = await status_of(gateway)
+        assert {m["under_way"] for entry in states.values() for m in entry["models"]} == {0}

@@ -216,6 +216,16 @@ class AliasSettings:
         ),
     )
 
+    hedge: bool = field(
+        default=False,
+        metadata=spec(
+            Flag(),
+            "Whether the second candidate is called as well when the first token is later than 95 "
+            "of 100 of the first one's were; who shows something first, serves. The other one is "
+            "cancelled; what its provider charges for that is the operator's.",
+        ),
+    )
+
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Yield (provider, model) for each candidate; a model's own name may have slashes."""
         for candidate in self.candidates:

@@ -4,13 +4,15 @@ A candidate that has failed may still have something to say: its connection clos
 None of it may reach the stream that the next candidate writes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from tokenferry.domain.usage import Usage
 from tokenferry.engine.bill import Bill
 from tokenferry.engine.ports import Prepared, Sink
+from tokenferry.errors import ProviderError
 from tokenferry.protocol.chat import ChatRequest
 
 
@@ -89,6 +91,63 @@ class AttemptSink:
         """Ignore whatever still comes."""
         for name in self.__slots__:
             setattr(self, name, _ignore)
+
+
+class RivalSink(AttemptSink):
+    """The generation as a second call sees it: what it shows first decides which one serves.
+
+    What it says before that is kept, and is passed on when it has won.
+
+    Args:
+        generation: Where everything goes from then on.
+        won: Called when it has shown something, before that is passed on.
+        lost: Called with the error when it has failed before.
+    """
+
+    __slots__ = ("_generation", "_kept", "_lost", "_won")
+
+    def __init__(
+        self, generation: Sink, won: Callable[[], None], lost: Callable[[ProviderError], None]
+    ) -> None:
+        self._generation = generation
+        self._won = won
+        self._kept: dict[str, tuple[object, ...]] = {}
+        self.head = partial(self._keep, "head")
+        self.usage = partial(self._keep, "usage")
+        self.text = partial(self._show, "text")
+        self.reasoning = partial(self._show, "reasoning")
+        self.delta = partial(self._show, "delta")
+        self.finish = partial(self._show, "finish")
+        self.end = partial(self._show, "end")
+        self.fail = self._lose
+        self._lost = lost
+
+    def promote(self) -> None:
+        """Pass on what was kept, and everything from now on."""
+        for name in AttemptSink.__slots__:
+            setattr(self, name, getattr(self._generation, name))
+        kept, self._kept = self._kept, {}
+        for name, said in kept.items():
+            getattr(self, name)(*said)
+
+    def close(self) -> None:
+        """Ignore whatever still comes, also by a way that the adapter has kept."""
+        for name in AttemptSink.__slots__:
+            setattr(self, name, _ignore)
+        self._won = _ignore
+
+    def _lose(self, error: ProviderError) -> None:
+        self._lost(error)
+
+    def _keep(self, name: str, *said: object) -> None:
+        self._kept[name] = said
+
+    def _show(self, name: str, *said: object) -> None:
+        # An adapter may have kept this method: it comes here with every token then.
+        if getattr(getattr(self, name), "func", None) is not None:
+            self._won()
+            self.promote()
+        getattr(self, name)(*said)
 
 
 def _ignore(*_: object) -> None:

@@ -4,8 +4,7 @@ One call after another; where an alias is hedged, a second one beside the first 
 Everything here happens before the first token, or once a stream: the tokens themselves go from
 the provider's adapter to the generation.
 
-Every call ends in exactly one of three ways, and gives back what it took of its candidate (its
-place under way, a half-open breaker's place): it is let go (`_release`), whoever ends it.
+Every call is released exactly once, whoever ends it: it gives back what it took of its candidate.
 
 Weakness: what a provider charges for a call that failed is not known, and nobody pays it.
 """
@@ -14,18 +13,19 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from tokenferry.domain.breaker import Ticket
 from tokenferry.domain.retry import BLAMED, Again, Fault, Standing, Verdict, decide, fault_of
 from tokenferry.domain.routing import Try
-from tokenferry.engine.attempt import Attempt, AttemptSink
-from tokenferry.engine.ports import Call, Sink, TimerHandle
-from tokenferry.engine.router import Health, Router
+from tokenferry.engine.attempt import Attempt, AttemptSink, RivalSink
+from tokenferry.engine.live_call import LiveCall
+from tokenferry.engine.ports import Sink, TimerHandle
+from tokenferry.engine.router import Router
 from tokenferry.errors import InternalError, TokenferryError
 
 log = logging.getLogger(__name__)
 
 MS_PER_S = 1000
 SERVED = "ok"
+SLOWER = "slower"
 CANCELLED = "cancelled"
 
 
@@ -37,25 +37,6 @@ class Host(Sink, Protocol):
 
     def abort(self, error: TokenferryError) -> None:
         """End the stream with an error of ours."""
-
-
-class _Live:
-    """A call under way."""
-
-    __slots__ = ("attempt", "call", "health", "is_settled", "key", "sink", "started_s", "ticket")
-
-    def __init__(
-        self, attempt: Attempt, health: Health, ticket: Ticket, key: int, started_s: float
-    ) -> None:
-        self.attempt = attempt
-        self.health = health
-        self.ticket = ticket
-        self.key = key
-        self.started_s = started_s
-        self.sink: AttemptSink | None = None
-        self.call: Call | None = None
-        # Whether the candidate's breaker has heard of it.
-        self.is_settled = False
 
 
 class Pursuit:
@@ -74,12 +55,14 @@ class Pursuit:
 
     __slots__ = (
         "_deferred",
+        "_hedge_timer",
         "_host",
         "_is_over",
         "_left",
         "_live",
         "_name",
         "_retries",
+        "_rival",
         "_rotations",
         "_router",
         "_since_s",
@@ -97,7 +80,10 @@ class Pursuit:
         self._router = router
         self._timers = router.timers
         self._left: list[Attempt] = []
-        self._live: _Live | None = None
+        self._live: LiveCall | None = None
+        # The second call, while neither has shown anything; and when it begins.
+        self._rival: LiveCall | None = None
+        self._hedge_timer: TimerHandle | None = None
         self._timer: TimerHandle | None = None
         self._name = ""
         self._since_s = 0.0
@@ -129,6 +115,8 @@ class Pursuit:
         self._left = self._router.order(name, attempts)
         self._left.reverse()
         self._call_next()
+        if not takes_any:
+            self._arm()
 
     def failed(self, error: TokenferryError) -> bool:
         """Take the failure of a call that has shown nothing; say whether another one follows."""
@@ -136,13 +124,17 @@ class Pursuit:
         if live is None or self._is_over:
             return False
         now_s = self._timers.time()
-        fault = fault_of(error)
-        retry_after_s = None
-        if error.retry_after_ms is not None:
-            retry_after_s = error.retry_after_ms / MS_PER_S
-        live.is_settled = True
-        live.health.failed(live.ticket, live.key, fault, now_s, error.kind, retry_after_s)
-        self._release(live, error.kind)
+        fault, retry_after_s = fault_of(error), _wait_s(error)
+        live.failed(fault, now_s, error.kind, retry_after_s)
+        self.tries.append(live.release(error.kind, now_s))
+        self._live = None
+        if (rival := self._rival) is not None:
+            # The other one is on its way already.
+            live.silence()
+            self._rival_won()
+            rival.promote()
+            return True
+        self._end_race(SLOWER)
         verdict = self._decide(live, fault, now_s, retry_after_s)
         again = live.attempt
         if verdict == "next" and fault == "limited":
@@ -151,11 +143,8 @@ class Pursuit:
             again, verdict = self._deferred_call(again, now_s)
         if verdict == "stop":
             return False
-        if live.sink is not None:
-            # What is left of it must not speak for the next one.
-            live.sink.close()
-        if live.call is not None:
-            live.call.cancel()
+        # What is left of it must not speak for the next one.
+        live.silence()
         self._host.forget()
         if isinstance(verdict, Again):
             self._call_again(again, verdict)
@@ -185,7 +174,7 @@ class Pursuit:
         return attempt, Again(wait_s)
 
     def _decide(
-        self, live: _Live, fault: Fault, now_s: float, retry_after_s: float | None
+        self, live: LiveCall, fault: Fault, now_s: float, retry_after_s: float | None
     ) -> Verdict:
         """Return what follows a failure; what it costs is paid then."""
         terms, health = self._router.rules.retry, live.health
@@ -207,12 +196,9 @@ class Pursuit:
 
     def shown(self) -> None:
         """Take note of the first token: from now on there is no other candidate."""
-        live = self._live
-        if live is not None and not live.is_settled:
-            live.is_settled = True
-            now_s = self._timers.time()
-            self.first_token_s = now_s - live.started_s
-            live.health.shown(live.ticket, live.key, self.first_token_s, now_s)
+        self._end_race(SLOWER)
+        if self._live is not None:
+            self.first_token_s = self._live.shown(self._timers.time())
 
     def broke(self, error: TokenferryError) -> None:
         """Take note that the answer ended in its middle."""
@@ -224,8 +210,8 @@ class Pursuit:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        live = self._live
-        return live is not None and live.call is not None and live.call.cancel()
+        self._end_race(CANCELLED)
+        return self._live is not None and self._live.cancel()
 
     def end(self) -> None:
         """Let go of everything: the stream has ended and is settled. Idempotent."""
@@ -234,15 +220,16 @@ class Pursuit:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._end_race(CANCELLED)
         if self._live is not None:
-            self._release(self._live, SERVED)
+            self.tries.append(self._live.release(SERVED, self._timers.time()))
+            self._live = None
 
     def tried(self, outcome: str) -> tuple[Try, ...]:
         """Return all calls, the one under way with this outcome."""
-        live = self._live
-        if live is None:
-            return tuple(self.tries)
-        return (*self.tries, self._record(live, outcome))
+        now_s = self._timers.time()
+        under_way = [live.record(outcome, now_s) for live in (self._live, self._rival) if live]
+        return (*self.tries, *under_way)
 
     def _call_again(self, attempt: Attempt, verdict: Again) -> None:
         if verdict.is_free:
@@ -265,31 +252,77 @@ class Pursuit:
 
     def _call(self, attempt: Attempt) -> None:
         health = self._router.health(attempt.provider, attempt.model)
-        now_s = self._timers.time()
-        ticket, key = health.begin(now_s)
-        live = _Live(attempt, health, ticket, key, now_s)
-        self._live = live
+        self._live = live = LiveCall(attempt, health, self._timers.time())
         self.serving = attempt
+        self._start(live, AttemptSink(self._host))
+
+    def _start(self, live: LiveCall, sink: AttemptSink) -> None:
         self.calls += 1
-        live.sink = AttemptSink(self._host)
         try:
-            live.call = attempt.prepared.start(live.sink, key)
+            live.start(sink)
         except Exception:
             # An adapter's defect. Nobody above would hear of it when this is a timer's call.
-            log.exception("the adapter of %s failed to start", attempt.provider)
+            log.exception("the adapter of %s failed to start", live.attempt.provider)
             self._host.abort(InternalError("The gateway could not send the request on."))
 
-    def _release(self, live: _Live, outcome: str) -> None:
-        """Give back what a call took; idempotent."""
-        if self._live is not live:
-            return
-        self.tries.append(self._record(live, outcome))
-        self._live = None
-        live.health.under_way -= 1
-        if not live.is_settled:
-            live.is_settled = True
-            live.health.breaker.abandoned(live.ticket)
+    # -- the second call beside a first one that is late -----------------------------------------
 
-    def _record(self, live: _Live, outcome: str) -> Try:
-        duration_ms = round((self._timers.time() - live.started_s) * MS_PER_S)
-        return Try(live.attempt.provider, live.attempt.model, outcome, duration_ms)
+    def _arm(self) -> None:
+        """Have a second candidate called when the first is later than it is 95 times of 100."""
+        live = self._live
+        if live is None or not self._left or not self._router.is_hedged(self._name):
+            return
+        p95_s = live.health.first_tokens.p95_s
+        # What nobody has measured is late for nobody.
+        if p95_s is not None:
+            self._hedge_timer = self._timers.call_later(p95_s, self._hedge)
+
+    def _hedge(self) -> None:
+        self._hedge_timer = None
+        now_s = self._timers.time()
+        if self._is_over or self._live is None or not self._left:
+            return
+        attempt = self._left[-1]
+        health = self._router.health(attempt.provider, attempt.model)
+        # When all of a sudden every answer is late, the second candidate is not to drown as well.
+        if not health.is_available(now_s) or not health.provision.budget.spend():
+            return
+        self._left.pop()
+        self._rival = rival = LiveCall(attempt, health, now_s)
+        self._start(rival, RivalSink(self._host, self._rival_won, self._rival_failed))
+
+    def _rival_won(self) -> None:
+        """Let the second call take the place of the first: it has shown something."""
+        live, rival = self._live, self._rival
+        if rival is None:
+            return
+        self._rival = None
+        if live is not None:
+            live.silence()
+            self.tries.append(live.release(SLOWER, self._timers.time()))
+        self._host.forget()
+        self._live, self.serving = rival, rival.attempt
+
+    def _rival_failed(self, error: TokenferryError) -> None:
+        """Take the failure of the second call, while the first may still serve."""
+        rival, self._rival = self._rival, None
+        if rival is not None:
+            now_s = self._timers.time()
+            rival.failed(fault_of(error), now_s, error.kind, _wait_s(error))
+            rival.silence()
+            self.tries.append(rival.release(error.kind, now_s))
+
+    def _end_race(self, outcome: str) -> None:
+        """Let go of the second call, or never begin it."""
+        if self._hedge_timer is not None:
+            self._hedge_timer.cancel()
+            self._hedge_timer = None
+        rival, self._rival = self._rival, None
+        if rival is not None:
+            rival.silence()
+            self.tries.append(rival.release(outcome, self._timers.time()))
+
+
+def _wait_s(error: TokenferryError) -> float | None:
+    """Return what a provider asks for, in seconds."""
+    return None if error.retry_after_ms is None else error.retry_after_ms / MS_PER_S

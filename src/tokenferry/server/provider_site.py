@@ -69,7 +69,7 @@ def router(settings: Settings, timers: Timers) -> Router:
 
 def _policy(alias: AliasSettings) -> Policy:
     weights = zip(alias.pairs(), alias.weights, strict=False)
-    return Policy(cast("Strategy", alias.strategy), dict(weights))
+    return Policy(cast("Strategy", alias.strategy), dict(weights), alias.hedge)
 
 
 def _wire(provider: ProviderSettings, secret: Secret) -> WireFormat:
