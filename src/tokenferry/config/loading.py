@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tokenferry.config.account_settings import MailSettings
 from tokenferry.config.limit_settings import LimitSettings
+from tokenferry.config.payment_checks import check_payments
 from tokenferry.config.presets import demo_provider, providers_from_environment
 from tokenferry.config.report import ConfigError, Fault, Report, did_you_mean
 from tokenferry.config.rules import Refused, Surroundings
@@ -66,6 +67,7 @@ def load(
     sections = read_sections(file.document, reader)
     _check_mail(sections["mail"], settings, report)
     _check_limits(sections["limits"], offer, aliases, report)
+    check_payments(sections, settings, report)
     if faults := report.faults():
         raise ConfigError(faults, file.path)
     return Settings(

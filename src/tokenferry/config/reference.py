@@ -68,6 +68,10 @@ _NOTES = {
     "[accounts]": "Who may have an account; docs/accounts.md tells what accounts are for.\n",
     "[limits]": "How much at once; docs/limits.md tells how it is counted.\n",
     "[mail]": "How mails are sent, to prove an address and to replace a forgotten password.\n",
+    "[payments]": "What accounts can buy; docs/payments.md tells how payments are set up.\n",
+    "[toss]": "Toss Payments. It takes won.\n",
+    "[portone]": "PortOne V2. It takes won and dollars.\n",
+    "[stripe]": "Stripe Checkout. It takes dollars and won.\n",
 }
 _PRESETS_INTRODUCTION = """
 ## Providers known by name

@@ -9,6 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -293,6 +294,24 @@ class Names(PlainRule):
     def range(self) -> str:
         """Return the limits."""
         return f"{self.low}..{self.high} of: {self.item.range()}"
+
+
+@dataclass(frozen=True)
+class Day(PlainRule):
+    """A day of the calendar, or nothing."""
+
+    kind = "string"
+
+    def accept(self, value: object) -> str:
+        """Accept a day that exists; a date of TOML is one as well."""
+        try:
+            return date.fromisoformat(str(value)).isoformat() if value != "" else ""
+        except ValueError:
+            raise Refused(f"is {shown(value)}, no day", "write 2026-11-27") from None
+
+    def range(self) -> str:
+        """Return the form."""
+        return "2026-11-27"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,12 @@ from typing import Any, NamedTuple
 from tokenferry.config.account_settings import AccountSettings, MailSettings
 from tokenferry.config.billing_settings import BillingSettings
 from tokenferry.config.limit_settings import LimitSettings
+from tokenferry.config.payment_settings import (
+    PaymentSettings,
+    PortOneSettings,
+    StripeSettings,
+    TossSettings,
+)
 from tokenferry.config.presets import KEY_VARIABLES, KIND_URLS, PRESETS, preset_url
 from tokenferry.config.report import Report, did_you_mean
 from tokenferry.config.rules import Refused, Surroundings, type_of
@@ -28,6 +34,10 @@ SECTIONS: dict[str, type[Any]] = {
     "accounts": AccountSettings,
     "mail": MailSettings,
     "limits": LimitSettings,
+    "payments": PaymentSettings,
+    "toss": TossSettings,
+    "portone": PortOneSettings,
+    "stripe": StripeSettings,
 }
 # What stood elsewhere in a version that some have tried.
 _MOVED = {"creates_per_minute": "write requests_per_minute below a line [limits]"}
