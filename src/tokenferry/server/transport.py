@@ -6,14 +6,11 @@ hear, also without a coroutine, when the transport has room again and when it is
 Weakness: it subclasses aiohttp's `RequestHandler`, which is public but seldom subclassed.
 """
 
-import ssl
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import web
-
-from tokenferry.config.server_settings import ServerSettings
 
 
 class TransportUser(Protocol):
@@ -92,13 +89,3 @@ def protocol_factory(
         return protocol
 
     return make
-
-
-def tls_context(settings: ServerSettings) -> ssl.SSLContext | None:
-    """Return what connections are encrypted with; None for plain HTTP."""
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
