@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import gc
+import ssl
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from tokenferry.config.server_settings import ServerSettings
-from tokenferry.server.transport import protocol_factory, tls_context
+from tokenferry.server.transport import protocol_factory
 
 LISTEN_BACKLOG = 4096
 KEEPALIVE_TIMEOUT_S = 75.0
@@ -33,7 +34,7 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
         # Our pings and heartbeats find dead peers sooner than the kernel's keep-alive would.
         {"access_log": None, "keepalive_timeout": KEEPALIVE_TIMEOUT_S, "tcp_keepalive": False},
     )
-    tls = tls_context(server)
+    tls = _tls(server)
     listener = await asyncio.get_running_loop().create_server(
         factory, server.host, server.port, ssl=tls, backlog=LISTEN_BACKLOG
     )
@@ -48,3 +49,12 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
     finally:
         listener.close()
         await runner.cleanup()
+
+
+def _tls(server: ServerSettings) -> ssl.SSLContext | None:
+    if server.tls_cert is None or server.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(server.tls_cert, server.tls_key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
