@@ -125,6 +125,12 @@ class _Class:
             for other_start, other in line.entries.values()
         )
 
+    def tagged(self) -> Iterator[tuple[tuple[int, int], Entry]]:
+        """Yield all of this class, each with what it is ordered by."""
+        for line in self.lines.values():
+            for start, entry in line.entries.values():
+                yield (start, entry.since_ns), entry
+
     def _retag(self, line: _Line) -> None:
         finish = self.now
         for entry_id, (start, entry) in line.entries.items():
@@ -133,11 +139,6 @@ class _Class:
             line.entries[entry_id] = (moved, entry)
             finish = moved + entry.cost
         line.finish = finish
-
-    def __iter__(self) -> Iterator[Entry]:
-        for line in self.lines.values():
-            for _, entry in line.entries.values():
-                yield entry
 
 
 class FairQueue:
@@ -206,6 +207,17 @@ class FairQueue:
             entry
             for _, entry in self._where.values()
             if entry.until_ns is not None and entry.until_ns <= now_ns
+        ]
+
+    def first_until_ns(self) -> int | None:
+        """Return when the first one gives up; None if nobody ever does."""
+        times = [entry.until_ns for _, entry in self._where.values() if entry.until_ns is not None]
+        return min(times, default=None)
+
+    def in_order(self) -> list[str]:
+        """Return all who wait, who is next first, turns of lower classes left out."""
+        return [
+            entry.entry_id for name in CLASSES for _, entry in sorted(self._classes[name].tagged())
         ]
 
     def position(self, entry_id: str) -> int:

@@ -40,6 +40,7 @@ TokenferryError
 │   ├── EmailNotVerified
 │   ├── AdminOnly
 │   ├── ModelNotAllowed        the key is for other models
+│   ├── ServiceTierNotAllowed  the key waits its turn like others
 │   └── ModelNotPriced         nobody could say what it costs
 ├── PaymentRequired            money stands in the way; never 429, which SDKs would retry
 │   ├── InsufficientCredit
@@ -64,6 +65,8 @@ TokenferryError
 │   ├── Draining
 │   ├── Overloaded
 │   │   └── StreamTooLarge
+│   ├── QueueFull              too many wait for the provider
+│   ├── QueueTimeout           waited for it too long
 │   ├── StorageUnavailable     nothing can be committed, so that nothing may be begun
 │   └── UpstreamLost           the process died that was reading the provider's answer
 └── ProviderError              the provider's fault
@@ -100,6 +103,7 @@ from tokenferry.errors.access import (
     PaymentRequired,
     PermissionRefused,
     RateLimited,
+    ServiceTierNotAllowed,
     SignupClosed,
     TooManyBadKeys,
     TooManyConnections,
@@ -112,6 +116,8 @@ from tokenferry.errors.gateway import (
     GatewayError,
     InternalError,
     Overloaded,
+    QueueFull,
+    QueueTimeout,
     StorageUnavailable,
     StreamTooLarge,
     UpstreamLost,
@@ -213,9 +219,12 @@ __all__ = [
     "ProviderRejected",
     "ProviderTimeout",
     "ProviderUnreachable",
+    "QueueFull",
+    "QueueTimeout",
     "RateLimited",
     "RefundRefused",
     "RequestError",
+    "ServiceTierNotAllowed",
     "SignupClosed",
     "StorageUnavailable",
     "StreamExpired",

@@ -106,6 +106,12 @@ class ModelNotAllowed(PermissionRefused):
     code = "model_not_allowed"
 
 
+class ServiceTierNotAllowed(PermissionRefused):
+    """The key may not ask for this service tier."""
+
+    code = "service_tier_not_allowed"
+
+
 class ModelNotPriced(PermissionRefused):
     """No price is known for the model, so that nobody can be charged for it."""
 

@@ -53,3 +53,19 @@ class UpstreamLost(GatewayError):
     code = "upstream_lost"
     http_status = 502
     retryable = True
+
+
+class QueueFull(GatewayError):
+    """Too many wait for the provider already."""
+
+    code = "queue_full"
+    http_status = 503
+    retryable = True
+
+
+class QueueTimeout(GatewayError):
+    """The request has waited for its turn as long as one may."""
+
+    code = "queue_timeout"
+    http_status = 503
+    retryable = True

@@ -1,0 +1,383 @@
+"""The gate of one provider: how much may be under way there, and the line of those who wait.
+
+Everything is a plain call in the event loop: `enter` lets a call go at once or lines it up; then it
+is told where it stands, and at last to go, or why it cannot. A place is given back by `leave`,
+once, whoever calls it and wherever the call stands: that alone lets the next one go.
+
+Source: docs/decisions/0014-queue.md.
+Weakness: what is learned and who waits is this process's alone.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from tokenferry.domain.concurrency import Concurrency
+from tokenferry.domain.fair_queue import CLASSES, Entry, FairQueue, ServiceClass
+from tokenferry.domain.rate_limit import MINUTE_NS, per_minute
+from tokenferry.domain.token_rate import TokenRate
+from tokenferry.engine.ports import TimerHandle, Timers
+from tokenferry.errors import QueueFull, QueueTimeout, TokenferryError
+
+NS_PER_S: Final = 1_000_000_000
+MS_PER_S: Final = 1_000
+# How often those who wait are told where they stand.
+NEWS_S: Final = 1.0
+# Of the latest that went, for the rate at which the line moves.
+PACE_SAMPLES: Final = 32
+# Nobody knows how long a line takes that has not moved yet.
+RETRY_MS_UNKNOWN: Final = 5_000
+RETRY_MS_MAX: Final = 600_000
+
+
+class GateTerms(NamedTuple):
+    """What the operator says of a provider; 0 is no limit.
+
+    Attributes:
+        streams_max: Answers under way at once.
+        requests_per_minute: Calls a minute.
+        tokens_per_minute: Tokens of prompts and answers a minute.
+        is_adaptive: Whether fewer are sent after it has refused for being too many.
+        line_max: How many may wait.
+        wait_max_s: How long one waits.
+    """
+
+    streams_max: int = 0
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    is_adaptive: bool = True
+    line_max: int = 1_000
+    wait_max_s: float = 60.0
+
+
+class Ask(NamedTuple):
+    """Who wants to go.
+
+    Attributes:
+        stream_id: The stream.
+        service_class: Its class.
+        account: Whose turn it takes.
+        tokens: What it may use; at least 1.
+    """
+
+    stream_id: str
+    service_class: ServiceClass
+    account: str
+    tokens: int
+
+
+class Waiter(Protocol):
+    """Somebody in the line. Nothing of it is called from within `enter`."""
+
+    def go(self) -> None:
+        """The place is taken: go."""
+
+    def stands(self, position: int, eta_s: float | None) -> None:
+        """Take note of how many are in front, and for how long they may be, if that is known."""
+
+    def refused(self, error: TokenferryError) -> None:
+        """The wait is over without a place."""
+
+
+class Place:
+    """A place at a provider, or in the line for one.
+
+    Attributes:
+        is_in: Whether the call may go, or has gone.
+    """
+
+    __slots__ = ("_gate", "_number", "_tokens", "ask", "entry_id", "is_in", "waiter")
+
+    def __init__(self, gate: "Gate", ask: Ask, waiter: Waiter, entry_id: str) -> None:
+        self._gate: Gate | None = gate
+        self.ask = ask
+        self.waiter = waiter
+        self.entry_id = entry_id
+        self.is_in = False
+        # What was taken of the tokens, by its number.
+        self._number = 0
+        self._tokens = 0
+
+    def took(self, number: int, tokens: int) -> None:
+        """Take note of tokens that were taken."""
+        self._number, self._tokens = number, tokens
+
+    def leave(self, used_tokens: int | None = None) -> None:
+        """Give the place back, or leave the line; idempotent.
+
+        Args:
+            used_tokens: What was used; None if it is not known: what was taken counts then.
+        """
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.left(self, self._number, self._tokens, used_tokens)
+
+
+class GateState(NamedTuple):
+    """A gate as the operator sees it.
+
+    Attributes:
+        running: Calls under way.
+        limit: How many may be; 0 for any number.
+        waiting: How many wait, by class.
+        paused_s: For how long nobody goes.
+    """
+
+    running: int
+    limit: int
+    waiting: dict[ServiceClass, int]
+    paused_s: float
+
+
+# A class, and how long somebody of it has waited in seconds; why somebody was turned away.
+OnWaited = Callable[[ServiceClass, float], None]
+OnTurnedAway = Callable[[str], None]
+
+
+def _ignore(*_: object) -> None:
+    """Take note of nothing."""
+
+
+class Gate:
+    """The gate of one provider. See the module's docstring.
+
+    Args:
+        terms: What the operator says.
+        timers: Clock and timers.
+
+    Attributes:
+        running: Calls under way.
+        on_waited: Called for each that went after a wait.
+        on_turned_away: Called for each that did not.
+    """
+
+    __slots__ = (
+        "_concurrency",
+        "_is_pumping",
+        "_line",
+        "_made",
+        "_news_timer",
+        "_paused_ns",
+        "_places",
+        "_pump_timer",
+        "_requests",
+        "_terms",
+        "_timers",
+        "_tokens",
+        "_went_ns",
+        "on_turned_away",
+        "on_waited",
+        "running",
+    )
+
+    def __init__(self, terms: GateTerms, timers: Timers) -> None:
+        self._terms = terms
+        self._timers = timers
+        self._concurrency = Concurrency(terms.streams_max, is_adaptive=terms.is_adaptive)
+        self._line = FairQueue()
+        # Those who wait, by their entries.
+        self._places: dict[str, Place] = {}
+        self._made = 0
+        self._requests = TokenRate()
+        self._tokens = TokenRate()
+        self._paused_ns = 0
+        # When the latest went, for the pace of the line.
+        self._went_ns: deque[int] = deque(maxlen=PACE_SAMPLES)
+        self._is_pumping = False
+        self._pump_timer: TimerHandle | None = None
+        self._news_timer: TimerHandle | None = None
+        self.running = 0
+        self.on_waited: OnWaited = _ignore
+        self.on_turned_away: OnTurnedAway = _ignore
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a call would have to wait."""
+        return bool(self._places) or self._wait_ns(1, self._now_ns()) > 0
+
+    def enter(self, ask: Ask, waiter: Waiter) -> Place:
+        """Let a call go, or line it up.
+
+        Raises:
+            QueueFull: If too many wait already.
+        """
+        now_ns = self._now_ns()
+        if not self._places and self._wait_ns(ask.tokens, now_ns) == 0:
+            place = Place(self, ask, waiter, "")
+            self._admit(place, now_ns)
+            return place
+        if len(self._places) >= self._terms.line_max:
+            self.on_turned_away("full")
+            raise QueueFull(
+                f"{len(self._places)} requests wait for this provider already. Try again later, or "
+                "ask for another model.",
+                retry_after_ms=self._retry_ms(len(self._places)),
+            )
+        self._made += 1
+        place = Place(self, ask, waiter, f"{ask.stream_id}/{self._made}")
+        until_ns = now_ns + round(self._terms.wait_max_s * NS_PER_S)
+        entry = Entry(place.entry_id, ask.account, max(1, ask.tokens), now_ns, until_ns)
+        self._line.push(ask.service_class, entry)
+        self._places[place.entry_id] = place
+        self._pump_soon()
+        if self._news_timer is None:
+            self._news_timer = self._timers.call_later(0.0, self._tell)
+        return place
+
+    def left(self, place: Place, number: int, taken: int, used: int | None) -> None:
+        """Take a place back; `Place.leave` calls it once."""
+        now_ns = self._now_ns()
+        if not place.is_in:
+            self._line.remove(place.entry_id)
+            del self._places[place.entry_id]
+            return
+        self.running -= 1
+        if number and used is not None and used != taken:
+            interval_ns = per_minute(self._terms.tokens_per_minute).interval_ns
+            if used < taken:
+                self._tokens.give_back(number, (taken - used) * interval_ns, now_ns)
+            else:
+                self._tokens.take((used - taken) * interval_ns, now_ns)
+        if self._places:
+            self._pump_soon()
+
+    def served(self) -> None:
+        """Take note that a call was answered."""
+        self._concurrency.served(self._timers.time())
+        if self._places:
+            self._pump_soon()
+
+    def limited(self, rest_s: float) -> None:
+        """Take note that the provider refused for being too many.
+
+        Args:
+            rest_s: For how long nothing is to be sent; 0 if another key of it is free.
+        """
+        self._concurrency.refused(self.running, self._timers.time())
+        self._paused_ns = max(self._paused_ns, self._now_ns() + round(rest_s * NS_PER_S))
+
+    def state(self) -> GateState:
+        """Return how it stands."""
+        return GateState(
+            self.running,
+            self._concurrency.limit,
+            {name: self._line.length(name) for name in CLASSES},
+            max(0.0, (self._paused_ns - self._now_ns()) / NS_PER_S)
+            if self._terms.is_adaptive
+            else 0,
+        )
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _admit(self, place: Place, now_ns: int) -> None:
+        """Take the place."""
+        terms = self._terms
+        place.is_in = True
+        self.running += 1
+        self._went_ns.append(now_ns)
+        if terms.requests_per_minute:
+            self._requests.take(per_minute(terms.requests_per_minute).interval_ns, now_ns)
+        if terms.tokens_per_minute:
+            tokens = self._fitting(place.ask.tokens)
+            cost_ns = tokens * per_minute(terms.tokens_per_minute).interval_ns
+            place.took(self._tokens.take(cost_ns, now_ns), tokens)
+
+    def _wait_ns(self, tokens: int, now_ns: int) -> int:
+        """Return for how long nobody may go; a minute at most while only a place is missing."""
+        limit = self._concurrency.limit
+        if limit and self.running >= limit:
+            return MINUTE_NS
+        terms = self._terms
+        wait_ns = max(0, self._paused_ns - now_ns) if terms.is_adaptive else 0
+        if terms.requests_per_minute:
+            rate = per_minute(terms.requests_per_minute)
+            wait_ns = max(wait_ns, self._requests.wait_ns(rate, 1, now_ns))
+        if terms.tokens_per_minute:
+            rate = per_minute(terms.tokens_per_minute)
+            wait_ns = max(wait_ns, self._tokens.wait_ns(rate, self._fitting(tokens), now_ns))
+        return wait_ns
+
+    def _fitting(self, tokens: int) -> int:
+        """Return what a call takes: what is more than a minute's tokens would wait for ever."""
+        return min(max(1, tokens), self._terms.tokens_per_minute)
+
+    def _pump_soon(self) -> None:
+        """Let go who may, in a moment: not from within whatever gave the place back."""
+        if not self._is_pumping:
+            self._is_pumping = True
+            self._timers.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._is_pumping = False
+        if self._pump_timer is not None:
+            self._pump_timer.cancel()
+            self._pump_timer = None
+        now_ns = self._now_ns()
+        self._turn_away(now_ns)
+        while (head := self._line.peek(now_ns)) is not None:
+            place = self._places[head.entry_id]
+            wait_ns = self._wait_ns(place.ask.tokens, now_ns)
+            if wait_ns:
+                break
+            self._line.pop(now_ns)
+            del self._places[head.entry_id]
+            self._admit(place, now_ns)
+            self.on_waited(place.ask.service_class, (now_ns - head.since_ns) / NS_PER_S)
+            place.waiter.go()
+        if self._places:
+            self._wake(now_ns)
+
+    def _turn_away(self, now_ns: int) -> None:
+        for entry in self._line.expired(now_ns):
+            place = self._places[entry.entry_id]
+            place.leave()
+            self.on_turned_away("timeout")
+            place.waiter.refused(
+                QueueTimeout(
+                    f"The request waited {self._terms.wait_max_s:g} seconds for its turn at the "
+                    "provider. Try again later, or ask for another model.",
+                    retry_after_ms=self._retry_ms(len(self._places)),
+                )
+            )
+
+    def _wake(self, now_ns: int) -> None:
+        """Have a look again when something can have changed by itself."""
+        head = self._line.peek(now_ns)
+        tokens = 1 if head is None else self._places[head.entry_id].ask.tokens
+        wait_ns = self._wait_ns(tokens, now_ns)
+        first_ns = self._line.first_until_ns()
+        if first_ns is not None:
+            wait_ns = min(wait_ns, first_ns - now_ns)
+        # Rounded up: a moment too early would be for nothing.
+        delay_s = max(0.001, wait_ns / NS_PER_S + 0.0005)
+        self._pump_timer = self._timers.call_later(delay_s, self._pump)
+
+    # -- news ------------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        """Tell those who wait where they stand, and again in a moment while anybody waits."""
+        self._news_timer = None
+        if not self._places:
+            return
+        pace_s = self._pace_s()
+        for position, entry_id in enumerate(self._line.in_order()):
+            eta_s = None if pace_s is None else (position + 1) * pace_s
+            self._places[entry_id].waiter.stands(position, eta_s)
+        self._news_timer = self._timers.call_later(NEWS_S, self._tell)
+
+    def _pace_s(self) -> float | None:
+        """Return the seconds between two that go; None if nothing is known."""
+        went = self._went_ns
+        if len(went) < 2:  # noqa: PLR2004 -- a pace takes two
+            return None
+        # Up to now: a line that has stood still for long is not said to be fast.
+        return (self._now_ns() - went[0]) / (len(went) * NS_PER_S)
+
+    def _retry_ms(self, ahead: int) -> int:
+        pace_s = self._pace_s()
+        if pace_s is None:
+            return RETRY_MS_UNKNOWN
+        return min(RETRY_MS_MAX, max(1, round(ahead * pace_s * MS_PER_S)))
+
+    def _now_ns(self) -> int:
+        return round(self._timers.time() * NS_PER_S)
