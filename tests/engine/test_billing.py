@@ -4,6 +4,7 @@ import pytest
 
 from engine.virtual import KEY, Bench, ScriptedProvider, request
 from stores.test_sqlite_ledger import book, grant, states, total
+from tokenferry.domain.allowance import KeyLimits
 from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price, PriceBook
 from tokenferry.domain.usage import Usage
@@ -16,6 +17,7 @@ from tokenferry.errors import (
     ModelNotAllowed,
     ModelNotPriced,
     ProviderCutOff,
+    ServiceTierNotAllowed,
     UnsupportedParameter,
 )
 from tokenferry.stores.segment_journal import SegmentJournal
@@ -38,6 +40,7 @@ PRICES = PriceBook(
     ]
 )
 MEMBER = Key("k", "k", "a")
+FIRST = Key("k", "k", "a", limits=KeyLimits(has_priority=True))
 # Of the bench's request, raised: two Hangul syllables, one message.
 PROMPT_TOKENS = 18
 
@@ -303,8 +306,16 @@ def test_refusals_come_in_this_order(ledger):
 def test_what_is_known_to_be_dearer_and_not_by_how_much_is_refused(ledger):
     made = bench(ledger)
     with pytest.raises(ModelNotPriced, match="service_tier") as caught:
-        made.create(owner=MEMBER, service_tier="priority")
+        made.create(owner=FIRST, service_tier="priority")
     assert caught.value.param == "service_tier"
+
+
+def test_only_who_may_goes_before_others(ledger):
+    made = bench(ledger)
+    with pytest.raises(ServiceTierNotAllowed, match="keys limit --priority"):
+        made.create(owner=MEMBER, service_tier="priority")
+    made.create(owner=KEY, service_tier="priority")  # the operator's own
+    made.create(owner=MEMBER, service_tier="default")
 
 
 def test_unpriced_models_are_free_where_the_operator_says_so(ledger):

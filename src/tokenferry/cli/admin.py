@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
 from tokenferry.cli.terminal import database, explained, table
@@ -109,7 +110,7 @@ def _rates(arguments: argparse.Namespace, so_far: KeyLimits) -> KeyLimits:
     Raises:
         ValueError: If an option's value cannot be; the message says why.
     """
-    given = {
+    given: dict[str, Any] = {
         name: _rate(option, text, high)
         for option, name, high in (
             ("rpm", "requests_per_minute", REQUESTS_PER_MINUTE_MAX),
@@ -118,7 +119,11 @@ def _rates(arguments: argparse.Namespace, so_far: KeyLimits) -> KeyLimits:
         )
         if (text := getattr(arguments, option)) is not None
     }
-    return replace(so_far, **given, is_granted=True) if given else so_far
+    if given:
+        so_far = replace(so_far, **given, is_granted=True)
+    return (
+        so_far if arguments.priority is None else replace(so_far, has_priority=arguments.priority)
+    )
 
 
 def _rate(option: str, text: str, high: int) -> int | None:
@@ -198,11 +203,12 @@ def _rates_in_words(limits: KeyLimits) -> str:
         (limits.tokens_per_minute, "tokens/min"),
         (limits.streams_max, "streams"),
     )
-    return ", ".join(
+    words = [
         f"{count} {what}" if count else f"no limit of {what}"
         for count, what in given
         if count is not None
-    )
+    ]
+    return ", ".join([*words, "priority"] if limits.has_priority else words)
 
 
 def revoke_key(arguments: argparse.Namespace) -> int:

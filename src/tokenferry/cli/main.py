@@ -139,6 +139,11 @@ def _add_rate_options(parser: argparse.ArgumentParser) -> None:
             metavar="N",
             help=f"{what}; 0 for no limit, `default` for the gateway's own number",
         )
+    parser.add_argument(
+        "--priority",
+        action=argparse.BooleanOptionalAction,
+        help="whether it may ask for the service tier `priority`",
+    )
 
 
 def _add_prices(parser: argparse.ArgumentParser) -> None:

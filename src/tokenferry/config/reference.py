@@ -70,6 +70,7 @@ _NOTES = {
         "What happens when a provider fails before its first token; docs/routing.md tells how "
         "candidates are chosen.\n"
     ),
+    "[queue]": "Who waits for a turn at a provider; docs/queue.md tells who is next.\n",
     "[limits]": "How much at once; docs/limits.md tells how it is counted.\n",
     "[mail]": "How mails are sent, to prove an address and to replace a forgotten password.\n",
     "[payments]": "What accounts can buy; docs/payments.md tells how payments are set up.\n",

@@ -14,6 +14,7 @@ from tokenferry.config.payment_settings import (
     StripeSettings,
     TossSettings,
 )
+from tokenferry.config.queue_settings import QueueSettings
 from tokenferry.config.routing_settings import RoutingSettings
 from tokenferry.config.rules import Choice, Flag, Integer, Integers, Name, Names, PathTo, Seconds
 from tokenferry.config.server_settings import ServerSettings
@@ -111,6 +112,36 @@ class ProviderSettings:
             "What happens at the provider when a client cancels: `close` the connection, which "
             "stops the answer, or `drain` it, for providers that charge the whole answer in "
             "either case. `auto` drains at Google, Groq and Mistral and closes elsewhere.",
+        ),
+    )
+    streams_max: int = field(
+        default=0,
+        metadata=spec(
+            Integer(0, 100_000),
+            "Answers of this provider under way at once, all of its models together; 0 is no "
+            "limit. Who comes then waits for a turn, see docs/queue.md.",
+        ),
+    )
+    requests_per_minute: int = field(
+        default=0,
+        metadata=spec(
+            Integer(0, 10_000_000), "Calls of this provider a minute; 0 is no limit, as above."
+        ),
+    )
+    tokens_per_minute: int = field(
+        default=0,
+        metadata=spec(
+            Integer(0, 10_000_000_000),
+            "Tokens of prompts and answers a minute; 0 is no limit, as above. A call takes its "
+            "prompt and its `max_tokens`, and what it did not use is given back.",
+        ),
+    )
+    adaptive: bool = field(
+        default=True,
+        metadata=spec(
+            Flag(),
+            "Whether fewer are sent at once after the provider has refused for being too many "
+            "(429), and a model waits as long as it was told.",
         ),
     )
     connections_max: int = field(
@@ -250,6 +281,7 @@ class Settings:
         stripe: Stripe.
         routing: Retries, and when a candidate is left alone.
         limits: What keys, accounts and models may have.
+        queue: The lines before providers.
     """
 
     server: ServerSettings = field(default_factory=ServerSettings)
@@ -264,6 +296,7 @@ class Settings:
     stripe: StripeSettings = field(default_factory=StripeSettings)
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    queue: QueueSettings = field(default_factory=QueueSettings)
 
     def catalog(self) -> Catalog:
         """Return what clients can ask for."""

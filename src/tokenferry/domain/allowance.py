@@ -41,12 +41,14 @@ class KeyLimits:
         tokens_per_minute: See there.
         streams_max: See there.
         is_granted: Whether the operator gave it, so that it may be more than others have.
+        has_priority: Whether it may ask for the service tier `priority`; only the operator says so.
     """
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     streams_max: int | None = None
     is_granted: bool = False
+    has_priority: bool = False
 
     def within(self, usual: Allowance) -> Allowance:
         """Return what the key may have, where keys have `usual` as a rule."""

@@ -1,7 +1,7 @@
 """Who waits for a slot, and who is next: classes in order, accounts alike, nobody for ever.
 
 Three classes, by OpenAI's `service_tier`. A higher class goes first, except that every
-`LOWER_TURN`-th slot goes to the lower class whose head has waited beyond its patience: a class
+`LOWER_TURN`-th slot goes to the lower class whose next one has waited beyond its patience: a class
 above that is never empty slows the others down, and does not starve them.
 
 Inside a class, accounts take turns by the work that they bring, not by the number of their
@@ -14,7 +14,7 @@ times a second.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple
 
 ServiceClass = Literal["priority", "default", "flex"]
@@ -30,6 +30,13 @@ PATIENCE_NS: Final[dict[ServiceClass, int]] = {
 LOWER_TURN: Final = 8
 # Beyond so many, those are forgotten who owe nothing any more.
 GONE_MAX: Final = 1_000
+
+
+def class_of(service_tier: str | None) -> ServiceClass:
+    """Return the class of a request by its `service_tier`; what is not known waits as usual."""
+    if service_tier == "priority":
+        return "priority"
+    return "flex" if service_tier == "flex" else "default"
 
 
 class Entry(NamedTuple):
@@ -50,6 +57,13 @@ class Entry(NamedTuple):
     until_ns: int | None
 
 
+IsReady = Callable[[Entry], bool]
+
+
+def _anybody(_: Entry) -> bool:
+    return True
+
+
 class _Line:
     """What one account has lined up in a class."""
 
@@ -59,10 +73,6 @@ class _Line:
         # In order of arrival, each with its start tag.
         self.entries: OrderedDict[str, tuple[int, Entry]] = OrderedDict()
         self.finish = 0
-
-    @property
-    def head(self) -> tuple[int, Entry]:
-        return next(iter(self.entries.values()))
 
 
 class _Class:
@@ -86,11 +96,13 @@ class _Class:
         line.entries[entry.entry_id] = (start, entry)
         self.length += 1
 
-    def head(self) -> Entry | None:
+    def head(self, is_ready: IsReady) -> Entry | None:
         """Return who is next in this class."""
         best: tuple[int, Entry] | None = None
         for line in self.lines.values():
-            head = line.head
+            head = next((found for found in line.entries.values() if is_ready(found[1])), None)
+            if head is None:
+                continue
             # Of equals, who came first.
             if best is None or (head[0], head[1].since_ns) < (best[0], best[1].since_ns):
                 best = head
@@ -173,14 +185,14 @@ class FairQueue:
         self._classes[service_class].push(entry)
         self._where[entry.entry_id] = (service_class, entry)
 
-    def peek(self, now_ns: int) -> Entry | None:
-        """Return who is next, and leave the line as it is."""
-        chosen = self._choose(now_ns)
+    def peek(self, now_ns: int, is_ready: IsReady = _anybody) -> Entry | None:
+        """Return who is next of those who are ready, and leave the line as it is."""
+        chosen = self._choose(now_ns, is_ready)
         return None if chosen is None else chosen[1]
 
-    def pop(self, now_ns: int) -> Entry | None:
-        """Let the next one go; None if nobody waits."""
-        chosen = self._choose(now_ns)
+    def pop(self, now_ns: int, is_ready: IsReady = _anybody) -> Entry | None:
+        """Let the next one of those who are ready go; None if there is none."""
+        chosen = self._choose(now_ns, is_ready)
         if chosen is None:
             return None
         service_class, entry = chosen
@@ -233,9 +245,11 @@ class FairQueue:
         ahead = sum(self._classes[name].length for name in above)
         return ahead + self._classes[service_class].ahead_of(entry)
 
-    def _choose(self, now_ns: int) -> tuple[ServiceClass, Entry] | None:
+    def _choose(self, now_ns: int, is_ready: IsReady) -> tuple[ServiceClass, Entry] | None:
         heads = [
-            (name, head) for name in CLASSES if (head := self._classes[name].head()) is not None
+            (name, head)
+            for name in CLASSES
+            if (head := self._classes[name].head(is_ready)) is not None
         ]
         if not heads:
             return None
@@ -243,16 +257,12 @@ class FairQueue:
             overdue = [
                 (name, head)
                 for name, head in heads[1:]
-                if now_ns - self._oldest_ns(name) >= PATIENCE_NS[name]
+                if now_ns - head.since_ns >= PATIENCE_NS[name]
             ]
             if overdue:
                 # The one that has waited longest beyond its patience.
                 return max(
                     overdue,
-                    key=lambda chosen: now_ns - self._oldest_ns(chosen[0]) - PATIENCE_NS[chosen[0]],
+                    key=lambda chosen: now_ns - chosen[1].since_ns - PATIENCE_NS[chosen[0]],
                 )
         return heads[0]
-
-    def _oldest_ns(self, service_class: ServiceClass) -> int:
-        lines = self._classes[service_class].lines.values()
-        return min(line.head[1].since_ns for line in lines)

@@ -7,12 +7,16 @@ None of it may reach the stream that the next candidate writes.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from tokenferry.domain.fair_queue import class_of
+from tokenferry.domain.ledger import OPERATOR
 from tokenferry.domain.usage import Usage
+from tokenferry.engine.admission import OUTPUT_TOKENS_USUAL
 from tokenferry.engine.bill import Bill
+from tokenferry.engine.gate import Ask
 from tokenferry.engine.ports import Prepared, Sink
-from tokenferry.errors import ProviderError
+from tokenferry.errors import ProviderError, TokenferryError
 from tokenferry.protocol.chat import ChatRequest
 
 
@@ -66,6 +70,15 @@ class Plan:
     prompt_tokens: int
     bill: Bill
     beginning: Beginning | None = None
+
+    def ask(self, stream_id: str) -> Ask:
+        """Return who a stream is, to the gates of providers; the model is theirs to fill in."""
+        request, bill = self.request, self.bill
+        limit = request.output_tokens_max or OUTPUT_TOKENS_USUAL
+        # The operator's keys are as many accounts.
+        account = bill.key_id if bill.account_id == OPERATOR else bill.account_id
+        tokens = max(1, self.prompt_tokens + limit * request.choice_count)
+        return Ask(stream_id, class_of(request.service_tier), account, "", tokens)
 
 
 class AttemptSink:
@@ -152,3 +165,16 @@ class RivalSink(AttemptSink):
 
 def _ignore(*_: object) -> None:
     """Take the place of a sink whose candidate has failed."""
+
+
+class Host(Sink, Protocol):
+    """What the calls are made for: the generation."""
+
+    def forget(self) -> None:
+        """Forget what a call that has failed said before it showed anything."""
+
+    def abort(self, error: TokenferryError) -> None:
+        """End the stream with an error of ours."""
+
+    def waits(self, position: int, eta_s: float | None) -> None:
+        """Tell who reads that so many are in front, and for how long they may be."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tokenferry.domain.fair_queue import class_of
 from tokenferry.domain.ledger import OPERATOR, Charge, Refusal
 from tokenferry.domain.money import format_dollars
 from tokenferry.domain.pricing import Tariff
@@ -27,6 +28,7 @@ from tokenferry.errors import (
     ModelNotAllowed,
     ModelNotPriced,
     PaymentRequired,
+    ServiceTierNotAllowed,
     StorageUnavailable,
     TokenferryError,
 )
@@ -91,10 +93,11 @@ class Billing:
     def bill(self, key: Key, request: ChatRequest, candidates: Sequence[Offered]) -> Bill:
         """Return the money of a request that is about to become a stream.
 
-        In this order: the key's models, then a price that is known.
+        In this order: the key's models, its service tiers, then a price that is known.
 
         Raises:
             ModelNotAllowed: If the key is for other models.
+            ServiceTierNotAllowed: If the key may not go before others.
             ModelNotPriced: If nobody could say what it costs.
         """
         if not key.may_ask_for(request.model):
@@ -102,6 +105,12 @@ class Billing:
                 f"This key may not ask for {request.model[:100]!r}. GET /v1/models lists what it "
                 "may ask for.",
                 param="model",
+            )
+        if class_of(request.service_tier) == "priority" and not key.has_priority:
+            raise ServiceTierNotAllowed(
+                "This key may not ask for `priority`. Ask without `service_tier`, or have the "
+                "operator allow it: `tokenferry keys limit --priority`.",
+                param="service_tier",
             )
         now_ms = self._wall_ms()
         tariffs = self._tariffs(key.account_id, candidates, request.service_tier, now_ms)

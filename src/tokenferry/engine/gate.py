@@ -57,12 +57,14 @@ class Ask(NamedTuple):
         stream_id: The stream.
         service_class: Its class.
         account: Whose turn it takes.
+        model: The provider's own name for the model.
         tokens: What it may use; at least 1.
     """
 
     stream_id: str
     service_class: ServiceClass
     account: str
+    model: str
     tokens: int
 
 
@@ -120,13 +122,11 @@ class GateState(NamedTuple):
         running: Calls under way.
         limit: How many may be; 0 for any number.
         waiting: How many wait, by class.
-        paused_s: For how long nobody goes.
     """
 
     running: int
     limit: int
     waiting: dict[ServiceClass, int]
-    paused_s: float
 
 
 # A class, and how long somebody of it has waited in seconds; why somebody was turned away.
@@ -157,10 +157,10 @@ class Gate:
         "_line",
         "_made",
         "_news_timer",
-        "_paused_ns",
         "_places",
         "_pump_timer",
         "_requests",
+        "_rests_ns",
         "_terms",
         "_timers",
         "_tokens",
@@ -180,20 +180,21 @@ class Gate:
         self._made = 0
         self._requests = TokenRate()
         self._tokens = TokenRate()
-        self._paused_ns = 0
+        # Until when a model rests.
+        self._rests_ns: dict[str, int] = {}
         # When the latest went, for the pace of the line.
         self._went_ns: deque[int] = deque(maxlen=PACE_SAMPLES)
         self._is_pumping = False
+        # When to look again, and when to tell those who wait.
         self._pump_timer: TimerHandle | None = None
         self._news_timer: TimerHandle | None = None
         self.running = 0
         self.on_waited: OnWaited = _ignore
         self.on_turned_away: OnTurnedAway = _ignore
 
-    @property
-    def is_full(self) -> bool:
-        """Whether a call would have to wait."""
-        return bool(self._places) or self._wait_ns(1, self._now_ns()) > 0
+    def is_full(self, model: str) -> bool:
+        """Say whether a call would have to wait."""
+        return bool(self._places) or self._wait_ns(model, 1, self._now_ns()) > 0
 
     def enter(self, ask: Ask, waiter: Waiter) -> Place:
         """Let a call go, or line it up.
@@ -202,7 +203,7 @@ class Gate:
             QueueFull: If too many wait already.
         """
         now_ns = self._now_ns()
-        if not self._places and self._wait_ns(ask.tokens, now_ns) == 0:
+        if not self._places and self._wait_ns(ask.model, ask.tokens, now_ns) == 0:
             place = Place(self, ask, waiter, "")
             self._admit(place, now_ns)
             return place
@@ -247,14 +248,16 @@ class Gate:
         if self._places:
             self._pump_soon()
 
-    def limited(self, rest_s: float) -> None:
+    def limited(self, model: str, until_s: float) -> None:
         """Take note that the provider refused for being too many.
 
         Args:
-            rest_s: For how long nothing is to be sent; 0 if another key of it is free.
+            model: Of which model.
+            until_s: Until when none of its keys serves that; what is past is no rest.
         """
         self._concurrency.refused(self.running, self._timers.time())
-        self._paused_ns = max(self._paused_ns, self._now_ns() + round(rest_s * NS_PER_S))
+        if self._terms.is_adaptive:
+            self._rests_ns[model] = round(until_s * NS_PER_S)
 
     def state(self) -> GateState:
         """Return how it stands."""
@@ -262,9 +265,6 @@ class Gate:
             self.running,
             self._concurrency.limit,
             {name: self._line.length(name) for name in CLASSES},
-            max(0.0, (self._paused_ns - self._now_ns()) / NS_PER_S)
-            if self._terms.is_adaptive
-            else 0,
         )
 
     # -- inside ----------------------------------------------------------------------------------
@@ -282,13 +282,13 @@ class Gate:
             cost_ns = tokens * per_minute(terms.tokens_per_minute).interval_ns
             place.took(self._tokens.take(cost_ns, now_ns), tokens)
 
-    def _wait_ns(self, tokens: int, now_ns: int) -> int:
-        """Return for how long nobody may go; a minute at most while only a place is missing."""
+    def _wait_ns(self, model: str, tokens: int, now_ns: int) -> int:
+        """Return for how long a call may not go; a minute while a place is missing."""
         limit = self._concurrency.limit
         if limit and self.running >= limit:
             return MINUTE_NS
         terms = self._terms
-        wait_ns = max(0, self._paused_ns - now_ns) if terms.is_adaptive else 0
+        wait_ns = max(0, self._rests_ns.get(model, 0) - now_ns)
         if terms.requests_per_minute:
             rate = per_minute(terms.requests_per_minute)
             wait_ns = max(wait_ns, self._requests.wait_ns(rate, 1, now_ns))
@@ -314,12 +314,11 @@ class Gate:
             self._pump_timer = None
         now_ns = self._now_ns()
         self._turn_away(now_ns)
-        while (head := self._line.peek(now_ns)) is not None:
+        while (head := self._line.peek(now_ns, self._is_awake(now_ns))) is not None:
             place = self._places[head.entry_id]
-            wait_ns = self._wait_ns(place.ask.tokens, now_ns)
-            if wait_ns:
+            if self._wait_ns(place.ask.model, place.ask.tokens, now_ns):
                 break
-            self._line.pop(now_ns)
+            self._line.pop(now_ns, self._is_awake(now_ns))
             del self._places[head.entry_id]
             self._admit(place, now_ns)
             self.on_waited(place.ask.service_class, (now_ns - head.since_ns) / NS_PER_S)
@@ -340,17 +339,30 @@ class Gate:
                 )
             )
 
+    def _is_awake(self, now_ns: int) -> Callable[[Entry], bool]:
+        """Return what says whether somebody's model does not rest."""
+        rests_ns, places = self._rests_ns, self._places
+
+        def is_awake(entry: Entry) -> bool:
+            return rests_ns.get(places[entry.entry_id].ask.model, 0) <= now_ns
+
+        return is_awake
+
     def _wake(self, now_ns: int) -> None:
         """Have a look again when something can have changed by itself."""
-        head = self._line.peek(now_ns)
-        tokens = 1 if head is None else self._places[head.entry_id].ask.tokens
-        wait_ns = self._wait_ns(tokens, now_ns)
+        head = self._line.peek(now_ns, self._is_awake(now_ns))
+        if head is None:
+            # All rest; the first one to wake up may go.
+            models = {place.ask.model for place in self._places.values()}
+            wait_ns = min(self._rests_ns[model] for model in models) - now_ns
+        else:
+            ask = self._places[head.entry_id].ask
+            wait_ns = self._wait_ns(ask.model, ask.tokens, now_ns)
         first_ns = self._line.first_until_ns()
         if first_ns is not None:
             wait_ns = min(wait_ns, first_ns - now_ns)
         # Rounded up: a moment too early would be for nothing.
-        delay_s = max(0.001, wait_ns / NS_PER_S + 0.0005)
-        self._pump_timer = self._timers.call_later(delay_s, self._pump)
+        self._pump_timer = self._timers.call_later(max(0.0, wait_ns / NS_PER_S) + 0.001, self._pump)
 
     # -- news ------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 
-import msgspec
 from msgspec import Raw
 
 from tokenferry.domain import journal
@@ -32,7 +31,7 @@ from tokenferry.errors import (
     TokenferryError,
     UpstreamLost,
 )
-from tokenferry.protocol.chat import ChatRequest, Delta
+from tokenferry.protocol.chat import ChatRequest, Delta, named_reasoning
 from tokenferry.protocol.completion import folded
 from tokenferry.protocol.frames import Head, Terminal, encode, wire_error, wire_usage
 
@@ -119,6 +118,7 @@ class Generation:
         self._pursuit.start(
             plan.request.model,
             plan.attempts,
+            plan.ask(self.stream.id),
             plan.arrived_s,
             # What one provider refuses of an answer's beginning, another may take.
             takes_any=plan.beginning is not None,
@@ -165,7 +165,7 @@ class Generation:
             self._open()
         body = encode(delta)
         if delta.reasoning is not None:
-            body = self._name_reasoning(delta)
+            body = encode(named_reasoning(delta, self._plan.reasoning_fields))
         self._append(
             journal.pack_delta(
                 index,
@@ -214,6 +214,11 @@ class Generation:
         if self._hold is not None:
             self._hold.cancel()
             self._hold = None
+
+    def waits(self, position: int, eta_s: float | None) -> None:
+        """Tell who reads where the stream stands in the line."""
+        for subscription in self.stream.subscriptions:
+            subscription.outlet.waits(subscription, position, eta_s)
 
     # -- the gateway's own decisions --------------------------------------------------------
 
@@ -266,11 +271,6 @@ class Generation:
     def _overflow(self) -> None:
         limit = self._plan.stream_bytes_max
         self.abort(StreamTooLarge(f"The answer passed the limit of {limit} bytes a stream."))
-
-    def _name_reasoning(self, delta: Delta) -> bytes:
-        fields = msgspec.to_builtins(delta)
-        text = fields.pop("reasoning")
-        return encode(fields | dict.fromkeys(self._plan.reasoning_fields, text))
 
     @property
     def _serving(self) -> Attempt:
@@ -377,8 +377,7 @@ class Generation:
             return
         self._settled = True
         finish, error_code = self._outcome
-        attempt = self._serving
-        arrived_s = self._plan.arrived_s
+        attempt, arrived_s, usage = self._serving, self._plan.arrived_s, self._final_usage()
         # Anew: a call that was drained has said since what it used.
         self._plan.bill.settle(self._charge(finish, error_code))
         self._meter.settled(
@@ -389,12 +388,12 @@ class Generation:
                 model=attempt.model,
                 finish=finish,
                 error_code=error_code,
-                usage=self._final_usage(),
+                usage=usage,
                 tries=self._tries(),
                 first_token_s=None if self._first_s is None else self._first_s - arrived_s,
                 duration_s=self._timers.time() - arrived_s,
                 call_first_token_s=self._pursuit.first_token_s,
             )
         )
-        self._pursuit.end()
+        self._pursuit.end(None if usage is None else usage.total_tokens)
         self._on_settled(self)

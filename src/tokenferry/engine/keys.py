@@ -138,6 +138,11 @@ class Key(NamedTuple):
         """Whether what it asks for must be covered by credit."""
         return self.account_id != OPERATOR
 
+    @property
+    def has_priority(self) -> bool:
+        """Whether it may ask for the service tier `priority`."""
+        return self.limits.has_priority or not self.is_limited
+
 
 class Lost(NamedTuple):
     """A key that is good no longer, and why."""

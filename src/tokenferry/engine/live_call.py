@@ -1,6 +1,7 @@
 """One call of a candidate while it is under way: what it has taken, until it gives it back.
 
-It takes a place under way and perhaps one of a half-open breaker's. `release` gives both back;
+It takes a place under way, one at the provider's gate, and perhaps one of a half-open breaker's.
+`release` gives all of them back;
 the breaker hears of a call once: that it has shown something, failed, or ended saying nothing.
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from tokenferry.domain.retry import Fault
 from tokenferry.domain.routing import Try
 from tokenferry.engine.attempt import Attempt, AttemptSink, RivalSink
+from tokenferry.engine.gate import Place
 from tokenferry.engine.router import Health
 
 MS_PER_S = 1000
@@ -22,12 +24,24 @@ class LiveCall:
     Args:
         attempt: The candidate.
         health: What is known of it.
+        place: Its place at the gate.
         now_s: The time.
     """
 
-    __slots__ = ("_drop", "_is_told", "_key", "_sink", "_started_s", "_ticket", "attempt", "health")
+    __slots__ = (
+        "_drop",
+        "_is_told",
+        "_key",
+        "_place",
+        "_sink",
+        "_started_s",
+        "_ticket",
+        "attempt",
+        "health",
+    )
 
-    def __init__(self, attempt: Attempt, health: Health, now_s: float) -> None:
+    def __init__(self, attempt: Attempt, health: Health, place: Place, now_s: float) -> None:
+        self._place = place
         self.attempt = attempt
         self.health = health
         self._started_s = now_s
@@ -71,9 +85,16 @@ class LiveCall:
             self._sink.close()
         self.cancel()
 
-    def release(self, outcome: str, now_s: float) -> Try:
-        """Give back what it took, once; return what is recorded of it."""
+    def release(self, outcome: str, now_s: float, used_tokens: int | None = None) -> Try:
+        """Give back what it took, once; return what is recorded of it.
+
+        Args:
+            outcome: What became of it.
+            now_s: The time.
+            used_tokens: What it has used; None if nobody knows.
+        """
         self.health.under_way -= 1
+        self._place.leave(used_tokens)
         if not self._is_told:
             self._is_told = True
             self.health.breaker.abandoned(self._ticket)

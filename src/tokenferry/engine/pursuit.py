@@ -11,15 +11,15 @@ Weakness: what a provider charges for a call that failed is not known, and nobod
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol
 
 from tokenferry.domain.retry import BLAMED, Again, Fault, Standing, Verdict, decide, fault_of
 from tokenferry.domain.routing import Try
-from tokenferry.engine.attempt import Attempt, AttemptSink, RivalSink
+from tokenferry.engine.attempt import Attempt, AttemptSink, Host, RivalSink
+from tokenferry.engine.gate import Ask, Place
 from tokenferry.engine.live_call import LiveCall
-from tokenferry.engine.ports import Sink, TimerHandle
+from tokenferry.engine.ports import TimerHandle  # noqa: TC001 -- no import for one name
 from tokenferry.engine.router import Router
-from tokenferry.errors import InternalError, TokenferryError
+from tokenferry.errors import InternalError, QueueFull, TokenferryError
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +27,6 @@ MS_PER_S = 1000
 SERVED = "ok"
 SLOWER = "slower"
 CANCELLED = "cancelled"
-
-
-class Host(Sink, Protocol):
-    """What the calls are made for: the generation."""
-
-    def forget(self) -> None:
-        """Forget what a call that has failed said before it showed anything."""
-
-    def abort(self, error: TokenferryError) -> None:
-        """End the stream with an error of ours."""
 
 
 class Pursuit:
@@ -54,6 +44,7 @@ class Pursuit:
     """
 
     __slots__ = (
+        "_ask",
         "_deferred",
         "_hedge_timer",
         "_host",
@@ -69,6 +60,7 @@ class Pursuit:
         "_takes_any",
         "_timer",
         "_timers",
+        "_waiting",
         "calls",
         "first_token_s",
         "serving",
@@ -81,6 +73,9 @@ class Pursuit:
         self._timers = router.timers
         self._left: list[Attempt] = []
         self._live: LiveCall | None = None
+        # Who it is for, to the gates; and the place in a line, with who is to be called then.
+        self._ask = Ask("", "default", "", "", 1)
+        self._waiting: tuple[Attempt, Place] | None = None
         # The second call, while neither has shown anything; and when it begins.
         self._rival: LiveCall | None = None
         self._hedge_timer: TimerHandle | None = None
@@ -99,24 +94,30 @@ class Pursuit:
         self.tries: list[Try] = []
 
     def start(
-        self, name: str, attempts: Sequence[Attempt], since_s: float, *, takes_any: bool
+        self,
+        name: str,
+        attempts: Sequence[Attempt],
+        ask: Ask,
+        since_s: float,
+        *,
+        takes_any: bool,
     ) -> None:
-        """Call the first candidate.
+        """Call the first candidate, or line up for it.
 
         Args:
             name: What the client asked for.
             attempts: Who can serve it, as configured.
+            ask: Who it is for, to the candidates' gates; the model is filled in here.
             since_s: When the request came in, monotonic seconds.
             takes_any: Whether another candidate may take what one refuses of the request.
         """
         self._name = name
+        self._ask = ask
         self._since_s = since_s
         self._takes_any = takes_any
         self._left = self._router.order(name, attempts)
         self._left.reverse()
         self._call_next()
-        if not takes_any:
-            self._arm()
 
     def failed(self, error: TokenferryError) -> bool:
         """Take the failure of a call that has shown nothing; say whether another one follows."""
@@ -126,7 +127,7 @@ class Pursuit:
         now_s = self._timers.time()
         fault, retry_after_s = fault_of(error), _wait_s(error)
         live.failed(fault, now_s, error.kind, retry_after_s)
-        self.tries.append(live.release(error.kind, now_s))
+        self.tries.append(live.release(error.kind, now_s, 0))
         self._live = None
         if (rival := self._rival) is not None:
             # The other one is on its way already.
@@ -210,19 +211,25 @@ class Pursuit:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._leave_line()
         self._end_race(CANCELLED)
         return self._live is not None and self._live.cancel()
 
-    def end(self) -> None:
-        """Let go of everything: the stream has ended and is settled. Idempotent."""
+    def end(self, used_tokens: int | None = None) -> None:
+        """Let go of everything: the stream has ended and is settled. Idempotent.
+
+        Args:
+            used_tokens: What was used; None if nobody knows.
+        """
         self._is_over = True
         self._left = []
+        self._leave_line()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._end_race(CANCELLED)
         if self._live is not None:
-            self.tries.append(self._live.release(SERVED, self._timers.time()))
+            self.tries.append(self._live.release(SERVED, self._timers.time(), used_tokens))
             self._live = None
 
     def tried(self, outcome: str) -> tuple[Try, ...]:
@@ -251,10 +258,54 @@ class Pursuit:
         self._call(attempt)
 
     def _call(self, attempt: Attempt) -> None:
-        health = self._router.health(attempt.provider, attempt.model)
-        self._live = live = LiveCall(attempt, health, self._timers.time())
         self.serving = attempt
+        health = self._router.health(attempt.provider, attempt.model)
+        try:
+            place = health.provision.gate.enter(self._ask._replace(model=attempt.model), self)
+        except QueueFull as error:
+            # Not from within: whoever begins a stream has not got it yet.
+            self._timers.call_soon(self.refused, error)
+            return
+        if place.is_in:
+            self._begin(attempt, place)
+        else:
+            self._waiting = (attempt, place)
+
+    def _begin(self, attempt: Attempt, place: Place) -> None:
+        health = self._router.health(attempt.provider, attempt.model)
+        self._live = live = LiveCall(attempt, health, place, self._timers.time())
         self._start(live, AttemptSink(self._host))
+        if not self._takes_any and self.calls == 1:
+            self._arm()
+
+    # -- the line at a gate ----------------------------------------------------------------------
+
+    def go(self) -> None:
+        """Call whom this has lined up for: it is its turn."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._begin(*waiting)
+
+    def stands(self, position: int, eta_s: float | None) -> None:
+        """Pass on where it stands."""
+        self._host.waits(position, eta_s)
+
+    def refused(self, error: TokenferryError) -> None:
+        """Go to the next candidate, if there is one: this one has no place for us."""
+        self._waiting = None
+        serving = self.serving
+        if self._is_over or serving is None or self._live is not None:
+            return
+        self.tries.append(Try(serving.provider, serving.model, error.kind, 0))
+        if self._left:
+            self._call_next()
+        else:
+            self._host.abort(error)
+
+    def _leave_line(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting[1].leave()
 
     def _start(self, live: LiveCall, sink: AttemptSink) -> None:
         self.calls += 1
@@ -284,11 +335,19 @@ class Pursuit:
             return
         attempt = self._left[-1]
         health = self._router.health(attempt.provider, attempt.model)
-        # When all of a sudden every answer is late, the second candidate is not to drown as well.
-        if not health.is_available(now_s) or not health.provision.budget.spend():
+        gate = health.provision.gate
+        # When all of a sudden every answer is late, the second candidate is not to drown as well;
+        # and nobody lines up for a second call.
+        if not health.is_available(now_s) or gate.is_full(attempt.model):
+            return
+        if not health.provision.budget.spend():
             return
         self._left.pop()
-        self._rival = rival = LiveCall(attempt, health, now_s)
+        place = gate.enter(self._ask._replace(model=attempt.model, tokens=1), self)
+        if not place.is_in:
+            place.leave()
+            return
+        self._rival = rival = LiveCall(attempt, health, place, now_s)
         self._start(rival, RivalSink(self._host, self._rival_won, self._rival_failed))
 
     def _rival_won(self) -> None:
@@ -310,7 +369,7 @@ class Pursuit:
             now_s = self._timers.time()
             rival.failed(fault_of(error), now_s, error.kind, _wait_s(error))
             rival.silence()
-            self.tries.append(rival.release(error.kind, now_s))
+            self.tries.append(rival.release(error.kind, now_s, 0))
 
     def _end_race(self, outcome: str) -> None:
         """Let go of the second call, or never begin it."""

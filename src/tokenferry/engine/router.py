@@ -17,11 +17,13 @@ from tokenferry.domain.breaker import Breaker, BreakerTerms, State, Ticket
 from tokenferry.domain.key_ring import KeyRing, KeyState
 from tokenferry.domain.retry import BLAMED, Fault, RetryBudget, RetryTerms
 from tokenferry.engine.attempt import Attempt
+from tokenferry.engine.gate import Gate, GateTerms
 from tokenferry.engine.ports import Timers
 
 log = logging.getLogger(__name__)
 
 _PLAIN = Policy()
+_OPEN = GateTerms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class RoutingRules:
         retry_percent: Retries at one provider, as a share of its requests.
         policies: How aliases choose; what is not there is tried in order.
         keys: How many keys a provider has; what is not there has one.
+        gates: How much may be under way at a provider; what is not there has no limit.
     """
 
     retry: RetryTerms = field(default_factory=RetryTerms)
@@ -41,6 +44,7 @@ class RoutingRules:
     retry_percent: int = 20
     policies: Mapping[str, Policy] = field(default_factory=dict)
     keys: Mapping[str, int] = field(default_factory=dict)
+    gates: Mapping[str, GateTerms] = field(default_factory=dict)
 
 
 class CandidateState(NamedTuple):
@@ -75,13 +79,15 @@ class Provision:
     Attributes:
         ring: Its keys.
         budget: What its retries are paid from.
+        gate: How much may be under way there.
     """
 
-    __slots__ = ("budget", "ring")
+    __slots__ = ("budget", "gate", "ring")
 
-    def __init__(self, keys: int, retry_percent: int) -> None:
+    def __init__(self, keys: int, retry_percent: int, gate: Gate) -> None:
         self.ring = KeyRing(keys)
         self.budget = RetryBudget(retry_percent)
+        self.gate = gate
 
 
 class Health:
@@ -133,6 +139,7 @@ class Health:
         """Take note of a call's first token."""
         self.breaker.succeeded(ticket, now_s)
         self.provision.ring.served(key, self.model)
+        self.provision.gate.served()
         self.first_tokens.add(first_token_s)
 
     def broke(self, now_s: float, kind: str) -> None:
@@ -155,6 +162,7 @@ class Health:
         ring = self.provision.ring
         if fault == "limited":
             ring.limited(key, self.model, now_s, retry_after_s)
+            self.provision.gate.limited(self.model, ring.free_s(self.model))
         elif fault == "credential":
             ring.refused(key, now_s)
             log.error("%s refuses key %d of its configured ones: %s", self.provider, key + 1, kind)
@@ -206,6 +214,10 @@ class Router:
             # They refuse at once, which costs nobody any time: after all others.
             resting.sort(key=lambda i: healths[i].back_s())
             called = [i for i in called if i not in resting] + resting
+        full = [i for i in called if healths[i].provision.gate.is_full(attempts[i].model)]
+        if full and len(full) < len(called):
+            # Who would have to wait comes after those where nobody has to.
+            called = [i for i in called if i not in full] + full
         if not called:
             called = [min(positions, key=lambda i: healths[i].back_s())]
         return [attempts[i] for i in called]
@@ -237,6 +249,10 @@ class Router:
             )
         return states
 
+    def gates(self) -> dict[str, Gate]:
+        """Return the gate of each provider that is known."""
+        return {name: provision.gate for name, provision in sorted(self._provisions.items())}
+
     def keys(self) -> dict[str, list[KeyState]]:
         """Return the keys of each provider that is known, by position."""
         now_s = self.timers.time()
@@ -248,7 +264,9 @@ class Router:
     def _new(self, provider: str, model: str) -> Health:
         provision = self._provisions.get(provider)
         if provision is None:
-            provision = Provision(self.rules.keys.get(provider, 1), self.rules.retry_percent)
+            rules = self.rules
+            gate = Gate(rules.gates.get(provider, _OPEN), self.timers)
+            provision = Provision(rules.keys.get(provider, 1), rules.retry_percent, gate)
             self._provisions[provider] = provision
         health = Health(provider, model, provision, self.rules.breaker)
         self._healths[provider, model] = health

@@ -273,6 +273,15 @@ class Outlet:
         """Take note that a replay has reached the head of the time it began."""
         raise NotImplementedError
 
+    def waits(self, subscription: Subscription, position: int, eta_s: float | None) -> None:
+        """Take note that a stream waits for its provider; a client that can be told is told so.
+
+        Args:
+            subscription: Of which stream.
+            position: How many are in front.
+            eta_s: For how long that may be; None if nobody knows.
+        """
+
     def gone(self, subscription: Subscription) -> None:
         """Take note that what the client has still to read is no longer kept."""
         raise NotImplementedError

@@ -8,6 +8,7 @@ Source: OpenAI API reference, "Create chat completion", November 2026.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -349,3 +350,10 @@ def explain_invalid(text: str) -> InvalidRequest | MissingParameter:
     subject = f"`{path}`" if path else "The request"
     what = what[:1].lower() + what[1:]
     return InvalidRequest(f"{subject} is invalid: {what}.", param=path or None)
+
+
+def named_reasoning(delta: Delta, names: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of a delta with reasoning text, which stands under each of these names."""
+    fields: dict[str, Any] = msgspec.to_builtins(delta)
+    text = fields.pop("reasoning")
+    return fields | dict.fromkeys(names, text)

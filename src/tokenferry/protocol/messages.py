@@ -114,6 +114,12 @@ def ready(connection_id: str, heartbeat_s: float, limits: dict[str, int]) -> byt
     )
 
 
+def queued(stream_id: str, position: int, eta_s: float | None) -> bytes:
+    """Return the frame that says how many are in front of a stream that waits for its provider."""
+    eta = None if eta_s is None else max(1, round(eta_s))
+    return _frame({"type": "queued", "stream_id": stream_id, "position": position, "eta_s": eta})
+
+
 def started(ref: str | int | None, stream_id: str, epoch: int, resume_s: float) -> bytes:
     """Return the frame that says which stream a `create` has started.
 

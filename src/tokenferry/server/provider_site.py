@@ -4,11 +4,13 @@ import random
 from collections.abc import Mapping
 from typing import cast
 
+from tokenferry.config.queue_settings import QueueSettings
 from tokenferry.config.settings import AliasSettings, ProviderSettings, Settings
 from tokenferry.config.web_rules import Secret
 from tokenferry.domain.balance import Policy, Strategy
 from tokenferry.domain.breaker import BreakerTerms
 from tokenferry.domain.retry import RetryTerms
+from tokenferry.engine.gate import GateTerms
 from tokenferry.engine.ports import Provider, Timers
 from tokenferry.engine.router import Router, RoutingRules
 from tokenferry.providers.anthropic import AnthropicFormat
@@ -58,6 +60,7 @@ def router(settings: Settings, timers: Timers) -> Router:
         routing.retry_percent,
         {alias.name: _policy(alias) for alias in settings.models},
         {provider.name: len(provider.keys) for provider in settings.providers},
+        {provider.name: _gate(provider, settings.queue) for provider in settings.providers},
     )
     # Nothing here is a secret: waits, and who is first.
     found = Router(rules, timers, random.random)
@@ -65,6 +68,17 @@ def router(settings: Settings, timers: Timers) -> Router:
         for model in provider.models:
             found.health(provider.name, model)
     return found
+
+
+def _gate(provider: ProviderSettings, queue: QueueSettings) -> GateTerms:
+    return GateTerms(
+        provider.streams_max,
+        provider.requests_per_minute,
+        provider.tokens_per_minute,
+        provider.adaptive,
+        queue.length_max,
+        queue.wait_max_s,
+    )
 
 
 def _policy(alias: AliasSettings) -> Policy:

@@ -10,6 +10,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from tokenferry.domain.fair_queue import ServiceClass
+from tokenferry.engine.gate import Gate
 from tokenferry.engine.router import CandidateState, Router
 from tokenferry.server.api_routes import Call, Route
 
@@ -42,11 +44,20 @@ class CandidateFacts(Struct):
     last_error: str | None
 
 
+class LineFacts(Struct):
+    """Who is under way at a provider, of how many at once (0: any number), and who waits."""
+
+    running: int
+    streams_max: int
+    waiting: dict[ServiceClass, int]
+
+
 class ProviderFacts(Struct):
     """One provider."""
 
     name: str
     keys: list[KeyFacts]
+    line: LineFacts
     models: list[CandidateFacts]
 
 
@@ -58,9 +69,13 @@ class ProviderList(Struct):
 
 def provider_list(router: Router) -> ProviderList:
     """Return how all providers are."""
+    gates = router.gates()
     providers = {
         name: ProviderFacts(
-            name, [KeyFacts(k.position, k.state, round(k.rests_s * MS_PER_S)) for k in keys], []
+            name,
+            [KeyFacts(k.position, k.state, round(k.rests_s * MS_PER_S)) for k in keys],
+            _line_facts(gates[name]),
+            [],
         )
         for name, keys in router.keys().items()
     }
@@ -79,6 +94,11 @@ def provider_routes(router: Router) -> list[Route]:
         Route("GET", "/api/admin/providers", show, "Show how the providers are",
               answer=ProviderList, access="admin"),
     ]  # fmt: skip
+
+
+def _line_facts(gate: Gate) -> LineFacts:
+    state = gate.state()
+    return LineFacts(state.running, state.limit, state.waiting)
 
 
 def _candidate_facts(state: CandidateState) -> CandidateFacts:

@@ -362,6 +362,11 @@ class Connection(ClientSocket):
         """Tell the client that the replay is over."""
         self.write(messages.caught_up(subscription.stream.id, subscription.after))
 
+    def waits(self, subscription: Subscription, position: int, eta_s: float | None) -> None:
+        """Tell a client that understands where its stream stands."""
+        if self._session.aware:
+            self.write(messages.queued(subscription.stream.id, position, eta_s))
+
     def lost(self) -> None:
         """Let go of the streams at once; `serve` ends by itself."""
         if self._drained is not None:

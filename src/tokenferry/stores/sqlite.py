@@ -17,7 +17,7 @@ from tokenferry.stores.sqlite_database import Database, explain, explained
 _SELECT = (
     "SELECT public_id, name, secret_hash, created_at_ms, revoked_at_ms, k.account_id, models, "
     "budget_nanos, expires_at_ms, requests_per_minute, tokens_per_minute, streams_max, "
-    "limits_granted, COALESCE(state = 'suspended', 0) "
+    "limits_granted, has_priority, COALESCE(state = 'suspended', 0) "
     "FROM api_key k LEFT JOIN account a ON a.account_id = k.account_id"
 )
 _NEXT_VERSION = "(SELECT COALESCE(MAX(version), 0) + 1 FROM api_key)"
@@ -54,8 +54,8 @@ class SqliteKeys(Database):
         insert = (
             "INSERT INTO api_key (public_id, name, secret_hash, created_at_ms, account_id, models, "  # noqa: S608 -- constants only
             "budget_nanos, expires_at_ms, requests_per_minute, tokens_per_minute, streams_max, "
-            "limits_granted, version) "
-            f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_NEXT_VERSION})"
+            "limits_granted, has_priority, version) "
+            f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_NEXT_VERSION})"
         )
         row = (public_id, name, secret_hash, created_at_ms, terms.account_id, *_stored(terms))
         try:
@@ -88,7 +88,7 @@ class SqliteKeys(Database):
         changed = self._connection.execute(
             "UPDATE api_key SET name = ?, models = ?, budget_nanos = ?, expires_at_ms = ?, "  # noqa: S608 -- constants only
             "requests_per_minute = ?, tokens_per_minute = ?, streams_max = ?, limits_granted = ?, "
-            f"version = {_NEXT_VERSION} WHERE public_id = ?",
+            f"has_priority = ?, version = {_NEXT_VERSION} WHERE public_id = ?",
             (name, *_stored(terms), public_id),
         )
         self._file_version = -1
@@ -155,9 +155,9 @@ class SqliteKeys(Database):
 
 def _record(row: tuple[Any, ...]) -> KeyRecord:
     public_id, name, secret_hash, created_at_ms, revoked_at_ms, account_id, models, *rest = row
-    budget_nanos, expires_at_ms, requests, tokens, streams, is_granted, suspended = rest
+    budget_nanos, expires_at_ms, requests, tokens, streams, is_granted, priority, suspended = rest
     allowed = None if models is None else tuple(json.loads(models))
-    limits = KeyLimits(requests, tokens, streams, bool(is_granted))
+    limits = KeyLimits(requests, tokens, streams, bool(is_granted), bool(priority))
     return KeyRecord(
         public_id,
         name,
@@ -179,4 +179,5 @@ def _stored(terms: KeyTerms) -> tuple[str | int | None, ...]:
     models = None if terms.models is None else json.dumps(terms.models, ensure_ascii=False)
     limits = terms.limits
     numbers = (limits.requests_per_minute, limits.tokens_per_minute, limits.streams_max)
-    return models, terms.budget_nanos, terms.expires_at_ms, *numbers, limits.is_granted
+    flags = (limits.is_granted, limits.has_priority)
+    return models, terms.budget_nanos, terms.expires_at_ms, *numbers, *flags
