@@ -103,6 +103,11 @@ bench-short: setup-dev ## the same in under a minute; fails on lost tokens only,
 bench-peers: setup-dev .venv-peers/.installed ## bench with LiteLLM beside it, from a venv of its own
 	@$(BIN)/python -m bench.run --peers
 
+# Payments without a payment provider: docs/payments.md.
+.PHONY: emulators
+emulators: setup-dev ## Toss Payments, PortOne and Stripe, emulated: make emulators ARGS="--gateway URL"
+	@$(BIN)/python -m emulators.run $(ARGS)
+
 # The proof that streams survive; chaos/README.md says what is killed and cut, and what is counted.
 .PHONY: chaos chaos-short
 chaos: setup-dev ## 500 kills and 10,000 cuts, under 20 minutes: make chaos ARGS="--seed 7"

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.measure import Case, Losses, disturbance
+from bench.measure import Case, Losses, disturbance, unit_cpu_us
 from bench.meter import Summary
 from bench.nginx import nginx_binary
 
@@ -27,6 +27,7 @@ LIMITS = {  # at most; where they come from is in bench/README.md
     "memory": 2.0,
     "flood": 6.0,
     "requests": 20.0,
+    "reserve_us": 150.0,
     "lanes": 1.0,
     "socket_kib": 16.0,
     "idle_mb": 80.0,
@@ -73,6 +74,23 @@ def lanes_row(lanes: Case, alone: Case) -> Row:
     limit = LIMITS["lanes"]
     figure = "CPU, 50 lanes a connection against one stream a connection"
     return Row(figure, f"{ratio:.2f} {TIMES} one", f"≤ {limit:g} {TIMES} one", ratio <= limit)
+
+
+def prepaid_row(prepaid: Case, operator: Case) -> Row:
+    """Return the row of what it costs to hold credit for a request, and to charge an account.
+
+    The operator's requests are charged as well, without a hold.
+    """
+    pairs = zip(prepaid.runs, operator.runs, strict=True)
+    more_us = statistics.median(unit_cpu_us(one) - unit_cpu_us(other) for one, other in pairs)
+    limit = LIMITS["reserve_us"]
+    per_second = statistics.median(run.received / run.wall_s for run in prepaid.runs)
+    return Row(
+        "CPU, what a request of a prepaid account costs beyond the operator's: reserve and settle",
+        target=f"≤ {limit:g} µs",
+        met=more_us <= limit,
+        absolute=f"{more_us:.0f} µs; {per_second:.0f} requests/s",
+    )
 
 
 def peer_row(figure: str, mine: Case, peer: Case, limit: float) -> Row:

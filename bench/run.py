@@ -143,6 +143,10 @@ class Bench:
             for manner, (label, load) in self.loads(kind, target).items()
             if not note or manner != "lanes"
         }
+        if kind == "requests" and target.name == Gateway.name:
+            prepaid = replace(target, key=self.gateway.prepaid_key)
+            label = f"{target.name}, not streamed, a prepaid account"
+            cases["prepaid"] = self.case(label, prepaid, cases["sse"].load)
         print(f"{kind}{note}:", file=sys.stderr, flush=True)
         for case in (floor, *cases.values()):
             self.warm_up(case)
@@ -184,6 +188,8 @@ class Bench:
                 rows.append(report.cpu_row(figure, case, unit, limit if ours else None))
             if "lanes" in cases:
                 rows.append(report.lanes_row(cases["lanes"], cases["ws"]))
+            if "prepaid" in cases:
+                rows.append(report.prepaid_row(cases["prepaid"], cases["sse"]))
             if "peer" in cases:
                 rows += self.peer_rows(cases, what)
         return rows

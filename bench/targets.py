@@ -25,6 +25,8 @@ MODELS = (
     "mock-12000-0",
     "mock-20-0",
 )
+# What most of what people relay costs, in USD for a million tokens.
+PRICE = ("--input", "0.10", "--output", "0.40", "--output-max", "4096")
 START_WAIT_S = 20.0
 PROVIDER_ENV = re.compile(r".*_API_KEY|(https?|all|no)_proxy|TOKENFERRY_.*", re.IGNORECASE)
 
@@ -93,11 +95,23 @@ class Gateway:
         self.provider = provider
         self.env = clean_environment()
         self.command = [sys.executable, "-m", "tokenferry"]
-        argv = [*self.command, "keys", "create", "bench", "--data-dir", str(work / "data")]
+        self.key = self.administer("keys", "create", "bench")
+        self.prepaid_key = self._prepaid()
+
+    def administer(self, *words: str) -> str:
+        argv = [*self.command, *words, "--data-dir", str(self.work / "data")]
         made = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False)
         if made.returncode:
             raise RuntimeError(f"{argv} failed:\n{made.stderr[-3000:]}")
-        self.key = made.stdout.strip()
+        return made.stdout.strip()
+
+    def _prepaid(self) -> str:
+        """Make an account with credit, and a price, so that each request is held and charged."""
+        buyer = "buyer@example.com"
+        self.administer("accounts", "create", buyer, "--credit", "1000.00")
+        for model in MODELS:
+            self.administer("prices", "set", f"mock/{model}", *PRICE)
+        return self.administer("keys", "create", "prepaid", "--account", buyer)
 
     def start(self, durability: str = "process") -> Target:
         port = free_port()

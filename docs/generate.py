@@ -24,6 +24,7 @@ FAMILIES = (
     "AuthenticationError",
     "PermissionRefused",
     "PaymentRequired",
+    "PaymentError",
     "LimitError",
     "GatewayError",
     "ProviderError",

@@ -28,11 +28,21 @@ TESTED_ELSEWHERE = {
     "engine/ports.py": "tests/engine/test_generation.py",
     # The tree is tested as one.
     **dict.fromkeys(
-        (f"errors/{name}.py" for name in ("access", "gateway", "provider", "request", "root")),
+        (
+            f"errors/{name}.py"
+            for name in ("access", "gateway", "payment", "provider", "request", "root")
+        ),
         "tests/test_errors.py",
     ),
     "engine/statement.py": "tests/stores/test_sqlite_statements.py",
     "engine/vouchers.py": "tests/stores/test_sqlite_vouchers.py",
+    "engine/payments.py": "tests/engine/test_topups.py",
+    "engine/shop.py": "tests/engine/test_topups.py",
+    "config/payment_checks.py": "tests/config/test_payment_settings.py",
+    "server/listener.py": "tests/integration/test_readme.py",
+    "server/payment_pages.py": "tests/integration/test_payments.py",
+    "server/payment_texts.py": "tests/browser/test_pay_page.py",
+    "server/topups_api.py": "tests/integration/test_payments.py",
     "server/vouchers_api.py": "tests/integration/test_money.py",
     "server/usage_api.py": "tests/integration/test_money.py",
     "engine/ledger.py": "tests/engine/test_settlement.py",

@@ -40,7 +40,7 @@ START = {
     "model": "모델-1",
 }
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-ERROR = WireError("천천히", "rate_limit_error", None, "slow_down", True)  # noqa: FBT003
+ERROR = WireError("천천히", "rate_limit_error", None, "slow_down", True)
 ERROR_JSON = {
     "message": "천천히",
     "type": "rate_limit_error",

@@ -17,6 +17,7 @@ FILES = {
     "/account": ("account.html", "text/html; charset=utf-8"),
     "/static/account.js": ("account.js", "text/javascript; charset=utf-8"),
     "/static/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/static/pay.js": ("pay.js", "text/javascript; charset=utf-8"),
     "/static/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/static/stream.js": ("stream.js", "text/javascript; charset=utf-8"),
     "/static/texts.js": ("texts.js", "text/javascript; charset=utf-8"),

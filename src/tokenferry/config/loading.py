@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenferry.config.account_settings import MailSettings
+from tokenferry.config.payment_checks import check_payments
 from tokenferry.config.presets import demo_provider, providers_from_environment
 from tokenferry.config.report import ConfigError, Fault, Report
 from tokenferry.config.rules import Refused, Surroundings
@@ -63,6 +64,7 @@ def load(
     aliases = read_aliases(file.document, offer, reader)
     sections = read_sections(file.document, reader)
     _check_mail(sections["mail"], settings, report)
+    check_payments(sections, settings, report)
     if faults := report.faults():
         raise ConfigError(faults, file.path)
     return Settings(

@@ -62,3 +62,60 @@ class Percent(PlainRule):
     def range(self) -> str:
         """Return the limits."""
         return f"{self.low}..{self.high} %"
+
+
+@dataclass(frozen=True)
+class Amount(PlainRule):
+    """A price as a decimal text with so many digits after the point, or none; kept as written."""
+
+    digits: int
+    high: int
+    kind = "decimal text"
+
+    def accept(self, value: object) -> str:
+        """Accept a decimal text above zero, in its shortest exact form."""
+        fraction = f"(?:\\.\\d{{{self.digits}}})?" if self.digits else ""
+        if not isinstance(value, str):
+            raise Refused(f"is {type_of(value)}, not a text", f"write {self.range()}")
+        if not re.fullmatch(f"[1-9]\\d{{0,8}}{fraction}", value, re.ASCII):
+            raise Refused(f"is {shown(value)}, not an amount", f"write {self.range()}")
+        if minor_units(value, self.digits) > self.high * 10**self.digits:
+            raise Refused(f"is {shown(value)}, out of range", f"write {self.range()}")
+        return value
+
+    def range(self) -> str:
+        """Return the limits."""
+        return f"a text such as {self._example()}, 1..{self.high}"
+
+    def _example(self) -> str:
+        return '"5.00"' if self.digits else '"10000"'
+
+
+def minor_units(amount: str, digits: int) -> int:
+    """Return an amount that `Amount` has accepted in its currency's smallest unit."""
+    whole, _, fraction = amount.partition(".")
+    return int(whole + (fraction or "0" * digits))
+
+
+@dataclass(frozen=True)
+class Rate(PlainRule):
+    """What another currency's unit costs, as a decimal text, or nothing; stored in millionths."""
+
+    kind = "decimal text"
+
+    def accept(self, value: object) -> int:
+        """Accept a decimal text above zero; an empty one is none."""
+        remedy = f"write {self.range()}"
+        if not isinstance(value, str):
+            raise Refused(f"is {type_of(value)}, not a text", remedy)
+        if not value:
+            return 0
+        match = re.fullmatch(r"(\d{1,7})(?:\.(\d{1,6}))?", value, re.ASCII)
+        millionths = int(match[1]) * 10**6 + int((match[2] or "").ljust(6, "0")) if match else 0
+        if not millionths:
+            raise Refused(f"is {shown(value)}, not a rate", remedy)
+        return millionths
+
+    def range(self) -> str:
+        """Return the form."""
+        return 'a text such as "1450.00"'

@@ -71,6 +71,10 @@ _NOTES = {
         "candidates are chosen.\n"
     ),
     "[mail]": "How mails are sent, to prove an address and to replace a forgotten password.\n",
+    "[payments]": "What accounts can buy; docs/payments.md tells how payments are set up.\n",
+    "[toss]": "Toss Payments. It takes won.\n",
+    "[portone]": "PortOne V2. It takes won and dollars.\n",
+    "[stripe]": "Stripe Checkout. It takes dollars and won.\n",
 }
 _PRESETS_INTRODUCTION = """
 ## Providers known by name

@@ -7,8 +7,15 @@ from urllib.parse import urlsplit
 
 from tokenferry.config.account_settings import AccountSettings, MailSettings
 from tokenferry.config.billing_settings import BillingSettings
+from tokenferry.config.payment_settings import (
+    PaymentSettings,
+    PortOneSettings,
+    StripeSettings,
+    TossSettings,
+)
+from tokenferry.config.routing_rules import Integers
 from tokenferry.config.routing_settings import RoutingSettings
-from tokenferry.config.rules import Choice, Flag, Integer, Integers, Name, Names, PathTo, Seconds
+from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.config.spec import spec
 from tokenferry.config.web_rules import BaseUrl, Credential, Credentials, Headers, ProxyUrl, Secret
@@ -237,6 +244,10 @@ class Settings:
         accounts: Who may sign up.
         mail: How mails are sent.
         routing: Retries, and when a candidate is left alone.
+        payments: What is sold.
+        toss: Toss Payments.
+        portone: PortOne.
+        stripe: Stripe.
     """
 
     server: ServerSettings = field(default_factory=ServerSettings)
@@ -246,6 +257,10 @@ class Settings:
     accounts: AccountSettings = field(default_factory=AccountSettings)
     mail: MailSettings = field(default_factory=MailSettings)
     routing: RoutingSettings = field(default_factory=RoutingSettings)
+    payments: PaymentSettings = field(default_factory=PaymentSettings)
+    toss: TossSettings = field(default_factory=TossSettings)
+    portone: PortOneSettings = field(default_factory=PortOneSettings)
+    stripe: StripeSettings = field(default_factory=StripeSettings)
 
     def catalog(self) -> Catalog:
         """Return what clients can ask for."""
@@ -256,7 +271,17 @@ class Settings:
 
     def secrets(self) -> list[str]:
         """Return every text that must not appear in a log."""
-        found = [self.mail.password.reveal()]
+        found = [
+            secret.reveal()
+            for secret in (
+                self.mail.password,
+                self.toss.secret_key,
+                self.portone.api_secret,
+                self.portone.webhook_secret,
+                self.stripe.secret_key,
+                self.stripe.webhook_secret,
+            )
+        ]
         for provider in self.providers:
             found.extend(key.reveal() for key in provider.keys)
             found.extend(value.reveal() for _, value in provider.headers)

@@ -6,6 +6,12 @@ from typing import Any, NamedTuple
 
 from tokenferry.config.account_settings import AccountSettings, MailSettings
 from tokenferry.config.billing_settings import BillingSettings
+from tokenferry.config.payment_settings import (
+    PaymentSettings,
+    PortOneSettings,
+    StripeSettings,
+    TossSettings,
+)
 from tokenferry.config.presets import KEY_VARIABLES, KIND_URLS, PRESETS, preset_url
 from tokenferry.config.report import Report, did_you_mean
 from tokenferry.config.routing_settings import RoutingSettings
@@ -28,6 +34,10 @@ SECTIONS: dict[str, type[Any]] = {
     "accounts": AccountSettings,
     "mail": MailSettings,
     "routing": RoutingSettings,
+    "payments": PaymentSettings,
+    "toss": TossSettings,
+    "portone": PortOneSettings,
+    "stripe": StripeSettings,
 }
 TABLES = ("server", "providers", "models", *SECTIONS)
 _NEEDED = ("name", "kind", "base_url", "models")

@@ -49,6 +49,14 @@ TokenferryError
 │   ├── TooManyStreams
 │   ├── TooManyFollowers
 │   └── TooManyConnections
+├── PaymentError               buying credit, or getting money back
+│   ├── PaymentsOff            not here, not by this provider, not of this amount
+│   ├── TopUpNotFound
+│   ├── TooManyTopUps
+│   ├── PaymentDeclined        by the payment provider, with its reason
+│   ├── RefundRefused          more than there is to give back
+│   ├── PaymentUncertain       the payment provider does not answer
+│   └── WebhookRefused         it does not come from the payment provider
 ├── GatewayError               our own fault or state
 │   ├── InternalError
 │   ├── Draining
@@ -104,6 +112,16 @@ from tokenferry.errors.gateway import (
     StorageUnavailable,
     StreamTooLarge,
     UpstreamLost,
+)
+from tokenferry.errors.payment import (
+    PaymentDeclined,
+    PaymentError,
+    PaymentsOff,
+    PaymentUncertain,
+    RefundRefused,
+    TooManyTopUps,
+    TopUpNotFound,
+    WebhookRefused,
 )
 from tokenferry.errors.provider import (
     ProviderAuthFailed,
@@ -177,7 +195,11 @@ __all__ = [
     "OriginRefused",
     "Overloaded",
     "PayloadTooLarge",
+    "PaymentDeclined",
+    "PaymentError",
     "PaymentRequired",
+    "PaymentUncertain",
+    "PaymentsOff",
     "PermissionRefused",
     "PositionAhead",
     "ProviderAuthFailed",
@@ -188,6 +210,7 @@ __all__ = [
     "ProviderTimeout",
     "ProviderUnreachable",
     "RateLimited",
+    "RefundRefused",
     "RequestError",
     "SignupClosed",
     "StorageUnavailable",
@@ -199,11 +222,14 @@ __all__ = [
     "TooManyFollowers",
     "TooManyKeys",
     "TooManyStreams",
+    "TooManyTopUps",
+    "TopUpNotFound",
     "UnsupportedParameter",
     "UnsupportedVersion",
     "UpstreamLost",
     "VoucherExpired",
     "VoucherNotFound",
     "VoucherRedeemed",
+    "WebhookRefused",
     "WrongCredentials",
 ]

@@ -1,6 +1,6 @@
 """Wires accounts together: the part of the composition root behind /api.
 
-Beside `app`, this is the only module of the server that names the stores.
+Beside `app` and `payment_site`, this is the only module of the server that names the stores.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from tokenferry.server.api_routes import Route
 from tokenferry.server.keys_api import KeysApi
 from tokenferry.server.mail import SmtpMailer
 from tokenferry.server.passwords import Argon2Passwords
+from tokenferry.server.payment_site import PaymentSite, payment_site
 from tokenferry.server.usage_api import UsageApi
 from tokenferry.server.vouchers_api import VouchersApi
 from tokenferry.stores.sqlite import SqliteKeys
@@ -45,6 +46,7 @@ class AccountSite:
         store: The accounts.
         disk: The thread that uses it.
         origins: The browser origins that may use the API.
+        payments: What there is for payments.
     """
 
     routes: list[Route]
@@ -52,6 +54,7 @@ class AccountSite:
     store: AccountStore
     disk: Workers
     origins: tuple[str, ...]
+    payments: PaymentSite
 
 
 @contextlib.asynccontextmanager
@@ -79,6 +82,7 @@ async def account_site(settings: Settings) -> AsyncIterator[AccountSite]:
         stack.push_async_callback(membership.close)
         secure = server.tls_cert is not None or server.public_url.startswith("https:")
         own = AccountsApi(membership, proxies=settings.accounts.trusted_proxies, secure=secure)
+        payments = await stack.enter_async_context(payment_site(settings, store, world))
         routes = [
             *own.routes(),
             *KeysApi(keys, disk, world).routes(),
@@ -87,8 +91,9 @@ async def account_site(settings: Settings) -> AsyncIterator[AccountSite]:
                 Redeemer(vouchers, disk, world.wall_ms, world.clock_ns), statements, disk
             ).routes(),
             *UsageApi(statements, store, store.book, disk, world).routes(),
+            *payments.routes,
         ]
-        yield AccountSite(routes, membership, store, disk, _origins(settings))
+        yield AccountSite(routes, membership, store, disk, _origins(settings), payments)
 
 
 def _policy(settings: Settings) -> Policy:

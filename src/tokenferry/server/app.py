@@ -5,14 +5,12 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import secrets
 import signal
-import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,7 +26,7 @@ from tokenferry.engine.ledger import Ledger, Result, Work
 from tokenferry.engine.options import Limits
 from tokenferry.engine.ports import Journal, JournalUnavailable
 from tokenferry.engine.prices import LivePrices, Prices
-from tokenferry.engine.recovery import recover, start
+from tokenferry.engine.recovery import Takeover, recover, start
 from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.retention import Periods, Retention
 from tokenferry.engine.settlement import Commit, Committed, Settlement
@@ -39,13 +37,13 @@ from tokenferry.server.api_routes import Api
 from tokenferry.server.drain import drain
 from tokenferry.server.http_api import HttpApi
 from tokenferry.server.hub import Hub, Shared
+from tokenferry.server.listener import listening
 from tokenferry.server.metrics import Metrics
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
 from tokenferry.server.provider_site import providers, router
 from tokenferry.server.providers_api import provider_routes
 from tokenferry.server.tickets import Tickets
-from tokenferry.server.transport import protocol_factory
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite import SqliteKeys
@@ -58,10 +56,6 @@ log = logging.getLogger(__name__)
 OnReady = Callable[[str, str | None], None]
 
 NS_PER_MS = 1_000_000
-LISTEN_BACKLOG = 4096
-KEEPALIVE_TIMEOUT_S = 75.0
-# After the drain there is nothing left to wait for but sockets that do not close.
-SHUTDOWN_TIMEOUT_S = 2.0
 SETTLE_POLL_S = 0.01
 SETTLE_POLLS_MAX = 500
 REASONING_FIELDS = {
@@ -69,9 +63,6 @@ REASONING_FIELDS = {
     "reasoning": ["reasoning"],
     "both": ["reasoning_content", "reasoning"],
 }
-# A relayed token makes a dozen short-lived objects; the default threshold would walk the young
-# generation every fifty tokens for cycles that are not there.
-GC_THRESHOLDS = (20_000, 20, 50)
 
 
 class LoopTimers:
@@ -127,34 +118,28 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         hub.low_balance_nanos = settings.billing.low_balance
         settlement.on_charged = hub.charged
         dispatcher = hub.shared.dispatcher
-        takeover = recover(dispatcher, storage.journal.recovered())
-        voided = ledger.void_others(dispatcher.book.stream_ids())
-        if voided:
-            log.warning("%d reservations had no stream any more and are void", voided)
-        if takeover.ended or takeover.continued:
-            log.warning(
-                "the server's last end cut streams off: %d have ended, %d are gone on with",
-                takeover.ended,
-                len(takeover.continued),
-            )
+        takeover = _take_over(dispatcher, storage, ledger)
         app = web.Application(client_max_size=settings.server.body_bytes_max)
         models = ModelsApi(hub, settings.catalog(), int(time.time()), settings.billing.margin)
         HttpApi(hub, models).add_to(app)
         add_pages(app)
         site = await stack.enter_async_context(account_site(settings))
+        site.payments.pages.add_to(app)
         routes = [*site.routes, *provider_routes(dispatcher.engine.router)]
         Api(with_document(routes), site.membership, site.origins).add_to(app)
         retention = Retention(dispatcher.book, storage.journal, storage.archive, _periods(settings))
         stop = _stop_event(loop)
-        async with _listening(settings, app) as url:
+        async with listening(settings.server, app) as url:
             # Not sooner: a key that is created and cannot be shown is lost.
             first_key = ensure_first_key(keys, _wall_ms(), secrets.token_bytes)
             async with asyncio.TaskGroup() as tasks:
-                background = [
-                    tasks.create_task(hub.sweep_forever()),
-                    tasks.create_task(hub.watch_revocations()),
-                    tasks.create_task(retention.run(_wall_ms)),
+                endless = [
+                    hub.sweep_forever(),
+                    hub.watch_revocations(),
+                    retention.run(_wall_ms),
+                    site.payments.reconcile(),
                 ]
+                background = [tasks.create_task(work) for work in endless]
                 start(dispatcher, takeover, hub.shared.authenticator.check)
                 on_ready(url, first_key)
                 await stop.wait()
@@ -163,6 +148,21 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
                     task.cancel()
         await hub.close()
         await _settled(settlement)
+
+
+def _take_over(dispatcher: Dispatcher, storage: "Storage", ledger: Ledger) -> Takeover:
+    """Find an end or a new owner for what an earlier process has left."""
+    takeover = recover(dispatcher, storage.journal.recovered())
+    voided = ledger.void_others(dispatcher.book.stream_ids())
+    if voided:
+        log.warning("%d reservations had no stream any more and are void", voided)
+    if takeover.ended or takeover.continued:
+        log.warning(
+            "the server's last end cut streams off: %d have ended, %d are gone on with",
+            takeover.ended,
+            len(takeover.continued),
+        )
+    return takeover
 
 
 async def _settled(settlement: Settlement) -> None:
@@ -195,38 +195,6 @@ def _committing(
         loop.run_in_executor(books, ledger.commit, work).add_done_callback(done)
 
     return commit
-
-
-@contextlib.asynccontextmanager
-async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[str]:
-    """Accept connections; the value is the address."""
-    server = settings.server
-    runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S
-    )
-    await runner.setup()
-    if runner.server is None:
-        raise RuntimeError("aiohttp made no server")
-    factory = protocol_factory(
-        runner.server,
-        # Our pings and heartbeats find dead peers sooner than the kernel's keep-alive would.
-        {"access_log": None, "keepalive_timeout": KEEPALIVE_TIMEOUT_S, "tcp_keepalive": False},
-    )
-    tls = _tls(settings)
-    listener = await asyncio.get_running_loop().create_server(
-        factory, server.host, server.port, ssl=tls, backlog=LISTEN_BACKLOG
-    )
-    try:
-        port = listener.sockets[0].getsockname()[1]
-        host = f"[{server.host}]" if ":" in server.host else server.host
-        # What is there now stays: no collection need walk it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
-        yield f"{'https' if tls else 'http'}://{host}:{port}"
-    finally:
-        listener.close()
-        await runner.cleanup()
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,16 +304,6 @@ def _rules(settings: Settings) -> Rules:
         billing.unpriced == "free",
         billing.top_up_url or None,
     )
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    server = settings.server
-    if server.tls_cert is None or server.tls_key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(server.tls_cert, server.tls_key)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _stop_event(loop: asyncio.AbstractEventLoop) -> asyncio.Event:

@@ -24,6 +24,7 @@ _CONTENT_TYPES: Final = {
     PAGE: "text/html; charset=utf-8",
     "account.html": "text/html; charset=utf-8",
     "account.js": "text/javascript; charset=utf-8",
+    "pay.js": "text/javascript; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
     "stream.js": "text/javascript; charset=utf-8",

@@ -83,6 +83,29 @@ _CHECKS = (
         COALESCE(r.sum, 0)
         """,
     ),
+    (
+        "of top-up {0} {1} stand, {2} of the rest had been spent; its entries say {3}, {4}",
+        """
+        SELECT order_id, standing, short_nanos, COALESCE(sum, 0), COALESCE(short, 0) FROM
+        (SELECT order_id, IIF(moves > 0, credit_nanos - taken_nanos, 0) AS standing, short_nanos
+        FROM topup_order) LEFT JOIN (SELECT substr(name, 1, instr(name, ':') - 1) AS order_id,
+        SUM(IIF(kind = 'topup', amount_nanos, -amount_nanos)) AS sum, SUM(IIF(debit =
+        'shortfall', amount_nanos, 0) - IIF(credit = 'shortfall', amount_nanos, 0)) AS short
+        FROM (SELECT *, substr(reference, instr(reference, ':') + 1) AS name FROM
+        ledger_transfer WHERE kind IN ('topup', 'refund', 'chargeback')) GROUP BY 1) USING
+        (order_id) WHERE standing <> COALESCE(sum, 0) OR short_nanos <> COALESCE(short, 0)
+        """,
+    ),
+    (
+        "{0} {1} is of no top-up of that account",
+        """
+        SELECT kind, reference FROM ledger_transfer WHERE kind IN ('topup', 'refund',
+        'chargeback') AND NOT EXISTS (SELECT 1 FROM topup_order WHERE reference LIKE provider ||
+        ':' || order_id || ':%' AND IIF(kind = 'topup', debit, credit) = 'paid:' || provider AND
+        IIF(kind = 'topup', credit, debit) IN ('shortfall', 'account:' || account_id) AND
+        order_id = substr(reference, instr(reference, ':') + 1, length(order_id)))
+        """,
+    ),
 )
 # Differences that are shown of each kind.
 _SHOWN_MAX = 20

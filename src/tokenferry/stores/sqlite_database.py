@@ -28,6 +28,7 @@ MIGRATIONS = (
     "ledger_1.sql",
     "prices_1.sql",
     "vouchers_1.sql",
+    "topups_1.sql",
     "ledger_2.sql",
 )
 # "tfry", so that another program's database is not taken for ours.

@@ -1,0 +1,382 @@
+"""The rules of buying credit: what an order is worth, and what of it stands.
+
+An order is settled from what its provider says of the payment *now*, never from what has happened
+since: of the payment's state follows how much of the order's credit should stand, and the
+difference to what stands is booked. It does not matter, therefore, which notices came, how often
+and in which order; and a refund, a dispute and a dispute that was won need no rules of their own.
+
+What is taken back of credit that was spent already is the gateway's loss (`shortfall`). It is made
+good first when something is given back.
+
+Source: docs/decisions/0011-payments.md.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from tokenferry.domain.ledger import SHORTFALL, Transfer, account_book, paid_book
+from tokenferry.domain.money import NANOS_PER_DOLLAR
+
+Currency = Literal["USD", "KRW"]
+# ISO 4217: dollars have two digits after the point, won none.
+NANOS_PER_CENT = NANOS_PER_DOLLAR // 100
+ID_PREFIX = "tu_"
+ID_BYTES = 12
+
+# `open`: nobody has paid. `waiting`: an account to pay into was given. `paid`: it was paid, what
+# became of it later is in the amounts. `failed`, `expired`: nothing came, nobody asks any more.
+# `review`: something was paid that is not what was ordered; a person has to look.
+Status = Literal["open", "waiting", "paid", "failed", "expired", "review"]
+# The same with what became of the money, for people.
+State = Literal[
+    "open",
+    "waiting",
+    "paid",
+    "failed",
+    "expired",
+    "review",
+    "refunding",
+    "partly_refunded",
+    "refunded",
+    "disputed",
+]
+
+
+class Order(NamedTuple):
+    """Somebody wants to buy credit. What is agreed on is written before anybody can pay.
+
+    Attributes:
+        order_id: Names it, also at the provider.
+        account_id: Who gets the credit.
+        provider: Who takes the money; nobody else can settle the order.
+        currency: What is paid in.
+        amount_minor: What is paid, in the currency's smallest unit.
+        credit_nanos: What it is worth; above zero.
+        live: Whether it is about real money.
+        note: The rate, for the books.
+        created_ms: Unix time.
+        expires_ms: Until when the provider takes the payment; one that comes later counts, too.
+        status: See `Status`.
+        detail: Why it failed, or what is wrong with it; for people.
+        payment_ref: The provider's name for the payment, once it is known.
+        secret: What the provider's notices must say; None where it gave none.
+        refunded_minor: How much the provider has given back.
+        disputed_minor: How much is taken back by banks.
+        pending_minor: How much the provider is being asked to give back: it is taken already.
+        refunds: How many times it was asked; the number of the pending one.
+        refund_account: Where the pending refund goes, if not whence the payment came: a JSON
+            object with `bank`, `number`, `holder`; empty otherwise.
+        taken_nanos: How much of the credit does not stand any more.
+        short_nanos: The part of that which the account had spent.
+        moves: How many transfers were booked for it.
+        revision: Grows with every change.
+    """
+
+    order_id: str
+    account_id: str
+    provider: str
+    currency: Currency
+    amount_minor: int
+    credit_nanos: int
+    live: bool
+    note: str
+    created_ms: int
+    expires_ms: int
+    status: Status = "open"
+    detail: str = ""
+    payment_ref: str | None = None
+    secret: str | None = None
+    refunded_minor: int = 0
+    disputed_minor: int = 0
+    pending_minor: int = 0
+    refunds: int = 0
+    refund_account: str = ""
+    taken_nanos: int = 0
+    short_nanos: int = 0
+    moves: int = 0
+    revision: int = 0
+
+    @property
+    def was_credited(self) -> bool:
+        """Whether its credit was booked once; `taken_nanos` says what was taken back."""
+        return self.moves > 0
+
+    @property
+    def standing_nanos(self) -> int:
+        """How much of the credit stands."""
+        return self.credit_nanos - self.taken_nanos if self.was_credited else 0
+
+
+class Payment(NamedTuple):
+    """What a provider says of an order's payment.
+
+    Attributes:
+        status: `open`: nobody has paid yet. `waiting`: an account to pay into was given, and
+            nothing has come, or went back. `paid`: it was; see the amounts. `failed`: it was not,
+            and will not be.
+        currency: In capitals; empty unless paid.
+        amount_minor: What was paid in all.
+        refunded_minor: What of it was given back.
+        disputed_minor: What of it banks took back, and have not given back.
+        live: Whether it is real money.
+        payment_ref: The provider's name for it; None if it is not known.
+        secret: What the provider's notices will say; None where it gives none.
+        detail: Why it failed, for people.
+    """
+
+    status: Literal["open", "waiting", "paid", "failed"]
+    currency: str = ""
+    amount_minor: int = 0
+    refunded_minor: int = 0
+    disputed_minor: int = 0
+    live: bool = True
+    payment_ref: str | None = None
+    secret: str | None = None
+    detail: str = ""
+
+
+class Settled(NamedTuple):
+    """What an order becomes, and what is booked for it.
+
+    Attributes:
+        order: The order, its revision grown if anything changed.
+        transfers: The entries.
+        lost_to_bank: Whether a bank took back credit that was spent already.
+    """
+
+    order: Order
+    transfers: Sequence[Transfer]
+    lost_to_bank: bool
+
+
+def state_of(order: Order) -> State:
+    """Return an order's state for people."""
+    if order.status != "paid":
+        return order.status
+    if order.disputed_minor:
+        return "disputed"
+    if order.pending_minor:
+        return "refunding"
+    if order.refunded_minor >= order.amount_minor:
+        return "refunded"
+    return "partly_refunded" if order.refunded_minor else "paid"
+
+
+def won_for_dollars(nanos: int, micro_krw_per_usd: int) -> int:
+    """Return the least whole number of won that an amount of dollars costs at a rate.
+
+    Args:
+        nanos: Nano-dollars.
+        micro_krw_per_usd: Millionths of a won for a dollar.
+    """
+    return -(-nanos * micro_krw_per_usd // (NANOS_PER_DOLLAR * 1_000_000))
+
+
+def credit_for(currency: Currency, amount_minor: int, micro_krw_per_usd: int) -> int:
+    """Return the nano-dollars that an amount buys, rounded down once.
+
+    Args:
+        currency: What is paid in.
+        amount_minor: How much of it, in its smallest unit.
+        micro_krw_per_usd: Millionths of a won for a dollar; of no matter for dollars.
+    """
+    if currency == "USD":
+        return amount_minor * NANOS_PER_CENT
+    return amount_minor * NANOS_PER_DOLLAR * 1_000_000 // micro_krw_per_usd
+
+
+def settle(order: Order, payment: Payment, free_nanos: int | None, now_ms: int) -> Settled:
+    """Return what becomes of an order, from what its provider says of the payment now.
+
+    Args:
+        order: The order, as it is stored.
+        payment: What the provider says, asked after the order was read.
+        free_nanos: What of the account's credit is not held; None where nothing limits it.
+        now_ms: Unix time.
+    """
+    known = order._replace(
+        payment_ref=payment.payment_ref or order.payment_ref, secret=payment.secret or order.secret
+    )
+    books = _Books(known, free_nanos, now_ms)
+    if payment.status == "paid":
+        _settle_paid(books, payment)
+    elif payment.status == "waiting":
+        # What was deposited can go back to whom it came from: then nothing was paid after all.
+        books.change(status="waiting", detail="")
+        books.reach(0, "refund")
+    elif not order.was_credited and order.status not in ("review", "expired"):
+        # Of what was paid, a provider that says so later is wrong; and what it says of an order
+        # that is over already is nothing new.
+        books.change(status=payment.status, detail=payment.detail)
+    if books.order.status == "paid":
+        books.reach(_target(books.order), "refund")
+    return books.settled(order)
+
+
+def expire(order: Order) -> Order:
+    """Return an order that nobody asks the provider for any more; a payment still counts."""
+    if order.status not in ("open", "waiting") or order.was_credited:
+        return order
+    return order._replace(status="expired", revision=order.revision + 1)
+
+
+class RefundRefusal(NamedTuple):
+    """Why nothing is given back.
+
+    Attributes:
+        reason: `not_paid`, `pending`: another one is under way, `too_much`: of what was paid,
+            `spent`: of what is left of the credit.
+        most_minor: The most that could be given back now.
+    """
+
+    reason: Literal["not_paid", "pending", "too_much", "spent"]
+    most_minor: int
+
+
+def ask_refund(
+    order: Order, minor: int, account: str, free_nanos: int | None, now_ms: int
+) -> Settled | RefundRefusal:
+    """Take back the credit for a refund, before the provider is asked for it.
+
+    Only what is unspent is given back: what the provider then gives is covered.
+
+    Args:
+        order: The order, as it is stored.
+        minor: How much, in the currency's smallest unit; above zero.
+        account: See `Order.refund_account`.
+        free_nanos: What of the account's credit is not held; None where nothing limits it.
+        now_ms: Unix time.
+    """
+    if order.status != "paid":
+        return RefundRefusal("not_paid", 0)
+    if order.pending_minor:
+        return RefundRefusal("pending", 0)
+    left = max(0, order.amount_minor - order.refunded_minor - order.disputed_minor)
+    most = left
+    if free_nanos is not None:
+        # What must stay, so that no more than the free credit is taken: rounded up.
+        kept = max(0, order.standing_nanos - max(0, free_nanos))
+        most = max(0, left - -(-kept * order.amount_minor // order.credit_nanos))
+    if minor > left:
+        return RefundRefusal("too_much", most)
+    if minor > most:
+        return RefundRefusal("spent", most)
+    books = _Books(order, free_nanos, now_ms)
+    books.change(pending_minor=minor, refunds=order.refunds + 1, refund_account=account)
+    books.reach(_target(books.order), "refund")
+    return books.settled(order)
+
+
+def end_refund(order: Order, payment: Payment, free_nanos: int | None, now_ms: int) -> Settled:
+    """Settle an order whose pending refund has found its end, whichever it is.
+
+    Args:
+        order: The order, as it is stored.
+        payment: What the provider says, asked after it had answered to the refund.
+        free_nanos: See `settle`.
+        now_ms: Unix time.
+    """
+    settled = settle(
+        order._replace(pending_minor=0, refund_account=""), payment, free_nanos, now_ms
+    )
+    if settled.order.revision == order.revision and order.pending_minor:
+        return settled._replace(order=settled.order._replace(revision=order.revision + 1))
+    return settled
+
+
+def _settle_paid(books: "_Books", payment: Payment) -> None:
+    problem = _mismatch(books.order, payment)
+    if problem:
+        # What was credited stays so until a person has looked; a later answer may be better.
+        if not books.order.was_credited:
+            books.change(status="review")
+        books.change(detail=problem)
+        return
+    books.change(status="paid", detail="", refunded_minor=payment.refunded_minor)
+    books.reach(_target(books.order), "refund")
+    books.change(disputed_minor=payment.disputed_minor)
+    books.reach(_target(books.order), "chargeback")
+
+
+def _mismatch(order: Order, payment: Payment) -> str:
+    if payment.currency != order.currency:
+        return f"paid in {payment.currency}, not in {order.currency}"
+    if payment.amount_minor != order.amount_minor:
+        return f"paid {payment.amount_minor}, not {order.amount_minor} {order.currency}"
+    if order.live and not payment.live:
+        return "paid with test money"
+    return ""
+
+
+def _target(order: Order) -> int:
+    """Return how much of the credit should stand."""
+    gone = order.refunded_minor + order.disputed_minor + order.pending_minor
+    return order.credit_nanos * max(0, order.amount_minor - gone) // order.amount_minor
+
+
+class _Books:
+    """An order while it is settled, and the entries for it."""
+
+    def __init__(self, order: Order, free_nanos: int | None, now_ms: int) -> None:
+        self.order = order
+        self._free = free_nanos
+        self._now_ms = now_ms
+        self._transfers: list[Transfer] = []
+        self._lost_to_bank = False
+
+    def change(self, **columns: object) -> None:
+        """Change columns of the order."""
+        self.order = self.order._replace(**columns)  # type: ignore[arg-type]
+
+    def reach(self, target: int, kind: Literal["refund", "chargeback"]) -> None:
+        """Book what is between what stands and what should; `kind` is why anything is taken."""
+        order = self.order
+        standing = order.standing_nanos
+        paid, account = paid_book(order.provider), account_book(order.account_id)
+        if target > standing:
+            to_short = min(order.short_nanos, target - standing)
+            # In this order, so that the account is never credited with what it owes.
+            self._book("topup", paid, SHORTFALL, to_short)
+            self._book("topup", paid, account, target - standing - to_short)
+            if self._free is not None:
+                self._free += target - standing - to_short
+            self.change(
+                taken_nanos=order.credit_nanos - target, short_nanos=order.short_nanos - to_short
+            )
+        elif target < standing:
+            taken = standing - target
+            from_account = taken if self._free is None else min(taken, max(0, self._free))
+            self._book(kind, account, paid, from_account)
+            self._book(kind, SHORTFALL, paid, taken - from_account)
+            if self._free is not None:
+                self._free -= from_account
+            self._lost_to_bank |= kind == "chargeback" and from_account < taken
+            self.change(
+                taken_nanos=order.credit_nanos - target,
+                short_nanos=order.short_nanos + taken - from_account,
+            )
+
+    def settled(self, before: Order) -> Settled:
+        """Return what it has come to."""
+        if self.order != before:
+            self.change(revision=before.revision + 1)
+        return Settled(self.order, self._transfers, self._lost_to_bank)
+
+    def _book(
+        self, kind: Literal["topup", "refund", "chargeback"], debit: str, credit: str, nanos: int
+    ) -> None:
+        if not nanos:
+            return
+        order = self.order
+        self._transfers.append(
+            Transfer(
+                kind,
+                f"{order.provider}:{order.order_id}:{order.moves}",
+                debit,
+                credit,
+                nanos,
+                self._now_ms,
+                order.note,
+            )
+        )
+        self.change(moves=order.moves + 1)

@@ -1,0 +1,159 @@
+"""Finds out what notices have missed: asks the payment providers again and again.
+
+Orders that nobody has paid yet are asked for after a minute, then at growing intervals, for days;
+refunds that found no end, every minute. What changes later, a refund or a dispute, is in the
+provider's own list, which is gone through every hour, from where it was left.
+
+Source: docs/decisions/0011-payments.md.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from tokenferry.domain.topup import Order, Settled, expire
+from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.payments import PaymentProvider, ProviderUnsure, TopUpStore
+from tokenferry.engine.topups import TopUps
+from tokenferry.engine.workers import Workers
+from tokenferry.errors import TokenferryError
+
+log = logging.getLogger(__name__)
+
+POLL_S: Final = 15.0
+BATCH_MAX: Final = 50
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
+# A quarter of its age: 5 looks in the first quarter of an hour, 30 in the first day.
+AGE_DIVISOR: Final = 4
+LOOK_MS_MAX: Final = 3 * HOUR_MS
+# How long an order is asked for. Accounts to deposit into are given for a week, as a rule.
+OPEN_MS: Final = 4 * DAY_MS
+WAITING_MS: Final = 15 * DAY_MS
+LIST_EVERY_MS: Final = HOUR_MS
+# What is listed again each time: a provider may list late.
+LIST_OVERLAP_MS: Final = 2 * HOUR_MS
+LIST_FIRST_MS: Final = 3 * DAY_MS
+
+
+class Reconciler:
+    """Asks payment providers for what is open.
+
+    Args:
+        topups: Settles orders.
+        store: Where orders are.
+        disk: The threads that use it.
+        wall_ms: The wall clock, Unix time.
+    """
+
+    def __init__(
+        self, topups: TopUps, store: TopUpStore, disk: Workers, wall_ms: Callable[[], int]
+    ) -> None:
+        self._topups = topups
+        self._store = store
+        self._disk = disk
+        self._wall_ms = wall_ms
+
+    async def run(self) -> None:
+        """Ask until cancelled. No failure ends it."""
+        while True:
+            try:
+                await self.look_once()
+                for provider in self._topups.shop.providers.values():
+                    await self.list_once(provider)
+            except Exception:
+                # Money of others depends on the next round.
+                log.exception("the reconciliation of payments failed; it goes on")
+            await asyncio.sleep(POLL_S)
+
+    async def look_once(self) -> int:
+        """Settle the orders that are due, each by itself, and return how many they were.
+
+        Raises:
+            StoreUnusable: If the store fails.
+        """
+        now_ms = self._wall_ms()
+        order_ids = await self._disk.run(lambda: self._store.due(now_ms, BATCH_MAX))
+        for order_id in order_ids:
+            is_settled = await self._settle(order_id)
+            await self._plan(order_id, is_settled=is_settled)
+        return len(order_ids)
+
+    async def list_once(self, provider: PaymentProvider) -> bool:
+        """Settle what a provider lists as changed, if it is time to; return whether it was.
+
+        Raises:
+            StoreUnusable: If the store fails.
+        """
+        now_ms = self._wall_ms()
+        name = provider.name
+        until_ms = await self._disk.run(lambda: self._store.watermark(name))
+        if until_ms is not None and now_ms - until_ms < LIST_EVERY_MS:
+            return False
+        since_ms = now_ms - LIST_FIRST_MS if until_ms is None else until_ms - LIST_OVERLAP_MS
+        try:
+            order_ids = await provider.changed_since(since_ms)
+        except ProviderUnsure as exc:
+            log.warning("%s does not list its payments: %s", name, exc)
+            return False
+        for order_id in order_ids:
+            await self._settle_listed(name, order_id)
+        await self._disk.run(lambda: self._store.set_watermark(name, now_ms))
+        return True
+
+    async def _settle_listed(self, provider_name: str, order_id: str) -> None:
+        """Settle an order, if it is one of ours; one that fails is due by itself."""
+        order = await self._disk.run(lambda: self._store.find(order_id))
+        if order is None or order.provider != provider_name:
+            return
+        if not await self._settle(order_id):
+            again_ms = self._wall_ms() + MINUTE_MS
+            await self._disk.run(lambda: self._store.looked_at(order_id, again_ms))
+
+    async def _settle(self, order_id: str) -> bool:
+        try:
+            await self._topups.settle(order_id)
+        except (TokenferryError, StoreUnusable) as exc:
+            log.info("top-up %s is asked for again later: %s", order_id, exc)
+            return False
+        except Exception:
+            # A defect, say, or books that disagree: it must not keep others from their credit.
+            log.exception("top-up %s cannot be settled", order_id)
+            return False
+        return True
+
+    async def _plan(self, order_id: str, *, is_settled: bool) -> None:
+        """Store when an order is due again."""
+        order = await self._disk.run(lambda: self._store.find(order_id))
+        if order is None:
+            return
+        now_ms = self._wall_ms()
+        next_look_ms = next_look(order, now_ms)
+        if next_look_ms is None and order.status in ("open", "waiting"):
+            revision = order.revision
+            await self._disk.run(lambda: self._store.change(order_id, revision, _expired))
+        elif next_look_ms is None and not is_settled:
+            # Something has changed at the provider, and is not known here yet.
+            next_look_ms = now_ms + HOUR_MS
+        await self._disk.run(lambda: self._store.looked_at(order_id, next_look_ms))
+
+
+def next_look(order: Order, now_ms: int) -> int | None:
+    """Return when an order's provider is to be asked again, Unix time; None for never."""
+    if order.pending_minor:
+        return now_ms + MINUTE_MS
+    age_ms = now_ms - order.created_ms
+    if order.status == "open" and age_ms < OPEN_MS:
+        ends_ms = order.created_ms + OPEN_MS
+    elif order.status == "waiting" and age_ms < WAITING_MS:
+        ends_ms = order.created_ms + WAITING_MS
+    else:
+        return None
+    # The last look comes right at the end, before the order expires.
+    return min(now_ms + min(max(age_ms // AGE_DIVISOR, MINUTE_MS), LOOK_MS_MAX), ends_ms)
+
+
+def _expired(order: Order, _: int | None) -> Settled:
+    return Settled(expire(order), (), lost_to_bank=False)

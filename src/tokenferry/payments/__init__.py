@@ -1,0 +1,1 @@
+"""Payment providers: one small adapter each, over the port in `engine.payments`."""

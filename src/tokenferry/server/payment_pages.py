@@ -1,0 +1,227 @@
+"""The pages on which credit is paid for, and to which buyers come back.
+
+    GET /pay/{order}           what is bought, and the provider's payment window
+    GET /pay/{order}/return    the provider sends the buyer here: the order is settled
+    GET /pay/{order}/failed    or here
+
+They need no login, since browsers come from elsewhere, without our cookie: who knows an order's
+id, 96 random bits, may pay for it and see what has become of it, and nothing else.
+
+Source: Content Security Policy Level 3; the scripts' documentation of Toss Payments and PortOne.
+"""
+
+import json
+from collections.abc import Callable
+from html import escape
+from importlib import resources
+from string import Template
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from tokenferry.domain.money import format_dollars
+from tokenferry.domain.topup import Order, State, state_of
+from tokenferry.engine.accounts import AccountStore
+from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.payments import Buyer, Redirect, Urls, Widget
+from tokenferry.engine.topups import TopUps
+from tokenferry.engine.workers import Workers
+from tokenferry.errors import PaymentDeclined, RateLimited, TokenferryError, TopUpNotFound
+from tokenferry.server.payment_texts import OUTCOMES, WORDS, Language
+from tokenferry.server.topups_api import format_minor
+
+REFRESH_S: Final = 5
+# Toss names the payment in the address of the return.
+PAYMENT_REF: Final = "paymentKey"
+REF_CHARACTERS_MAX: Final = 300
+# After these there is nothing to wait for.
+_FINAL: Final[frozenset[State]] = frozenset(
+    {"paid", "failed", "review", "partly_refunded", "refunded", "disputed", "expired"}
+)
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self' {script}; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' https: data:; font-src https:; connect-src https: {script}; "
+    "frame-src https: {script}; base-uri 'none'; form-action https: {script}; "
+    "frame-ancestors 'none'"
+)
+
+
+def pay_urls(public_url: str) -> tuple[Callable[[str], str], Callable[[str], Urls]]:
+    """Return where an order is paid, and where its buyer comes back to, by the order's id."""
+    root = public_url.rstrip("/")
+    return (
+        lambda order_id: f"{root}/pay/{order_id}",
+        lambda order_id: Urls(f"{root}/pay/{order_id}/return", f"{root}/pay/{order_id}/failed"),
+    )
+
+
+class PaymentPages:
+    """The pages.
+
+    Args:
+        topups: What does the work.
+        accounts: Where a buyer's language is.
+        disk: The threads that use it.
+    """
+
+    def __init__(self, topups: TopUps, accounts: AccountStore, disk: Workers) -> None:
+        self._topups = topups
+        self._accounts = accounts
+        self._disk = disk
+        page = resources.files("tokenferry.server") / "pay.html"
+        self._page = Template(page.read_text(encoding="utf-8"))
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes to an application."""
+        app.router.add_get("/pay/{order}", self._pay)
+        app.router.add_get("/pay/{order}/return", self._returned)
+        app.router.add_get("/pay/{order}/failed", self._failed)
+
+    async def _pay(self, request: web.Request) -> web.StreamResponse:
+        try:
+            order, buyer = await self._order(request)
+        except TopUpNotFound:
+            return self._missing(request)
+        words = WORDS[buyer.language]
+        if state_of(order) not in ("open", "failed", "expired"):
+            return self._outcome(order, buyer.language)
+        try:
+            _, begun = await self._topups.begin(order.order_id, buyer)
+        except PaymentDeclined as error:
+            return self._message(order, buyer.language, error.message, status=error.http_status)
+        except (TokenferryError, StoreUnusable):
+            return self._message(order, buyer.language, words["silent"], status=503)
+        if isinstance(begun, Redirect):
+            return web.Response(status=303, headers={"Location": begun.url})
+        return self._choices(order, begun, buyer.language)
+
+    async def _returned(self, request: web.Request) -> web.StreamResponse:
+        try:
+            order, buyer = await self._order(request)
+        except TopUpNotFound:
+            return self._missing(request)
+        payment_ref = request.query.get(PAYMENT_REF)
+        if payment_ref is not None and not _is_reference(payment_ref):
+            payment_ref = None
+        try:
+            order = await self._topups.returned(order.provider, order.order_id, payment_ref)
+        except RateLimited as error:
+            return self._message(order, buyer.language, error.message, status=error.http_status)
+        except (TokenferryError, StoreUnusable):
+            silent = WORDS[buyer.language]["silent"]
+            return self._message(order, buyer.language, silent, status=503)
+        return self._outcome(order, buyer.language)
+
+    async def _failed(self, request: web.Request) -> web.StreamResponse:
+        try:
+            order, buyer = await self._order(request)
+        except TopUpNotFound:
+            return self._missing(request)
+        # What the address says is not believed, and the order is left as it is: another attempt
+        # may succeed.
+        return self._outcome(order, buyer.language)
+
+    async def _order(self, request: web.Request) -> tuple[Order, Buyer]:
+        order = await self._topups.find(request.match_info["order"])
+        account = await self._disk.run(lambda: self._accounts.find(order.account_id))
+        language: Language = "en" if account is None else account.language
+        email = None if account is None else account.email
+        return order, Buyer(order.account_id, email, language)
+
+    # -- what is shown -------------------------------------------------------------------------
+
+    def _choices(self, order: Order, widget: Widget, language: Language) -> web.Response:
+        words = WORDS[language]
+        methods = "".join(
+            f'<button type="button" data-method="{method}">{escape(words[method])}</button>'
+            for method in ("card", "easy", "transfer", "virtual")
+        )
+        # `<` would end the script's element.
+        facts = json.dumps({"kind": widget.kind, "options": widget.options}).replace("<", "\\u003c")
+        scripts = (
+            f'<script src="{escape(widget.script_url)}"></script>'
+            '<script type="module" src="/static/pay.js"></script>'
+        )
+        body = (
+            f"<p>{escape(words['choose'])}</p>"
+            f'<div id="methods" class="choices">{methods}</div>'
+            f'<p id="outcome" role="status" data-no-script="{escape(words["no_script"])}"></p>'
+            f"<noscript><p>{escape(words['needs_script'])}</p></noscript>"
+            f'<script type="application/json" id="payment">{facts}</script>'
+        )
+        parts = urlsplit(widget.script_url)
+        return self._show(
+            order, language, body, head=scripts, script=f"{parts.scheme}://{parts.netloc}"
+        )
+
+    def _outcome(self, order: Order, language: Language) -> web.Response:
+        state, words = state_of(order), WORDS[language]
+        body = f'<p role="status" class="state-{state}">{escape(OUTCOMES[language][state])}</p>'
+        if order.detail and state == "failed":
+            body += f"<p>{escape(order.detail)}</p>"
+        path = f"/pay/{order.order_id}"
+        if state in ("open", "failed"):
+            body += f'<p><a class="button" href="{path}">{escape(words["again"])}</a></p>'
+        if state not in _FINAL:
+            body += f'<p><a href="{path}/return">{escape(words["refresh"])}</a></p>'
+        return self._show(order, language, body)
+
+    def _message(self, order: Order, language: Language, text: str, *, status: int) -> web.Response:
+        path = f"/pay/{order.order_id}/return"
+        body = (
+            f'<p role="status">{escape(text)}</p>'
+            f'<p><a href="{path}">{escape(WORDS[language]["refresh"])}</a></p>'
+        )
+        head = f'<meta http-equiv="refresh" content="{REFRESH_S};url={path}">'
+        response = self._show(order, language, body, head=head)
+        response.set_status(status)
+        return response
+
+    def _missing(self, request: web.Request) -> web.Response:
+        language = _language_of(request)
+        response = self._render(language, f"<p>{escape(WORDS[language]['not_found'])}</p>")
+        response.set_status(web.HTTPNotFound.status_code)
+        return response
+
+    def _show(
+        self, order: Order, language: Language, body: str, *, head: str = "", script: str = ""
+    ) -> web.Response:
+        words = WORDS[language]
+        price = format_minor(order.currency, order.amount_minor)
+        rows = {
+            "price": f"₩{int(price):,}" if order.currency == "KRW" else f"${price}",
+            "credit": f"${format_dollars(order.credit_nanos)}",
+            "order": order.order_id,
+        }
+        facts = "".join(
+            f"<div><dt>{escape(words[name])}</dt><dd>{escape(text)}</dd></div>"
+            for name, text in rows.items()
+        )
+        test = "" if order.live else f'<p class="notice">{escape(words["test"])}</p>'
+        return self._render(
+            language, f'<dl class="facts">{facts}</dl>{test}{body}', head=head, script=script
+        )
+
+    def _render(
+        self, language: Language, body: str, *, head: str = "", script: str = ""
+    ) -> web.Response:
+        page = self._page.substitute(
+            language=language, title=escape(WORDS[language]["title"]), head=head, body=body
+        )
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": _POLICY.format(script=script),
+            "Referrer-Policy": "strict-origin",
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+        }
+        return web.Response(text=page, content_type="text/html", headers=headers)
+
+
+def _is_reference(text: str) -> bool:
+    return 0 < len(text) <= REF_CHARACTERS_MAX and text.isascii() and text.isprintable()
+
+
+def _language_of(request: web.Request) -> Language:
+    return "ko" if request.headers.get("Accept-Language", "").lower().startswith("ko") else "en"

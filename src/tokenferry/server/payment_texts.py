@@ -1,0 +1,80 @@
+"""The words of the pages on which credit is paid for, in English and Korean."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from tokenferry.domain.topup import State
+
+Language = Literal["en", "ko"]
+
+WORDS: Mapping[Language, Mapping[str, str]] = {
+    "en": {
+        "title": "Top up credit",
+        "price": "Price",
+        "credit": "Credit",
+        "order": "Order",
+        "choose": "How would you like to pay?",
+        "card": "Card",
+        "easy": "KakaoPay, Naver Pay and others",
+        "transfer": "Bank transfer",
+        "virtual": "Virtual account (deposit)",
+        "again": "Try again",
+        "refresh": "Look again",
+        "test": "This is a test: no real money is moved.",
+        "no_script": "The payment window could not be loaded. Reload the page, or allow its script "
+        "in your content blocker.",
+        "needs_script": "Paying needs JavaScript.",
+        "not_found": "There is no such order.",
+        "silent": "The payment provider does not answer right now. Nothing is lost: what was paid "
+        "is found out and credited by itself. This page looks again.",
+        "refused": "The payment provider refuses",
+    },
+    "ko": {
+        "title": "크레딧 충전",
+        "price": "결제 금액",
+        "credit": "충전 크레딧",
+        "order": "주문 번호",
+        "choose": "결제 수단을 선택해 주세요",
+        "card": "카드",
+        "easy": "간편결제(카카오페이, 네이버페이 등)",
+        "transfer": "계좌이체",
+        "virtual": "가상계좌(무통장입금)",
+        "again": "다시 시도",
+        "refresh": "다시 확인",
+        "test": "테스트 결제입니다. 실제로 결제되지 않습니다.",
+        "no_script": "결제창을 불러오지 못했습니다. 페이지를 새로 고치거나 차단 프로그램에서 "
+        "결제 스크립트를 허용해 주세요.",
+        "needs_script": "결제하려면 JavaScript가 필요합니다.",
+        "not_found": "주문을 찾을 수 없습니다.",
+        "silent": "결제사에서 응답이 없습니다. 결제하셨다면 자동으로 확인하여 충전되니 걱정하지 "
+        "마세요. 이 페이지에서 다시 확인합니다.",
+        "refused": "결제사에서 거절했습니다",
+    },
+}
+
+OUTCOMES: Mapping[Language, Mapping[State, str]] = {
+    "en": {
+        "open": "Nothing has been paid yet.",
+        "waiting": "Waiting for your deposit. The credit is added by itself when it arrives.",
+        "paid": "Paid. The credit is on your account.",
+        "failed": "The payment failed. Nothing was charged.",
+        "expired": "The order has expired. If you have paid all the same, it is still credited.",
+        "review": "What was paid is not what was ordered. The operator looks into it.",
+        "refunding": "A refund is under way.",
+        "partly_refunded": "A part of the payment was given back.",
+        "refunded": "The payment was given back.",
+        "disputed": "The bank has taken the payment back.",
+    },
+    "ko": {
+        "open": "아직 결제되지 않았습니다.",
+        "waiting": "입금을 기다리고 있습니다. 입금이 확인되면 자동으로 충전됩니다.",
+        "paid": "결제가 완료되어 크레딧이 충전되었습니다.",
+        "failed": "결제에 실패했습니다. 청구된 금액은 없습니다.",
+        "expired": "주문이 만료되었습니다. 이미 결제하셨다면 확인되는 대로 충전됩니다.",
+        "review": "결제된 내용이 주문과 다릅니다. 운영자가 확인하고 있습니다.",
+        "refunding": "환불을 진행하고 있습니다.",
+        "partly_refunded": "결제 금액의 일부가 환불되었습니다.",
+        "refunded": "결제 금액이 환불되었습니다.",
+        "disputed": "은행에서 결제를 취소했습니다.",
+    },
+}

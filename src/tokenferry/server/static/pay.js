@@ -1,0 +1,55 @@
+// Opens the payment provider's window. What is paid for was decided by the server; what this page
+// is told is what the provider's script needs, and changing it here changes no credit: the server
+// compares what was paid with what was ordered.
+
+const TOSS_METHODS = {
+  card: { method: "CARD", card: { flowMode: "DEFAULT" } },
+  // The same window, which offers KakaoPay, Naver Pay and the like beside cards.
+  easy: { method: "CARD", card: { flowMode: "DEFAULT" } },
+  transfer: { method: "TRANSFER" },
+  virtual: { method: "VIRTUAL_ACCOUNT" },
+};
+
+const PORTONE_METHODS = {
+  card: "CARD",
+  easy: "EASY_PAY",
+  transfer: "TRANSFER",
+  virtual: "VIRTUAL_ACCOUNT",
+};
+
+const PAY = {
+  async toss(options, method) {
+    const { clientKey, customerKey, request } = options;
+    const payment = window.TossPayments(clientKey).payment({ customerKey });
+    await payment.requestPayment({ ...request, ...TOSS_METHODS[method] });
+  },
+  async portone(options, method) {
+    const request = { ...options, payMethod: PORTONE_METHODS[method] };
+    // It leads to the provider's page and comes back by itself; an answer is a failure before that.
+    const answer = await window.PortOne.requestPayment(request);
+    if (answer?.code !== undefined) throw new Error(answer.message);
+  },
+};
+
+const outcome = document.getElementById("outcome");
+const { kind, options } = JSON.parse(document.getElementById("payment").textContent);
+const buttons = document.querySelectorAll("#methods button");
+
+function enable(enabled) {
+  for (const button of buttons) button.disabled = !enabled;
+}
+
+for (const button of buttons) {
+  button.addEventListener("click", async () => {
+    enable(false);
+    outcome.textContent = "";
+    try {
+      await PAY[kind](options, button.dataset.method);
+    } catch (error) {
+      const missing = error instanceof TypeError || error instanceof ReferenceError;
+      outcome.textContent = missing ? outcome.dataset.noScript : error.message;
+    } finally {
+      enable(true);
+    }
+  });
+}

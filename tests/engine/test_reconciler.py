@@ -1,0 +1,187 @@
+"""What notices have missed is found out, and no failure ends the search."""
+
+import asyncio
+
+import pytest
+
+from engine.test_topups import PAID, Till
+from tokenferry.domain.topup import Order, Payment
+from tokenferry.engine.payments import ProviderUnsure
+from tokenferry.engine.reconciler import (
+    DAY_MS,
+    HOUR_MS,
+    LIST_EVERY_MS,
+    LIST_FIRST_MS,
+    LIST_OVERLAP_MS,
+    LOOK_MS_MAX,
+    MINUTE_MS,
+    OPEN_MS,
+    WAITING_MS,
+    Reconciler,
+    next_look,
+)
+
+
+@pytest.fixture
+def till(tmp_path):
+    till = Till(tmp_path / "t.db")
+    yield till
+    till.verify()
+    till.disk.close()
+    till.store.close()
+
+
+@pytest.fixture
+def reconciler(till):
+    return Reconciler(till.topups, till.store, till.disk, lambda: till.now_ms)
+
+
+async def live_through(till, reconciler, ms):
+    """Let time pass, with all looks that become due in it."""
+    end_ms = till.now_ms + ms
+    looks = 0
+    while till.now_ms < end_ms:
+        till.now_ms = min(till.now_ms + MINUTE_MS, end_ms)
+        looks += await reconciler.look_once()
+    return looks
+
+
+async def test_a_payment_without_any_notice_is_credited(till, reconciler):
+    order = await till.order()
+    till.teller.payment = PAID
+    assert await reconciler.look_once() == 0
+    await live_through(till, reconciler, 2 * MINUTE_MS)
+    assert till.balance() == order.credit_nanos
+    assert await live_through(till, reconciler, DAY_MS) == 0
+
+
+async def test_an_order_that_nobody_pays_is_given_up_after_days_and_may_be_paid_late(
+    till, reconciler
+):
+    order = await till.order()
+    looks = await live_through(till, reconciler, OPEN_MS + HOUR_MS)
+    assert 20 < looks < 100
+    assert till.store.find(order.order_id).status == "expired"
+    assert await live_through(till, reconciler, DAY_MS) == 0
+    till.teller.payment = PAID
+    await till.topups.notice("toss", {}, order.order_id.encode())
+    assert till.balance() == order.credit_nanos
+
+
+async def test_a_deposit_is_waited_for(till, reconciler):
+    order = await till.order()
+    till.teller.payment = Payment("waiting", secret="s")
+    await live_through(till, reconciler, 10 * DAY_MS)
+    till.teller.payment = PAID
+    await live_through(till, reconciler, LOOK_MS_MAX + MINUTE_MS)
+    assert till.balance() == order.credit_nanos
+
+
+async def test_a_refund_without_an_answer_finds_its_end(till, reconciler):
+    order = await till.paid()
+    till.teller.faults = [("answer", ProviderUnsure("reset")), ("refund", ProviderUnsure("502"))]
+    with pytest.raises(Exception, match="does not answer"):
+        await till.topups.refund(order.order_id, 4_000, "")
+    await live_through(till, reconciler, 3 * MINUTE_MS)
+    after = till.store.find(order.order_id)
+    assert (after.pending_minor, after.refunded_minor) == (0, 4_000)
+    assert till.teller.refunds == {1: 4_000}
+
+
+async def test_one_order_that_fails_keeps_no_other_from_its_credit(till, reconciler):
+    first, second = await till.order(), await till.order()
+    till.teller.payment = PAID
+    till.teller.faults = [("look_up", RuntimeError("a defect"))]
+    await live_through(till, reconciler, MINUTE_MS)
+    standing = {till.store.find(o.order_id).standing_nanos for o in (first, second)}
+    assert standing == {0, first.credit_nanos}
+    await live_through(till, reconciler, 5 * MINUTE_MS)
+    assert till.balance() == 2 * first.credit_nanos
+
+
+class TestLists:
+    async def test_what_changed_later_is_in_the_list(self, till, reconciler):
+        order = await till.paid()
+        asked = []
+
+        async def changed_since(since_ms):
+            asked.append(since_ms)
+            return ["tu_of_another_shop", order.order_id]
+
+        till.teller.changed_since = changed_since
+        till.teller.payment = PAID._replace(refunded_minor=10_000)
+        till.now_ms += 10 * DAY_MS
+        first_ms = till.now_ms
+        assert await reconciler.list_once(till.teller)
+        assert till.balance() == 0
+        assert not await reconciler.list_once(till.teller)
+        till.now_ms += LIST_EVERY_MS
+        assert await reconciler.list_once(till.teller)
+        assert asked == [first_ms - LIST_FIRST_MS, first_ms - LIST_OVERLAP_MS]
+
+    async def test_what_cannot_be_settled_now_is_asked_for_by_itself(self, till, reconciler):
+        order = await till.paid()
+
+        async def changed_since(since_ms):
+            return [order.order_id]
+
+        till.teller.changed_since = changed_since
+        till.teller.payment = PAID._replace(refunded_minor=10_000)
+        till.teller.faults = [("look_up", ProviderUnsure("502"))] * 2
+        assert await reconciler.list_once(till.teller)
+        # Not listed again, every few seconds, for one order's sake.
+        assert not await reconciler.list_once(till.teller)
+        await live_through(till, reconciler, 2 * HOUR_MS)
+        assert till.balance() == 0
+
+    async def test_a_silent_provider_is_asked_again_from_where_it_was(self, till, reconciler):
+        till.teller.faults = [("changed_since", ProviderUnsure("502"))]
+        assert not await reconciler.list_once(till.teller)
+        assert till.store.watermark("toss") is None
+        assert await reconciler.list_once(till.teller)
+
+
+async def test_it_goes_on_whatever_happens(till, reconciler, monkeypatch):
+    monkeypatch.setattr("tokenferry.engine.reconciler.POLL_S", 0)
+    order = await till.order()
+    till.now_ms += MINUTE_MS
+    rounds = 0
+
+    def due(now_ms, limit):
+        nonlocal rounds
+        rounds += 1
+        if rounds < 3:
+            raise RuntimeError("the disk is gone")
+        return [order.order_id]
+
+    monkeypatch.setattr(till.store, "due", due)
+    till.teller.payment = PAID
+    running = asyncio.create_task(reconciler.run())
+    while till.balance() == 0:
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@pytest.mark.parametrize(
+    ("status", "age_ms", "after_ms"),
+    [
+        ("open", 0, MINUTE_MS),
+        ("open", 8 * MINUTE_MS, 2 * MINUTE_MS),
+        ("open", 2 * DAY_MS, LOOK_MS_MAX),
+        ("open", OPEN_MS - 5, 5),
+        ("open", OPEN_MS, None),
+        ("waiting", OPEN_MS, LOOK_MS_MAX),
+        ("waiting", WAITING_MS, None),
+        ("paid", 0, None),
+        ("failed", 0, None),
+        ("review", 0, None),
+    ],
+)
+def test_when_an_order_is_due_again(status, age_ms, after_ms):
+    order = Order("tu_1", "a", "toss", "KRW", 1, 1, True, "", 1_000, 2_000, status=status)
+    now_ms = 1_000 + age_ms
+    assert next_look(order, now_ms) == (None if after_ms is None else now_ms + after_ms)
+    pending = order._replace(pending_minor=1)
+    assert next_look(pending, now_ms) == now_ms + MINUTE_MS
