@@ -11,7 +11,6 @@ from tokenferry.config.rules import (
     Choice,
     Flag,
     Integer,
-    Integers,
     Name,
     Names,
     PathTo,
@@ -117,27 +116,6 @@ def test_text_that_stands_for_no_value(rule: Rule, text: str, problem: str) -> N
     with pytest.raises(Refused) as caught:
         rule.parse(text)
     assert caught.value.problem.startswith(problem)
-
-
-class TestIntegers:
-    rule = Integers(Integer(0, 9), 3)
-
-    def test_a_list_within_the_limits(self) -> None:
-        assert self.rule.read([0, 9, 3], AROUND) == (0, 9, 3)
-        assert self.rule.read([], AROUND) == ()
-        assert self.rule.range() == "at most 3 of: 0..9"
-
-    @pytest.mark.parametrize(
-        ("value", "problem"),
-        [
-            (3, "is an integer, not an array -> write it as [3, 1]"),
-            ([1, 2, 3, 4], "has 4 items -> write at most 3"),
-            ([1, 10], "has an item that is 10, out of range"),
-            ([True], "has an item that is a boolean"),
-        ],
-    )
-    def test_what_is_none(self, value: object, problem: str) -> None:
-        assert problem in refusal(self.rule, value)
 
 
 class TestNames:

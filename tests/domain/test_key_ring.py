@@ -59,7 +59,8 @@ def test_a_wait_of_nothing_is_a_rest_all_the_same() -> None:
 
 def test_a_refused_key_is_refused_for_all_models_until_it_serves() -> None:
     ring = KeyRing(2)
-    ring.refused(0, 100)
+    assert ring.refused(0, 100)
+    assert not ring.refused(0, 100)
     assert (ring.choose("m", 100), ring.choose("n", 100)) == (1, 1)
     assert ring.choose("m", 100 + REFUSED_S) == 0
     ring.served(0, "m")

@@ -438,12 +438,16 @@ async def test_an_alias_spreads_its_requests_by_weight(
 async def test_a_late_first_token_is_raced_by_the_second_candidate(
     tmp_path: Path, provider: ScriptedProvider
 ) -> None:
+    async def slowly(exchange: Exchange) -> None:
+        await asyncio.sleep(SOON_S / 3)
+        await GOOD(exchange)
+
     options = two(provider.url)
     options["aliases"] = {
         "raced": {"candidates": ["first/m-first", "second/m-second"], "hedge": True}
     }
     async with serving(tmp_path, **options) as gateway:
-        usual = provider.play(GOOD)
+        usual = provider.play(slowly)
         for _ in range(5):
             await ask(gateway, "plain", body("raced", usual))
         assert set(called(provider, usual)) == {"first"}
@@ -451,11 +455,12 @@ async def test_a_late_first_token_is_raced_by_the_second_candidate(
             late = provider.play(by_model(first=stalls, second=GOOD))
             got = await ask(gateway, manner, body("raced", late))
             assert (got.error, got.text) == (None, TEXT)
-            # Some milliseconds apart: the first has to connect anew, and may arrive second.
-            assert sorted(called(provider, late)) == ["first", "second"]
+            # The first has to connect anew after it was cancelled: it may arrive late, or never.
+            assert Counter(called(provider, late))["second"] == 1
             # The one that was slower is stopped, not left to generate for nobody.
-            (slower,) = [e for e in provider.exchanges(late) if model_of(e) == "m-first"]
-            await slower.until_gone()
+            for slower in provider.exchanges(late):
+                if model_of(slower) == "m-first":
+                    await slower.until_gone()
         async with asyncio.timeout(WAIT_S):
             while query(gateway, "SELECT COUNT(*) FROM charge") != [(8,)]:
                 await asyncio.sleep(0.02)

@@ -495,3 +495,12 @@ def test_heads_and_terminals_come_back() -> None:
     end = Terminal(["stop"], USAGE, "0.1", ERROR)
     assert terminal_decoder.decode(encode(end)) == end
     assert encode(Terminal(["stop"])) == b'{"finish_reasons":["stop"]}'
+
+
+def test_a_charge_of_before_its_calls_were_kept_can_be_read() -> None:
+    charge = [
+        "st_1", "a", "k", "m", "p", "pm", 1, 2, 3, 0, 0, 4, 0, False, 5, 5, 0, "stop", None, 1, 7, 9
+    ]  # fmt: skip
+    end = terminal_decoder.decode(json.dumps({"charge": charge}))
+    assert end.charge is not None
+    assert (end.charge.duration_ms, end.charge.tries) == (9, "")

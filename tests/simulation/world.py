@@ -22,6 +22,7 @@ from simulation.faults import Disk, FaultyJournal, to_thread
 from simulation.provider import Call, Provider
 from simulation.reader import Reader, Truth, check_log
 from tokenferry.domain.allowance import Allowance
+from tokenferry.domain.retry import RetryTerms
 from tokenferry.engine import relay, retention, stream
 from tokenferry.engine.admission import Rates
 from tokenferry.engine.archive import Summary
@@ -29,6 +30,7 @@ from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.recovery import recover
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.retention import Periods, Retention
+from tokenferry.engine.router import RoutingRules
 from tokenferry.engine.stream import Stream, Subscription
 from tokenferry.errors import IdempotencyKeyReused, StorageUnavailable
 from tokenferry.protocol.cursor import Position
@@ -42,6 +44,9 @@ CHUNKS_S = 600.0
 PERIODS = Periods(CHUNKS_S, 86_400, 2_592_000, 1 << 30)
 ORPHAN_S = 60.0
 BEGINNING_MS = 1_790_000_000_000
+RETRYING = RoutingRules(RetryTerms(retries=1))
+# Of one candidate for one stream: the first, and the retry.
+CALLS_MAX = 2
 SPEECH = ("text", "reasoning", "delta", "finish", "usage", "end", "fail")
 
 
@@ -103,6 +108,7 @@ class World:
             archive=self.archive,
             limits=Limits(stream_bytes_max=2000, rates=RATES),
             sync=None if self.disk is None else self.disk.sync,
+            rules=RETRYING,
         )
         self.bench.wall_ms = self.now_ms[0]
         found = self.journal.recovered()
@@ -366,7 +372,7 @@ class World:
             running = sum(subject.running for subject in subjects.values())
             assert running == book.live_count, "a slot is lost, or given back twice"
         for counter in self.started:
-            assert all(count == 1 for count in counter.values()), "a provider was called again"
+            assert all(count <= CALLS_MAX for count in counter.values()), "called too often"
         for entry in book.owned("k"):
             check_log(entry.stream, self.journal)
 
@@ -378,16 +384,20 @@ class World:
                 self.quick(reader)
                 self.leave(reader, lost=True)
         self.advance(ORPHAN_S + 1)
-        for call in self.calls():
-            self.speak(call, "fail")
-            self.speak(call, "end")
-        for call in self.calls():
-            self.speak(call, "end")
+        # A call that fails may be followed by another one, after a wait.
+        for _ in range(self.candidates * CALLS_MAX):
+            for call in self.calls():
+                self.speak(call, "fail")
+                self.speak(call, "end")
+            self.advance(RETRYING.retry.wait_max_s)
+        assert not self.calls(), "a provider is called for ever"
         self.heal()
         book, meter = self.bench.dispatcher.book, self.bench.meter
         assert all(entry.stream.done for entry in book.owned("k")), "it never ends"
         assert (book.running(), book.live_count) == ([], 0)
         assert meter.begun == len(meter.outcomes)
+        for state in self.bench.router.candidates():
+            assert state.under_way == 0, "a place at a candidate is lost"
         self.advance(CHUNKS_S + 1)
         for _ in range(100):
             self.archive_some()

@@ -15,8 +15,9 @@ from tokenferry.config.payment_settings import (
     TossSettings,
 )
 from tokenferry.config.queue_settings import QueueSettings
+from tokenferry.config.routing_rules import Integers
 from tokenferry.config.routing_settings import RoutingSettings
-from tokenferry.config.rules import Choice, Flag, Integer, Integers, Name, Names, PathTo, Seconds
+from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.config.spec import spec
 from tokenferry.config.web_rules import BaseUrl, Credential, Credentials, Headers, ProxyUrl, Secret

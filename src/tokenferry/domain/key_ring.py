@@ -72,9 +72,11 @@ class KeyRing:
             rest_s = max(retry_after_s, REST_MIN_S)
         self._limited[position, model] = (now_s + rest_s, now_s, times + 1)
 
-    def refused(self, position: int, now_s: float) -> None:
-        """Take note that a key is no good."""
+    def refused(self, position: int, now_s: float) -> bool:
+        """Take note that a key is no good; say whether that is news."""
+        is_news = self._refused_until_s[position] <= now_s
         self._refused_until_s[position] = now_s + REFUSED_S
+        return is_news
 
     def served(self, position: int, model: str) -> None:
         """Take note that a key has served."""

@@ -158,15 +158,16 @@ class Health:
             self.breaker.abandoned(ticket)
         if fault in ("client", "own"):
             return
+        is_news = self.last_error != kind
         self.last_error = kind
         ring = self.provision.ring
         if fault == "limited":
             ring.limited(key, self.model, now_s, retry_after_s)
             self.provision.gate.limited(self.model, ring.free_s(self.model))
         elif fault == "credential":
-            ring.refused(key, now_s)
-            log.error("%s refuses key %d of its configured ones: %s", self.provider, key + 1, kind)
-        elif fault == "unknown":
+            if ring.refused(key, now_s):
+                log.error("%s refuses key %d of its keys: %s", self.provider, key + 1, kind)
+        elif fault == "unknown" and is_news:
             log.error("%s does not know the model %s", self.provider, self.model)
 
 

@@ -1,4 +1,4 @@
-"""The composition root: with the two `*_site` modules, all of the server that names adapters.
+"""The composition root: with the `*_site` modules, all of the server that names adapters.
 
 `run` starts everything, serves until a signal, drains, and stops.
 """
