@@ -1,3 +1,4 @@
+from tokenferry.config import load
 from tokenferry.config.routing_settings import RoutingSettings
 from tokenferry.domain.breaker import BreakerTerms
 from tokenferry.domain.retry import RetryTerms
@@ -18,3 +19,26 @@ def test_the_defaults_are_those_of_the_rules() -> None:
         settings.breaker_open_s,
         settings.breaker_open_max_s,
     ) == breaker[:5]
+
+
+def test_the_line_before_a_provider(tmp_path):
+    path = tmp_path / "tokenferry.toml"
+    path.write_text(
+        """[queue]
+length_max = 5
+wait_max_s = 2.5
+[[providers]]
+name = "home"
+kind = "openai"
+base_url = "http://127.0.0.1:9/v1"
+models = ["exaone"]
+streams_max = 2
+tokens_per_minute = 1000
+adaptive = false
+"""
+    )
+    settings = load(path, {})
+    assert (settings.queue.length_max, settings.queue.wait_max_s) == (5, 2.5)
+    provider = settings.providers[0]
+    assert (provider.streams_max, provider.requests_per_minute) == (2, 0)
+    assert (provider.tokens_per_minute, provider.adaptive) == (1000, False)

@@ -26,6 +26,7 @@ from tokenferry.domain.retry import RetryTerms
 from tokenferry.engine import relay, retention, stream
 from tokenferry.engine.admission import Rates
 from tokenferry.engine.archive import Summary
+from tokenferry.engine.gate import GateTerms
 from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.recovery import recover
 from tokenferry.engine.resume import Replay, plan_resume
@@ -44,7 +45,10 @@ CHUNKS_S = 600.0
 PERIODS = Periods(CHUNKS_S, 86_400, 2_592_000, 1 << 30)
 ORPHAN_S = 60.0
 BEGINNING_MS = 1_790_000_000_000
-RETRYING = RoutingRules(RetryTerms(retries=1))
+# The first provider has few places, so that some wait for a turn.
+RETRYING = RoutingRules(
+    RetryTerms(retries=1), gates={"p0": GateTerms(streams_max=2, line_max=3, wait_max_s=20.0)}
+)
 # Of one candidate for one stream: the first, and the retry.
 CALLS_MAX = 2
 SPEECH = ("text", "reasoning", "delta", "finish", "usage", "end", "fail")
@@ -371,6 +375,13 @@ class World:
         for subjects in (admissions._keys, admissions._models):
             running = sum(subject.running for subject in subjects.values())
             assert running == book.live_count, "a slot is lost, or given back twice"
+        under_way: dict[str, int] = {}
+        for state in self.bench.dispatcher.engine.router.candidates():
+            under_way[state.provider] = under_way.get(state.provider, 0) + state.under_way
+        for name, gate in self.bench.dispatcher.engine.router.gates().items():
+            line = gate.state()
+            assert line.running == under_way.get(name, 0), "a place is lost, or given back twice"
+            assert not line.limit or line.running <= line.limit, "more than there are places"
         for counter in self.started:
             assert all(count <= CALLS_MAX for count in counter.values()), "called too often"
         for entry in book.owned("k"):
@@ -395,6 +406,9 @@ class World:
         book, meter = self.bench.dispatcher.book, self.bench.meter
         assert all(entry.stream.done for entry in book.owned("k")), "it never ends"
         assert (book.running(), book.live_count) == ([], 0)
+        for gate in self.bench.dispatcher.engine.router.gates().values():
+            line = gate.state()
+            assert (line.running, sum(line.waiting.values())) == (0, 0), "somebody waits for ever"
         assert meter.begun == len(meter.outcomes)
         for state in self.bench.router.candidates():
             assert state.under_way == 0, "a place at a candidate is lost"

@@ -3,12 +3,13 @@
 Counters are of what has ended; breakers and keys are read when somebody asks.
 """
 
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from tokenferry.engine.ports import Outcome
 from tokenferry.engine.router import Router
+from tokenferry.server.line_metrics import LineMetrics
 
 _CANDIDATE = ("provider", "model")
 _STATES = ("closed", "half_open", "open")
@@ -67,25 +68,7 @@ class RoutingMetrics:
             ("provider", "position"),
             registry=registry,
         )
-        self._waiting = Gauge(
-            "tokenferry_queue_waiting",
-            "Requests that wait for a turn at a provider.",
-            ("provider", "service_class"),
-            registry=registry,
-        )
-        self._wait = Histogram(
-            "tokenferry_queue_wait_seconds",
-            "How long those who had to wait for a turn at a provider have waited.",
-            ("provider", "service_class"),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._turned_away = Counter(
-            "tokenferry_queue_turned_away",
-            "Requests that found the line full, or waited too long.",
-            ("provider", "reason"),
-            registry=registry,
-        )
+        self._line = LineMetrics(registry)
         # Looking a child up by its labels costs more than counting.
         self._call_child = lru_cache(4096)(self._calls.labels)
         self._first_token_child = lru_cache(1024)(self._first_token.labels)
@@ -93,15 +76,7 @@ class RoutingMetrics:
     def watch(self, router: Router) -> None:
         """Show the breakers, keys and lines of a router."""
         self._router = router
-        for provider, gate in router.gates().items():
-            gate.on_waited = partial(self._count_wait, provider)
-            gate.on_turned_away = partial(self._count_turned_away, provider)
-
-    def _count_wait(self, provider: str, service_class: str, seconds: float) -> None:
-        self._wait.labels(provider, service_class).observe(seconds)
-
-    def _count_turned_away(self, provider: str, reason: str) -> None:
-        self._turned_away.labels(provider, reason).inc()
+        self._line.watch(router.gates())
 
     def count(self, outcome: Outcome) -> None:
         """Count the calls of a stream that has ended."""
@@ -129,6 +104,4 @@ class RoutingMetrics:
         for provider, keys in self._router.keys().items():
             for key in keys:
                 self._key_rests.labels(provider, str(key.position)).set(key.rests_s)
-        for provider, gate in self._router.gates().items():
-            for name, count in gate.state().waiting.items():
-                self._waiting.labels(provider, name).set(count)
+        self._line.refresh()
