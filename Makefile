@@ -103,6 +103,14 @@ bench-short: setup-dev ## the same in under a minute; fails on lost tokens only,
 bench-peers: setup-dev .venv-peers/.installed ## bench with LiteLLM beside it, from a venv of its own
 	@$(BIN)/python -m bench.run --peers
 
+# Fair under pressure: docs/queue.md, docs/limits.md, docs/routing.md.
+.PHONY: rush rush-short
+rush: setup-dev ## more asked than can be served: limits, lines, faults, and one table
+	@$(BIN)/python -m rush.run $(ARGS)
+
+rush-short: setup-dev ## the same in under half a minute
+	@$(BIN)/python -m rush.run --short $(ARGS)
+
 # Payments without a payment provider: docs/payments.md.
 .PHONY: emulators
 emulators: setup-dev ## Toss Payments, PortOne and Stripe, emulated: make emulators ARGS="--gateway URL"

@@ -1,0 +1,1 @@
+"""What happens when more is asked than can be served: make rush."""
