@@ -263,6 +263,13 @@ class TestLearning:
         timers.advance(0.2)
         assert resting.went
 
+    def test_a_rest_that_is_too_long_is_waited_for_by_nobody(self, timers):
+        """A daily quota is used up: the provider's own words say more than a line could."""
+        learning = gate(timers)
+        Caller(learning, "1").leave(0)
+        learning.limited("m", timers.time() + 3600)
+        assert Caller(learning, "2").went
+
     def test_who_does_not_want_it_learns_nothing(self, timers):
         stubborn = gate(timers, is_adaptive=False)
         Caller(stubborn, "1")

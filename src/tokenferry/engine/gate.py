@@ -25,6 +25,8 @@ MS_PER_S: Final = 1_000
 NEWS_S: Final = 1.0
 # Of the latest that went, for the rate at which the line moves.
 PACE_SAMPLES: Final = 32
+# A model that is to rest for longer is asked all the same.
+REST_MAX_S: Final = 5.0
 # Nobody knows how long a line takes that has not moved yet.
 RETRY_MS_UNKNOWN: Final = 5_000
 RETRY_MS_MAX: Final = 600_000
@@ -255,8 +257,10 @@ class Gate:
             model: Of which model.
             until_s: Until when none of its keys serves that; what is past is no rest.
         """
-        self._concurrency.refused(self.running, self._timers.time())
-        if self._terms.is_adaptive:
+        now_s = self._timers.time()
+        self._concurrency.refused(self.running, now_s)
+        # For longer nobody is kept waiting: the provider's own refusal says when to come back.
+        if self._terms.is_adaptive and until_s - now_s <= REST_MAX_S:
             self._rests_ns[model] = round(until_s * NS_PER_S)
 
     def state(self) -> GateState:
