@@ -166,7 +166,9 @@ class Gateway:
         """Return everything that the process printed."""
         return self.log_path.read_text(encoding="utf-8") if self.log_path.exists() else ""
 
-    async def command(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
+    async def command(
+        self, *arguments: str, typed: str = "", **variables: str
+    ) -> tuple[int, str, str]:
         """Run `tokenferry ARGUMENTS…` and return its exit status, stdout and stderr."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -175,12 +177,13 @@ class Gateway:
             *arguments,
             env=environment(**variables),
             cwd=self.directory,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
-                out, err = await process.communicate()
+                out, err = await process.communicate(typed.encode())
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -192,9 +195,10 @@ class Gateway:
         """Create a key through the command line, which prints the key alone on stdout."""
         return (await self.administer("keys", "create", name, *options)).removesuffix("\n")
 
-    async def administer(self, *arguments: str) -> str:
+    async def administer(self, *arguments: str, typed: str = "") -> str:
         """Run a command on the data directory, and return what it printed."""
-        status, out, err = await self.command(*arguments, "--data-dir", str(self.data_dir))
+        where = ("--data-dir", str(self.data_dir))
+        status, out, err = await self.command(*arguments, *where, typed=typed)
         assert status == 0, err
         return out
 

@@ -54,7 +54,7 @@ class Market:
         self.sellers: dict[str, Seller] = {}
         self.numbers = itertools.count()
 
-    async def open(self, stack: AsyncExitStack) -> "Market":
+    async def open(self, stack: AsyncExitStack, credit: str = "0.00") -> "Market":
         toss_url = await self.toss.start()
         stack.push_async_callback(self.toss.stop)
         runner = web.AppRunner(self.portone.app, access_log=None)
@@ -89,6 +89,7 @@ class Market:
                 "api_url": self.stripe.url,
             },
             "accounts": {"signup": "open", "signups_per_ip_per_hour": 0},
+            "billing": {"signup_credit": credit, "top_up_url": "https://gateway.example/top-up"},
         }
         gateway = Gateway(self.directory, server=dict(SERVER), tables=tables)
         # The port is known now: buyers come back to it, and notices go there.
