@@ -16,6 +16,7 @@ from tokenferry.domain.price_terms import (
 )
 from tokenferry.domain.pricing import (
     AFFORDED_TOKENS_MAX,
+    SAID_MAX,
     Cost,
     Price,
     PriceBook,
@@ -496,3 +497,25 @@ def test_a_price_with_its_margin_is_rounded_up():
     assert with_margin(100, 0) == 100
     assert with_margin(100, 125_000) == 113
     assert with_margin(100, -1_000_000) == 0
+
+
+class TestWhatIsRemembered:
+    """A listing is remembered for the minute; what begins or ends is seen in time all the same."""
+
+    def test_a_price_that_begins_at_midnight(self):
+        day = 86_400_000
+        book = PriceBook([Price("m", 0, flat(1)), Price("m", day, flat(2))])
+        before, after = (book.listing("p", "m", moment) for moment in (day - 1, day))
+        assert before.terms != after.terms
+        assert book.listing("p", "m", day - 1) == before
+
+    def test_a_price_that_begins_in_the_middle_of_a_minute(self):
+        book = PriceBook([Price("m", 0, flat(1)), Price("m", 1_500, flat(2))])
+        before, after = (book.listing("p", "m", moment) for moment in (1_499, 1_500))
+        assert before.terms != after.terms
+
+    def test_names_that_nobody_serves_do_not_pile_up(self):
+        book = PriceBook([Price("m", 0, flat(1))])
+        for number in range(3 * SAID_MAX):
+            assert book.retirement("p", f"none-{number}", 5) is None
+        assert len(book._said) <= SAID_MAX

@@ -18,7 +18,7 @@ class Caller:
         self.said: list = []
         self.went = False
         self.place: Place | None = None
-        self.place = gate.enter(Ask(name, service_class, account, model, tokens), self)
+        self.place = gate.enter(Ask(name, service_class, account, tokens), model, self)
         if self.place.is_in:
             self.went = True
 

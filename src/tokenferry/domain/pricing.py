@@ -35,6 +35,9 @@ _UNIT = PRICED_TOKENS * PPM
 # What an amount affords where output costs nothing.
 AFFORDED_TOKENS_MAX = 10**9
 MS_PER_DAY = 86_400_000
+MS_PER_MINUTE = 60_000
+# Models that are asked for in a minute; names that nobody serves are among them.
+SAID_MAX = 4_096
 
 _ORDINARY = frozenset({"default", "standard", "standard_only"})
 # They cost less than the ordinary one, everywhere.
@@ -207,6 +210,15 @@ class PriceBook:
     def __init__(self, shipped: Iterable[Price], own: Iterable[Price] = ()) -> None:
         self._shipped = _by_name(shipped)
         self._own = _by_name(own)
+        # What was said in this minute: nothing begins or ends within one but a price that is
+        # valid from its middle, and then nothing is remembered.
+        self._said: dict[tuple[str, str], Listing | None] = {}
+        self._minute = -1
+        self._remembers = all(
+            price.valid_from_ms % MS_PER_MINUTE == 0
+            for prices in (*self._shipped.values(), *self._own.values())
+            for price in prices
+        )
 
     def tariff(
         self,
@@ -240,6 +252,16 @@ class PriceBook:
 
     def listing(self, provider: str, model: str, now_ms: int) -> Listing | None:
         """Return what there is to say of a model; None if no price is known."""
+        minute = now_ms // MS_PER_MINUTE
+        if minute != self._minute or len(self._said) >= SAID_MAX or not self._remembers:
+            self._said.clear()
+            self._minute = minute
+        name = (provider, model)
+        if name not in self._said:
+            self._said[name] = self._listing(provider, model, now_ms)
+        return self._said[name]
+
+    def _listing(self, provider: str, model: str, now_ms: int) -> Listing | None:
         found = list(self._found(provider, model, now_ms))
         if not found:
             return None
@@ -260,10 +282,12 @@ class PriceBook:
         Where a price names a vendor, as the shipped ones do, its end counts only for the provider
         of that name: a server of the operator's own may serve the same model for ever.
         """
-        shutdown_ms, successor = _end(self._found(provider, model, now_ms), provider)
-        if shutdown_ms is None or now_ms < shutdown_ms + MS_PER_DAY:
+        listing = self.listing(provider, model, now_ms)
+        if listing is None or listing.shutdown_ms is None:
             return None
-        return Retirement(model, shutdown_ms, successor)
+        if now_ms < listing.shutdown_ms + MS_PER_DAY:
+            return None
+        return Retirement(model, listing.shutdown_ms, listing.successor)
 
     def known(self, name: str, now_ms: int) -> Price | None:
         """Return the price that counts under exactly this name, the operator's own one first."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from tokenferry.domain.allowance import EVERYTHING, Allowance
+from tokenferry.domain.allowance import EVERYTHING, NO_OWN_LIMITS, Allowance
 from tokenferry.domain.rate_limit import (
     Refused,
     Standing,
@@ -160,6 +160,8 @@ class Admissions:
         self._keys: OrderedDict[str, Subject] = OrderedDict()
         self._accounts: OrderedDict[str, Subject] = OrderedDict()
         self._models: dict[str, Subject] = {name: Subject() for name in rates.models}
+        # Whether nothing limits anybody who was given nothing of their own.
+        self._is_open = not (rates.key.is_limited or rates.account.is_limited or rates.models)
 
     def allowance(self, key: Key) -> Allowance:
         """Return what a key may have, as it is now."""
@@ -214,6 +216,8 @@ class Admissions:
 
     def standings(self, key: Key, model: str) -> list[Standing]:
         """Return how a key stands with the tightest of its limits: of requests, then of tokens."""
+        if self._is_open and key.limits is NO_OWN_LIMITS:
+            return []
         return self._standings(self._held(key, model), _now_ns(self._timers))
 
     def _standings(self, held: Sequence[_Held], now_ns: int) -> list[Standing]:

@@ -72,13 +72,13 @@ class Plan:
     beginning: Beginning | None = None
 
     def ask(self, stream_id: str) -> Ask:
-        """Return who a stream is, to the gates of providers; the model is theirs to fill in."""
+        """Return who a stream is, to the gates of providers."""
         request, bill = self.request, self.bill
         limit = request.output_tokens_max or OUTPUT_TOKENS_USUAL
         # The operator's keys are as many accounts.
         account = bill.key_id if bill.account_id == OPERATOR else bill.account_id
         tokens = max(1, self.prompt_tokens + limit * request.choice_count)
-        return Ask(stream_id, class_of(request.service_tier), account, "", tokens)
+        return Ask(stream_id, class_of(request.service_tier), account, tokens)
 
 
 class AttemptSink:

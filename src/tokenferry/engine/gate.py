@@ -59,14 +59,12 @@ class Ask(NamedTuple):
         stream_id: The stream.
         service_class: Its class.
         account: Whose turn it takes.
-        model: The provider's own name for the model.
         tokens: What it may use; at least 1.
     """
 
     stream_id: str
     service_class: ServiceClass
     account: str
-    model: str
     tokens: int
 
 
@@ -90,11 +88,12 @@ class Place:
         is_in: Whether the call may go, or has gone.
     """
 
-    __slots__ = ("_gate", "_number", "_tokens", "ask", "entry_id", "is_in", "waiter")
+    __slots__ = ("_gate", "_number", "_tokens", "ask", "entry_id", "is_in", "model", "waiter")
 
-    def __init__(self, gate: "Gate", ask: Ask, waiter: Waiter, entry_id: str) -> None:
+    def __init__(self, gate: "Gate", ask: Ask, model: str, waiter: Waiter, entry_id: str) -> None:
         self._gate: Gate | None = gate
         self.ask = ask
+        self.model = model
         self.waiter = waiter
         self.entry_id = entry_id
         self.is_in = False
@@ -198,15 +197,15 @@ class Gate:
         """Say whether a call would have to wait."""
         return bool(self._places) or self._wait_ns(model, 1, self._now_ns()) > 0
 
-    def enter(self, ask: Ask, waiter: Waiter) -> Place:
+    def enter(self, ask: Ask, model: str, waiter: Waiter) -> Place:
         """Let a call go, or line it up.
 
         Raises:
             QueueFull: If too many wait already.
         """
         now_ns = self._now_ns()
-        if not self._places and self._wait_ns(ask.model, ask.tokens, now_ns) == 0:
-            place = Place(self, ask, waiter, "")
+        if not self._places and self._wait_ns(model, ask.tokens, now_ns) == 0:
+            place = Place(self, ask, model, waiter, "")
             self._admit(place, now_ns)
             return place
         if len(self._places) >= self._terms.line_max:
@@ -217,7 +216,7 @@ class Gate:
                 retry_after_ms=self._retry_ms(len(self._places)),
             )
         self._made += 1
-        place = Place(self, ask, waiter, f"{ask.stream_id}/{self._made}")
+        place = Place(self, ask, model, waiter, f"{ask.stream_id}/{self._made}")
         until_ns = now_ns + round(self._terms.wait_max_s * NS_PER_S)
         entry = Entry(place.entry_id, ask.account, max(1, ask.tokens), now_ns, until_ns)
         self._line.push(ask.service_class, entry)
@@ -265,11 +264,8 @@ class Gate:
 
     def state(self) -> GateState:
         """Return how it stands."""
-        return GateState(
-            self.running,
-            self._concurrency.limit,
-            {name: self._line.length(name) for name in CLASSES},
-        )
+        waiting = {name: self._line.length(name) for name in CLASSES}
+        return GateState(self.running, self._concurrency.limit, waiting)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -320,7 +316,7 @@ class Gate:
         self._turn_away(now_ns)
         while (head := self._line.peek(now_ns, self._is_awake(now_ns))) is not None:
             place = self._places[head.entry_id]
-            if self._wait_ns(place.ask.model, place.ask.tokens, now_ns):
+            if self._wait_ns(place.model, place.ask.tokens, now_ns):
                 break
             self._line.pop(now_ns, self._is_awake(now_ns))
             del self._places[head.entry_id]
@@ -348,7 +344,7 @@ class Gate:
         rests_ns, places = self._rests_ns, self._places
 
         def is_awake(entry: Entry) -> bool:
-            return rests_ns.get(places[entry.entry_id].ask.model, 0) <= now_ns
+            return rests_ns.get(places[entry.entry_id].model, 0) <= now_ns
 
         return is_awake
 
@@ -357,11 +353,11 @@ class Gate:
         head = self._line.peek(now_ns, self._is_awake(now_ns))
         if head is None:
             # All rest; the first one to wake up may go.
-            models = {place.ask.model for place in self._places.values()}
+            models = {place.model for place in self._places.values()}
             wait_ns = min(self._rests_ns[model] for model in models) - now_ns
         else:
-            ask = self._places[head.entry_id].ask
-            wait_ns = self._wait_ns(ask.model, ask.tokens, now_ns)
+            place = self._places[head.entry_id]
+            wait_ns = self._wait_ns(place.model, place.ask.tokens, now_ns)
         first_ns = self._line.first_until_ns()
         if first_ns is not None:
             wait_ns = min(wait_ns, first_ns - now_ns)

@@ -74,7 +74,7 @@ class Pursuit:
         self._left: list[Attempt] = []
         self._live: LiveCall | None = None
         # Who it is for, to the gates; and the place in a line, with who is to be called then.
-        self._ask = Ask("", "default", "", "", 1)
+        self._ask = Ask("", "default", "", 1)
         self._waiting: tuple[Attempt, Place] | None = None
         # The second call, while neither has shown anything; and when it begins.
         self._rival: LiveCall | None = None
@@ -107,7 +107,7 @@ class Pursuit:
         Args:
             name: What the client asked for.
             attempts: Who can serve it, as configured.
-            ask: Who it is for, to the candidates' gates; the model is filled in here.
+            ask: Who it is for, to the candidates' gates.
             since_s: When the request came in, monotonic seconds.
             takes_any: Whether another candidate may take what one refuses of the request.
         """
@@ -261,7 +261,7 @@ class Pursuit:
         self.serving = attempt
         health = self._router.health(attempt.provider, attempt.model)
         try:
-            place = health.provision.gate.enter(self._ask._replace(model=attempt.model), self)
+            place = health.provision.gate.enter(self._ask, attempt.model, self)
         except QueueFull as error:
             # Not from within: whoever begins a stream has not got it yet.
             self._timers.call_soon(self.refused, error)
@@ -343,7 +343,7 @@ class Pursuit:
         if not health.provision.budget.spend():
             return
         self._left.pop()
-        place = gate.enter(self._ask._replace(model=attempt.model, tokens=1), self)
+        place = gate.enter(self._ask, attempt.model, self)
         if not place.is_in:
             place.leave()
             return

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 ROUND_INTERVAL_S = 1.0
 # A summary reads its stream's records: so many at once take the event loop a few milliseconds.
-BATCH_STREAMS = 32
+BATCH_STREAMS = 128
 EXPIRY_INTERVAL_S = 600.0
 MS_PER_S = 1000
 
