@@ -48,8 +48,6 @@ SHORT = Size(400, 200, 100, 20)
 
 
 def config(provider: Provider, models: Sequence[str], tables: str = "", **settings: object) -> str:
-    lines = "".join(f"{name} = {_toml(value)}\n" for name, value in settings.items())
-    listed = ", ".join(f'"{model}"' for model in models)
     return f"""
 [server]
 demo = false
@@ -58,12 +56,20 @@ log_level = "warning"
 connections_per_key_max = 20000
 drain_timeout_s = 1
 {tables}
+{listed(provider, "rush", models, **settings)}
+"""
+
+
+def listed(provider: Provider, name: str, models: Sequence[str], **settings: object) -> str:
+    lines = "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
+    quoted = ", ".join(f'"{model}"' for model in models)
+    return f"""
 [[providers]]
-name = "rush"
+name = "{name}"
 kind = "openai"
 base_url = "{provider.url}/v1"
 api_key = "sk-rush-rush-rush"
-models = [{listed}]
+models = [{quoted}]
 {lines}
 """
 
@@ -236,8 +242,9 @@ async def priority(work: Path, provider: Provider, size: Size) -> list[Row]:
 async def failures(work: Path, provider: Provider, size: Size) -> list[Row]:
     """A provider that fails three calls of ten, and another one beside it."""
     first, second = "rush-0-20-30", "rush-0-20-1"
-    text = config(provider, [first, second], NO_LIMITS)
-    text += f'\n[[models]]\nname = "either"\ncandidates = ["rush/{first}", "rush/{second}"]\n'
+    # Two providers, since what may be tried again is a share of a provider's own requests.
+    text = config(provider, [first], NO_LIMITS) + listed(provider, "spare", [second])
+    text += f'\n[[models]]\nname = "either"\ncandidates = ["rush/{first}", "spare/{second}"]\n'
     async with Gateway(work, text, prices=[first, second]) as gateway:
         room = asyncio.Semaphore(100)
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tokenferry.errors import InvalidFrame, InvalidJSON, MissingKey, UnsupportedVersion
 from tokenferry.protocol.messages import (
+    IDEMPOTENCY_KEY_CHARACTERS,
     REF_CHARACTERS_MAX,
     Auth,
     Cancel,
@@ -269,6 +270,42 @@ def test_what_may_not(value: str) -> None:
     frame = {"type": "create", "request": {}, "ref": 5, "options": {"on_disconnect": value}}
     refusal = refused(json.dumps(frame).encode())
     assert (refusal.error.param, refusal.ref) == ("options.on_disconnect", 5)
+
+
+@pytest.mark.parametrize("value", ["fail", "continue"])
+def test_what_may_follow_a_restart(value: str) -> None:
+    frame = {"type": "create", "request": {}, "options": {"recovery": value}}
+    message = session().receive(json.dumps(frame).encode())
+    assert isinstance(message, Create)
+    assert message.options.recovery == value
+
+
+@pytest.mark.parametrize("value", ["", "Fail", "retry"])
+def test_what_may_not_follow_a_restart(value: str) -> None:
+    frame = {"type": "create", "request": {}, "ref": "r", "options": {"recovery": value}}
+    refusal = refused(json.dumps(frame).encode(), aware=False)
+    assert (refusal.error.param, refusal.ref, refusal.plain) == ("options.recovery", "r", False)
+
+
+@pytest.mark.parametrize("length", [1, IDEMPOTENCY_KEY_CHARACTERS])
+def test_an_idempotency_key_that_fits(length: int) -> None:
+    frame = {"type": "create", "request": {}, "idempotency_key": "한" * length}
+    message = session().receive(json.dumps(frame).encode())
+    assert isinstance(message, Create)
+    assert message.idempotency_key == "한" * length
+
+
+@pytest.mark.parametrize("length", [0, IDEMPOTENCY_KEY_CHARACTERS + 1])
+def test_an_idempotency_key_that_does_not(length: int) -> None:
+    frame = {"type": "create", "request": {}, "ref": 7, "idempotency_key": "k" * length}
+    refusal = refused(json.dumps(frame).encode())
+    assert (refusal.error.param, refusal.ref) == ("idempotency_key", 7)
+    assert str(IDEMPOTENCY_KEY_CHARACTERS) in refusal.error.message
+
+
+def test_with_the_subprotocol_a_frame_without_a_type_is_told_so() -> None:
+    refusal = refused(b'{"model":"demo","ref":"r"}')
+    assert (refusal.error.param, refusal.ref, refusal.plain) == ("type", "r", False)
 
 
 @pytest.mark.parametrize("ref", [b"1.5", b"{}", b'"' + b"x" * 999 + b'"'])
