@@ -64,7 +64,9 @@ class Provider:
             lot = zlib.crc32(f"{name} {text} {number}".encode())
             if lot % 100 < failures:
                 return await self._fail(request, lot)
-            return await self._stream(request, seen, text, milliseconds / 1000)
+            return await self._speak(request, seen, text, milliseconds / 1000)
+        except ConnectionError:
+            return web.Response()  # nobody is there any more
         finally:
             seen.running -= 1
 
@@ -80,14 +82,6 @@ class Provider:
         response = await _opened(request)
         await response.write(b'data: {"error": {"message": "broken", "type": "server_error"}}\n\n')
         return response
-
-    async def _stream(
-        self, request: web.Request, seen: Seen, text: str, seconds: float
-    ) -> web.StreamResponse:
-        try:
-            return await self._speak(request, seen, text, seconds)
-        except ConnectionError:
-            return web.Response()  # nobody is there any more
 
     async def _speak(
         self, request: web.Request, seen: Seen, text: str, seconds: float
