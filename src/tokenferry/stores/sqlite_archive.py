@@ -5,13 +5,11 @@ Weakness: one connection, so one call at a time; a save waits for the disk, and 
 worker thread. What has expired is still in free pages of the file until they are used again.
 """
 
-import threading
 from collections.abc import Sequence
 from dataclasses import astuple, fields
-from pathlib import Path
 
 from tokenferry.engine.archive import Summary
-from tokenferry.stores.sqlite_database import Database, explained
+from tokenferry.stores.sqlite_database import SharedDatabase, explained
 
 # Rows of one transaction of `expire`: a few milliseconds, in which the keys cannot be written.
 EXPIRE_ROWS_MAX = 500
@@ -40,7 +38,7 @@ _DELETE_MESSAGES = (
 )
 
 
-class SqliteArchive(Database):
+class SqliteArchive(SharedDatabase):
     """Summaries in an SQLite file; any thread may use it.
 
     Args:
@@ -49,10 +47,6 @@ class SqliteArchive(Database):
     Raises:
         StoreUnusable: If the file cannot be used, see `Database`.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        super().__init__(path, any_thread=True)
 
     @explained
     def save(self, summaries: Sequence[Summary]) -> None:

@@ -11,6 +11,7 @@ may lose writes. Calls block the caller's thread, a write for as long as the dis
 import errno
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
@@ -143,6 +144,21 @@ class Database:
 
     def _is_blank(self) -> bool:
         return self._connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+
+class SharedDatabase(Database):
+    """A connection that any thread may use, each under `_lock`.
+
+    Args:
+        path: The database file, see `Database`.
+
+    Raises:
+        StoreUnusable: If the file cannot be used, see `Database`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        super().__init__(path, any_thread=True)
 
 
 def _create_file(path: Path) -> None:

@@ -4,15 +4,12 @@ Weakness: one connection, so one call at a time; a change waits for the disk, an
 worker thread.
 """
 
-import threading
-from pathlib import Path
-
 from tokenferry.domain.ledger import account_book, may_be_overdrawn
 from tokenferry.domain.topup import Order
 from tokenferry.engine.payments import Change, OrderFilter
 from tokenferry.stores.account_statements import suspend
 from tokenferry.stores.ledger_statements import post
-from tokenferry.stores.sqlite_database import Database, explained
+from tokenferry.stores.sqlite_database import SharedDatabase, explained
 
 _COLUMNS = ", ".join(Order._fields)
 _MARKS = ", ".join("?" * len(Order._fields))
@@ -34,7 +31,7 @@ _NEWEST_FIRST = " ORDER BY created_ms DESC, order_id DESC LIMIT ?"
 FIRST_LOOK_MS = 60_000
 
 
-class SqliteTopUps(Database):
+class SqliteTopUps(SharedDatabase):
     """Orders in an SQLite file; any thread may use it.
 
     Args:
@@ -43,10 +40,6 @@ class SqliteTopUps(Database):
     Raises:
         StoreUnusable: If the file cannot be used, see `Database`.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        super().__init__(path, any_thread=True)
 
     @explained
     def add(self, order: Order, open_max: int) -> bool:

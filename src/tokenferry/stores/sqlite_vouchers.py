@@ -4,14 +4,12 @@ Weakness: one connection, so one call at a time; a redemption waits for the disk
 a worker thread.
 """
 
-import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 from tokenferry.domain.ledger import ISSUED_VOUCHER, Transfer, account_book
 from tokenferry.engine.vouchers import NewVoucher, Redemption, VoucherRow
 from tokenferry.stores.ledger_statements import post
-from tokenferry.stores.sqlite_database import Database, explained
+from tokenferry.stores.sqlite_database import SharedDatabase, explained
 
 _COLUMNS = "voucher_id, batch, amount_nanos, created_ms, expires_ms, redeemed_ms, account_id"
 # The condition decides, not a look before it: of two at once, one changes the row.
@@ -22,7 +20,7 @@ _REDEEM = (
 )
 
 
-class SqliteVouchers(Database):
+class SqliteVouchers(SharedDatabase):
     """Vouchers in an SQLite file; any thread may use it.
 
     Args:
@@ -31,10 +29,6 @@ class SqliteVouchers(Database):
     Raises:
         StoreUnusable: If the file cannot be used, see `Database`.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        super().__init__(path, any_thread=True)
 
     @explained
     def add(self, vouchers: Sequence[NewVoucher]) -> None:
