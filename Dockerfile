@@ -3,6 +3,14 @@
 #   docker run -p 8000:8000 -v tokenferry-data:/data -e OPENAI_API_KEY tokenferry
 # The first start prints an API key once: `docker logs`.
 
+FROM node:22-slim AS web
+WORKDIR /build
+COPY web/package.json web/package-lock.json web/.npmrc web/
+RUN npm ci --prefix web --ignore-scripts --no-audit --no-fund
+COPY clients/typescript/src clients/typescript/src
+COPY web web
+RUN npm run --prefix web build
+
 FROM python:3.13-slim AS build
 WORKDIR /build
 # Without pip: what is copied into the final stage can run the gateway and nothing else.
@@ -14,6 +22,7 @@ RUN /opt/build/bin/pip --python /opt/tokenferry/bin/python install --no-cache-di
       --disable-pip-version-check --require-hashes -r requirements-build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
+COPY --from=web /build/src/tokenferry/server/web src/tokenferry/server/web
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /dist . \
  && /opt/build/bin/pip --python /opt/tokenferry/bin/python install --no-deps --no-index \
       --disable-pip-version-check /dist/*.whl

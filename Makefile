@@ -13,16 +13,16 @@ LOCK_PYTHON ?= python3.11
 PIP_TOOLS := pip-tools==7.6.2
 UPGRADE ?=
 
-NODE_LOCKS := $(if $(shell command -v npm),$(wildcard $(addsuffix /package-lock.json,tests/node clients/typescript)))
+NODE_LOCKS := $(if $(shell command -v npm),$(wildcard $(addsuffix /package-lock.json,tests/node clients/typescript web)))
 WEBSOCKETS_13 := $(wildcard tests/compat/requirements-websockets13.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check wheel lock autobahn clean
+.PHONY: help setup setup-dev serve test check web wheel lock autobahn clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-setup: $(VENV)/.installed ## create .venv and install Tokenferry into it
+setup: $(VENV)/.installed web ## create .venv, install Tokenferry into it, and build its pages
 
 setup-dev: $(VENV)/.installed-dev ## setup, and what the tests and checks need
 setup-dev: $(NODE_LOCKS:%/package-lock.json=%/node_modules/.installed)
@@ -30,6 +30,18 @@ setup-dev: $(WEBSOCKETS_13:tests/compat/%.txt=build/websockets13/.installed)
 
 $(VENV)/.made:
 	@tools/make-venv $(PYTHON) $(VENV)
+	@touch $@
+
+# The pages: built anew when a source of theirs has changed. Without node the gateway runs without them.
+WEB := src/tokenferry/server/web/console.html
+WEB_SOURCES := $(shell find web clients/typescript/src -type f \
+  -not -path '*/node_modules/*' -not -path 'web/test/*' 2>/dev/null)
+
+web: $(if $(shell command -v npm),$(WEB)) ## build the pages, if they have changed
+
+$(WEB): $(WEB_SOURCES) | web/node_modules/.installed
+	@echo "Building the pages ..."
+	@cd web && npm run --silent build -- --logLevel warn
 	@touch $@
 
 $(VENV)/.installed: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/.made
@@ -65,8 +77,9 @@ check: setup-dev ## linter, formatter, types and import contracts
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	PYTHONPATH=clients/python/src $(BIN)/lint-imports
+	$(if $(shell command -v npm),cd web && npm run --silent check)
 
-wheel: setup-dev ## build dist/*.tar.gz, and from it dist/*.whl
+wheel: setup-dev web ## build dist/*.tar.gz, and from it dist/*.whl
 	@rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist
 

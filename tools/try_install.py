@@ -57,6 +57,17 @@ def ask(address: str, key: str) -> str:
         return text
 
 
+def look(address: str) -> None:
+    """Look whether the built pages came along.
+
+    Raises:
+        SystemExit: If a page is not there.
+    """
+    with urllib.request.urlopen(f"{address}/console", timeout=ANSWER_TIMEOUT_S) as page:
+        if b"/assets/" not in page.read():
+            raise SystemExit("the pages are not in the package")
+
+
 def main(command: str) -> None:
     """Start, ask, stop; any failure ends with a status other than 0."""
     command = str(Path(command).absolute())
@@ -76,6 +87,7 @@ def main(command: str) -> None:
         try:
             address = f"http://127.0.0.1:{port}"
             wait_until_ready(server, address)
+            look(address)
             text = ask(address, key)
         finally:
             server.terminate()

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 SHARED = ROOT / ".." / "shared"
 NODE_MODULES = ROOT / "tests" / "node" / "node_modules"
 TYPESCRIPT = ROOT / "clients" / "typescript"
+WEB = ROOT / "web"
 # What a component is, and how to get it.
 COMPONENTS: dict[str, tuple[Callable[[], bool], str]] = {
     "chromium": (
@@ -24,6 +25,13 @@ COMPONENTS: dict[str, tuple[Callable[[], bool], str]] = {
     "typescript": (
         (TYPESCRIPT / "node_modules" / "typescript").is_dir,
         "install node and run `npm ci --prefix clients/typescript`",
+    ),
+    "web": (
+        lambda: (
+            (WEB / "node_modules" / "vitest").is_dir()
+            and (ROOT / "src" / "tokenferry" / "server" / "web" / "assets").is_dir()
+        ),
+        "install node and run `make web`",
     ),
     "websockets13": (
         (ROOT / "build" / "websockets13" / "websockets").is_dir,

@@ -45,6 +45,7 @@ from tokenferry.server.pages import add_pages
 from tokenferry.server.provider_site import providers, router
 from tokenferry.server.providers_api import provider_routes
 from tokenferry.server.tickets import Tickets
+from tokenferry.server.web_app import add_web_app
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite import SqliteKeys
@@ -125,6 +126,7 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         models = ModelsApi(hub, settings.catalog(), int(time.time()), settings.billing.margin)
         HttpApi(hub, models).add_to(app)
         add_pages(app)
+        add_web_app(app)
         site = await stack.enter_async_context(account_site(settings))
         site.payments.pages.add_to(app)
         routes = [*site.routes, *provider_routes(dispatcher.engine.router)]

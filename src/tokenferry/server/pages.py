@@ -45,7 +45,7 @@ _POLICY: Final = (
     "trusted-types 'none'"
 )
 
-_HEADERS: Final = {
+HEADERS: Final = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -67,7 +67,7 @@ def add_pages(app: web.Application) -> None:
 
 def _handler(body: bytes, content_type: str) -> Handler:
     tag = hashlib.sha256(body).hexdigest()[:32]
-    headers = {**_HEADERS, "ETag": f'"{tag}"'}
+    headers = {**HEADERS, "ETag": f'"{tag}"'}
 
     async def answer(request: web.Request) -> web.Response:
         known = request.if_none_match or ()

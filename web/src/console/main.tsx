@@ -1,0 +1,7 @@
+import { render } from "preact";
+import "../shared/tokens.css";
+import { App } from "./app.js";
+
+const root = document.getElementById("app");
+if (root === null) throw new Error("console.html has no #app");
+render(<App />, root);
