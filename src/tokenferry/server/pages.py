@@ -1,4 +1,4 @@
-"""Serves the plain page, which streams an answer in the browser, and the one of links in mails.
+"""Serves the plain page, which streams an answer in the browser.
 
 The files are of the package, read once, when the application is put together, and answered from
 memory; a browser keeps them and asks each time whether they have changed.
@@ -17,13 +17,11 @@ from aiohttp.typedefs import Handler
 
 PAGE: Final = "index.html"
 # Documents that have a path of their own.
-_PATHS: Final = {PAGE: "/", "account.html": "/account"}
+_PATHS: Final = {PAGE: "/"}
 
 # Every file that is served; a name that is not here is not looked for on disk.
 _CONTENT_TYPES: Final = {
     PAGE: "text/html; charset=utf-8",
-    "account.html": "text/html; charset=utf-8",
-    "account.js": "text/javascript; charset=utf-8",
     "pay.js": "text/javascript; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
@@ -58,7 +56,7 @@ HEADERS: Final = {
 
 
 def add_pages(app: web.Application) -> None:
-    """Add the page at `/`, that of links in mails, and their parts at `/static/{name}`."""
+    """Add the page at `/`, and its parts at `/static/{name}`."""
     directory = resources.files("tokenferry.server") / "static"
     for name, content_type in _CONTENT_TYPES.items():
         handler = _handler((directory / name).read_bytes(), content_type)

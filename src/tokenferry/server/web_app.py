@@ -27,7 +27,8 @@ LANGUAGES: Final = ("en", "ko")
 THEMES: Final = ("", "light", "dark")
 
 # The documents, and the paths at which each is served: what follows is the script's to read.
-_DOCUMENTS: Final = {"console.html": ("/console", "/console/{path:.*}")}
+# Links in mails lead to /account, and are the console's as well.
+_DOCUMENTS: Final = {"console.html": ("/console", "/console/{path:.*}", "/account")}
 _OPENING: Final = '<html lang="en">'
 
 _CONTENT_TYPES: Final = {

@@ -1,0 +1,37 @@
+// The login that has ended in the middle: a dialog over the page, which keeps what it has.
+
+import type { VNode } from "preact";
+import { Field, FormView, useForm } from "../../shared/form.js";
+import { account, logIn, logOut } from "../../shared/session.js";
+import { Dialog } from "../parts.js";
+import { t as frame } from "../texts.js";
+import { t } from "./texts.js";
+
+export function LogInAgain(): VNode {
+  const email = account()?.email ?? "";
+  const form = useForm({ email, password: "" }, { send: (values) => logIn(values.email, values.password) });
+  return (
+    <Dialog title={t.value.again} onClose={() => undefined} firm>
+      <p>{t.value.againText}</p>
+      <FormView
+        form={form}
+        action={t.value.logIn}
+        also={
+          <button type="button" class="button" onClick={() => void logOut()}>
+            {frame.value.logOut}
+          </button>
+        }
+      >
+        <Field form={form} name="email" label={t.value.email} type="email" autocomplete="username" required />
+        <Field
+          form={form}
+          name="password"
+          label={t.value.password}
+          type="password"
+          autocomplete="current-password"
+          required
+        />
+      </FormView>
+    </Dialog>
+  );
+}
