@@ -1,7 +1,9 @@
+from contextlib import closing
+
 import pytest
 
 from stores.test_sqlite_ledger import NOW_MS, charge, grant, hold
-from tokenferry.engine.statement import Balance, Used
+from tokenferry.engine.statement import Balance, KeyUse, Only, Used
 from tokenferry.stores.sqlite_ledger import SqliteLedger
 from tokenferry.stores.sqlite_statements import SqliteStatements
 
@@ -36,12 +38,53 @@ def test_the_balance_and_what_is_held_of_it(statements):
 def test_what_was_used_by_day_and_model(statements):
     rows = statements.used("a", NOW_MS, NOW_MS + 2 * DAY_MS, "day")
     assert rows == [
-        Used("2026-11-27", 3, 3, 0, 3, 30, 30, 0),
-        Used("2026-11-28", 1, 1, 1, 1, 30, 30, 0),
+        Used("2026-11-27", 3, 3, 0, 3, 30, 30, 0, failed=0, unpriced=1),
+        Used("2026-11-28", 1, 1, 1, 1, 30, 30, 0, failed=0, unpriced=0),
     ]
     models = statements.used("a", NOW_MS, NOW_MS + 2 * DAY_MS, "model")
     assert [(row.group, row.cost_nanos) for row in models] == [("m", 40), ("other", 20)]
     assert [row.group for row in statements.used("a", NOW_MS, NOW_MS + 6, "key")] == ["k"]
+
+
+@pytest.mark.parametrize(
+    ("only", "requests"),
+    [
+        (Only(), 4),
+        (Only(model="m"), 3),
+        (Only(model="other"), 1),
+        (Only(key_id="k"), 4),
+        (Only("other", "k"), 1),
+        (Only("m", "nobody's"), 0),
+        (Only(model=""), 0),
+    ],
+)
+def test_what_was_used_of_one_model_or_by_one_key(statements, only, requests):
+    rows = statements.used("a", NOW_MS, NOW_MS + 2 * DAY_MS, "day", only)
+    assert sum(row.requests for row in rows) == requests
+
+
+def test_failures_are_counted(tmp_path):
+    ledger = SqliteLedger(tmp_path / "t.db")
+    grant(ledger, 1000)
+    ledger.commit(
+        [
+            charge("s1", 0)._replace(finish="error", error_code="provider_timeout"),
+            charge("s2", 1)._replace(finish="cancelled"),
+        ]
+    )
+    ledger.close()
+    with closing(SqliteStatements(tmp_path / "t.db")) as store:
+        (row,) = store.used("a", NOW_MS, NOW_MS + DAY_MS, "model")
+    assert (row.requests, row.failed, row.unpriced) == (2, 1, 0)
+
+
+def test_what_keys_did(statements):
+    assert statements.key_use(["k", "unused"], 202611) == [
+        KeyUse(NOW_MS + DAY_MS, 60),
+        KeyUse(None, 0),
+    ]
+    assert statements.key_use(["k"], 202612) == [KeyUse(NOW_MS + DAY_MS, 0)]
+    assert statements.key_use([], 202611) == []
 
 
 @pytest.mark.parametrize(("until", "count"), [(5, 0), (6, 3)])

@@ -35,6 +35,8 @@ class Used(NamedTuple):
         cost_nanos: What it cost.
         list_nanos: The same at list prices.
         cache_saved_nanos: How much more it were without the caches.
+        failed: How many of the streams ended in an error.
+        unpriced: How many have no known price; they are in neither sum.
     """
 
     group: str
@@ -45,6 +47,30 @@ class Used(NamedTuple):
     cost_nanos: int
     list_nanos: int
     cache_saved_nanos: int
+    failed: int
+    unpriced: int
+
+
+class Only(NamedTuple):
+    """Which streams are meant: those of one model, of one key; None for any."""
+
+    model: str | None = None
+    key_id: str | None = None
+
+
+ANY = Only()
+
+
+class KeyUse(NamedTuple):
+    """What one key did.
+
+    Attributes:
+        last_ms: When its latest stream ended; None if there was none.
+        spent_nanos: What it spent in the month asked for.
+    """
+
+    last_ms: int | None
+    spent_nanos: int
 
 
 class Statements(Protocol):
@@ -54,9 +80,12 @@ class Statements(Protocol):
         """Return what an account has."""
 
     def used(
-        self, account_id: str, from_ms: int, until_ms: int, grouping: Grouping
+        self, account_id: str, from_ms: int, until_ms: int, grouping: Grouping, only: Only = ANY
     ) -> Sequence[Used]:
         """Return what was used by streams that ended from the first moment, before the second."""
+
+    def key_use(self, key_ids: Sequence[str], month: int) -> Sequence[KeyUse]:
+        """Return what each key did, and spent in a calendar month (UTC) such as 202611."""
 
     def charges(
         self, account_id: str, limit: int, before: tuple[int, str] | None

@@ -85,7 +85,7 @@ async def account_site(settings: Settings) -> AsyncIterator[AccountSite]:
         payments = await stack.enter_async_context(payment_site(settings, store, world))
         routes = [
             *own.routes(),
-            *KeysApi(keys, disk, world, settings.limits.key_allowance()).routes(),
+            *KeysApi(keys, statements, disk, world, settings.limits.key_allowance()).routes(),
             *AdminApi(store, disk).routes(),
             *VouchersApi(
                 Redeemer(vouchers, disk, world.wall_ms, world.clock_ns), statements, disk

@@ -8,7 +8,7 @@
 What is changed or revoked here is noticed by every running server as if a command had done it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
@@ -33,9 +33,11 @@ from tokenferry.domain.api_key import (
     clean_name,
     parse_key,
 )
+from tokenferry.domain.ledger import calendar_month
 from tokenferry.domain.money import format_dollars, parse_dollars
 from tokenferry.engine.keys import KeyStore, create_key
 from tokenferry.engine.links import World
+from tokenferry.engine.statement import KeyUse, Statements
 from tokenferry.engine.workers import Workers
 from tokenferry.errors import InvalidRequest, KeyNotFound, TooManyKeys
 from tokenferry.server.api_routes import Body, Call, Route
@@ -92,7 +94,11 @@ class KeyChange(Body):
 
 
 class KeyFacts(Struct):
-    """A key, without its secret; null where a limit is the gateway's own."""
+    """A key, without its secret; null where a limit is the gateway's own.
+
+    `last_used` is when its latest request ended, null if there was none; `spent` is USD of this
+    calendar month (UTC), which `budget` limits.
+    """
 
     public_id: str
     name: str
@@ -104,6 +110,8 @@ class KeyFacts(Struct):
     streams_max: int | None
     created: int
     revoked: int | None
+    last_used: int | None
+    spent: str
 
 
 class CreatedKey(Struct):
@@ -124,15 +132,24 @@ class KeysApi:
 
     Args:
         store: Where keys are kept; used by `disk` alone.
+        statements: What keys were used for; likewise.
         disk: A single thread.
         world: Clocks and dice.
         usual: What keys may have as a rule; who owns one may lower that, and only the operator
             raises it.
     """
 
-    def __init__(self, store: KeyStore, disk: Workers, world: World, usual: Allowance) -> None:
+    def __init__(
+        self,
+        store: KeyStore,
+        statements: Statements,
+        disk: Workers,
+        world: World,
+        usual: Allowance,
+    ) -> None:
         self._usual = usual
         self._store = store
+        self._statements = statements
         self._disk = disk
         self._world = world
 
@@ -150,8 +167,7 @@ class KeysApi:
 
     async def _list(self, call: Call[Any]) -> KeyList:
         account_id = call.account.account_id
-        records = await self._on_disk(lambda: self._store.of_account(account_id))
-        return KeyList([_facts(record) for record in records])
+        return KeyList(await self._on_disk(lambda: self._facts(self._store.of_account(account_id))))
 
     async def _create(self, call: Call[NewKey]) -> CreatedKey:
         body, account_id = call.body, call.account.account_id
@@ -169,7 +185,7 @@ class KeysApi:
             key = create_key(self._store, name, now_ms, self._world.random, terms)
             parsed = parse_key(key)
             public_id = parsed.public_id if parsed else ""
-            return CreatedKey(key, _facts(self._owned(account_id, public_id)))
+            return CreatedKey(key, self._facts_of(account_id, public_id))
 
         return await self._on_disk(create)
 
@@ -190,7 +206,7 @@ class KeysApi:
             limits = self._limits(body, record.terms.limits)
             terms = replace(record.terms, **changes, limits=limits)
             self._store.change(public_id, name or record.name, terms)
-            return _facts(self._owned(account_id, public_id))
+            return self._facts_of(account_id, public_id)
 
         return await self._on_disk(change)
 
@@ -201,7 +217,7 @@ class KeysApi:
         def revoke() -> KeyFacts:
             self._owned(account_id, public_id)
             self._store.revoke(public_id, now_ms)
-            return _facts(self._owned(account_id, public_id))
+            return self._facts_of(account_id, public_id)
 
         return await self._on_disk(revoke)
 
@@ -213,6 +229,14 @@ class KeysApi:
         if record is None or record.terms.account_id != account_id:
             raise KeyNotFound("This account has no such key; GET /api/keys lists all.")
         return record
+
+    def _facts_of(self, account_id: str, public_id: str) -> KeyFacts:
+        return self._facts([self._owned(account_id, public_id)])[0]
+
+    def _facts(self, records: Sequence[KeyRecord]) -> list[KeyFacts]:
+        month = calendar_month(self._world.wall_ms())
+        uses = self._statements.key_use([record.public_id for record in records], month)
+        return [_facts(record, use) for record, use in zip(records, uses, strict=True)]
 
     def _check_room(self, account_id: str) -> None:
         records = self._store.of_account(account_id)
@@ -280,7 +304,7 @@ def _models(names: list[str] | None) -> tuple[str, ...] | None:
     return models
 
 
-def _facts(record: KeyRecord) -> KeyFacts:
+def _facts(record: KeyRecord, use: KeyUse) -> KeyFacts:
     terms = record.terms
     return KeyFacts(
         record.public_id,
@@ -293,4 +317,6 @@ def _facts(record: KeyRecord) -> KeyFacts:
         terms.limits.streams_max,
         record.created_at_ms // 1000,
         None if record.revoked_at_ms is None else record.revoked_at_ms // 1000,
+        None if use.last_ms is None else use.last_ms // 1000,
+        format_dollars(use.spent_nanos),
     )

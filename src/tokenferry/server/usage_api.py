@@ -24,7 +24,7 @@ from tokenferry.domain.routing import Try
 from tokenferry.engine.accounts import AccountStore
 from tokenferry.engine.ledger import Overdrawn
 from tokenferry.engine.links import World
-from tokenferry.engine.statement import Grouping, Statements, Used
+from tokenferry.engine.statement import Grouping, Only, Statements, Used
 from tokenferry.engine.workers import Workers
 from tokenferry.errors import AccountNotFound, InvalidRequest
 from tokenferry.server.api_routes import Body, Call, Route
@@ -40,16 +40,20 @@ _REFERENCE_BYTES = 12
 Day = Annotated[
     str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="Such as 2026-11-27.")
 ]
+# No name of a model or key is longer.
+Name = Annotated[str, Meta(max_length=300)]
 Limit = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
 Cursor = Annotated[str, Meta(max_length=100, description="The `next` of the page before.")]
 
 
 class Span(Body, rename={"from_": "from"}):
-    """Which days, both included, and how they are summed up."""
+    """Which days, both included, how they are summed up, and of which model and key."""
 
     from_: Day | None = None
     to: Day | None = None
     by: Grouping = "day"
+    model: Name | None = None
+    key: Name | None = None
 
 
 class Page(Body):
@@ -69,7 +73,10 @@ class BalanceFacts(Struct):
 
 
 class UsageFacts(Struct):
-    """What one group used; `list_cost` is what the same costs at the providers' own prices."""
+    """What one group used; `list_cost` is what the same costs at the providers' own prices.
+
+    `failed` of the requests ended in an error; `unpriced` have no known price, and are in no sum.
+    """
 
     group: str
     requests: int
@@ -79,6 +86,8 @@ class UsageFacts(Struct):
     cost: str
     list_cost: str
     cache_saved: str
+    failed: int
+    unpriced: int
 
 
 class UsageList(Struct):
@@ -211,8 +220,9 @@ class UsageApi:
         span: Span = call.query
         account_id = call.account.account_id
         from_ms, until_ms = _moments(span, self._world.wall_ms())
+        only = Only(span.model, span.key)
         rows = await self._disk.run(
-            lambda: self._statements.used(account_id, from_ms, until_ms, span.by)
+            lambda: self._statements.used(account_id, from_ms, until_ms, span.by, only)
         )
         return UsageList(span.by, [_usage_facts(row) for row in rows])
 
@@ -305,6 +315,8 @@ def _usage_facts(used: Used) -> UsageFacts:
         cost=format_dollars(used.cost_nanos),
         list_cost=format_dollars(used.list_nanos),
         cache_saved=format_dollars(used.cache_saved_nanos),
+        failed=used.failed,
+        unpriced=used.unpriced,
     )
 
 

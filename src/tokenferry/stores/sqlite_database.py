@@ -32,6 +32,7 @@ MIGRATIONS = (
     "topups_1.sql",
     "ledger_2.sql",
     "limits_1.sql",
+    "ledger_4.sql",
 )
 # "tfry", so that another program's database is not taken for ours.
 APPLICATION_ID = 0x74667279

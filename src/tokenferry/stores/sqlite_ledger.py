@@ -10,7 +10,6 @@ power cut.
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenferry.domain.ledger import (
@@ -20,6 +19,7 @@ from tokenferry.domain.ledger import (
     Split,
     Transfer,
     account_book,
+    calendar_month,
     may_be_overdrawn,
     reserve,
     split,
@@ -130,7 +130,7 @@ class _Batch:
         ).fetchone()
         if known is not None:
             return Held(known[0], balance)
-        month = _month(now_ms)
+        month = calendar_month(now_ms)
         spent_held = self._month(key_id, month)
         budget_free = None if budget is None else budget - sum(spent_held)
         amount = reserve(Funds(book.free, budget_free), wanted, least)
@@ -156,7 +156,7 @@ class _Batch:
         inserted = self._connection.execute(_INSERT_CHARGE, (*charge, cost_split.shortfall_nanos))
         if not inserted.rowcount:
             return Charged(book.credits - book.debits, 0)
-        month_of = (charge.key_id, _month(charge.created_ms))
+        month_of = (charge.key_id, calendar_month(charge.created_ms))
         if reservation is not None:
             month_of = (reservation[0], reservation[1])
             state = "posted" if cost else "voided"
@@ -231,9 +231,3 @@ class _Batch:
             ).fetchone()
             self._months[key_id, month] = spent_held = [0, 0] if row is None else list(row)
         return spent_held
-
-
-def _month(moment_ms: int) -> int:
-    """Return the calendar month, UTC, as 202611."""
-    moment = datetime.fromtimestamp(moment_ms // 1000, UTC)
-    return moment.year * 100 + moment.month

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokenferry.domain.ledger import Charge, Transfer, account_book
-from tokenferry.engine.statement import Balance, Grouping, Used
+from tokenferry.engine.statement import ANY, Balance, Grouping, KeyUse, Only, Used
 from tokenferry.stores.sqlite_database import Database, explained
 
 _GROUPS: dict[Grouping, str] = {
@@ -39,17 +39,33 @@ class SqliteStatements(Database):
 
     @explained
     def used(
-        self, account_id: str, from_ms: int, until_ms: int, grouping: Grouping
+        self, account_id: str, from_ms: int, until_ms: int, grouping: Grouping, only: Only = ANY
     ) -> Sequence[Used]:
         """Return what was used; see `Statements`."""
         rows = self._connection.execute(
             f"SELECT {_GROUPS[grouping]}, COUNT(*), SUM(prompt_tokens), SUM(cached_tokens), "  # noqa: S608 -- constants only
             "SUM(completion_tokens), COALESCE(SUM(cost_nanos), 0), COALESCE(SUM(list_nanos), 0), "
-            "SUM(cache_saved_nanos) FROM charge "
-            "WHERE account_id = ? AND ended_ms >= ? AND ended_ms < ? GROUP BY 1 ORDER BY 1",
-            (account_id, from_ms, until_ms),
+            "SUM(cache_saved_nanos), SUM(finish = 'error'), SUM(cost_nanos IS NULL) FROM charge "
+            "WHERE account_id = ? AND ended_ms >= ? AND ended_ms < ? "
+            "AND model = COALESCE(?, model) AND key_id = COALESCE(?, key_id) "
+            "GROUP BY 1 ORDER BY 1",
+            (account_id, from_ms, until_ms, *only),
         )
         return [Used(*row) for row in rows]
+
+    @explained
+    def key_use(self, key_ids: Sequence[str], month: int) -> Sequence[KeyUse]:
+        """Return what keys did; see `Statements`."""
+        return [
+            KeyUse(
+                *self._connection.execute(
+                    "SELECT (SELECT MAX(ended_ms) FROM charge WHERE key_id = ?1), COALESCE("
+                    "(SELECT spent_nanos FROM key_month WHERE key_id = ?1 AND month = ?2), 0)",
+                    (key_id, month),
+                ).fetchone()
+            )
+            for key_id in key_ids
+        ]
 
     @explained
     def charges(

@@ -189,6 +189,7 @@ interface FieldProps<V extends Record<string, string>> {
   readonly maxLength?: number;
   readonly placeholder?: string;
   readonly min?: string;
+  readonly spellcheck?: boolean;
   readonly autocomplete?: string;
   readonly suffix?: string;
   /** A choice instead of a text: values and what they are called. */
