@@ -80,7 +80,7 @@ def test_failures_are_counted(tmp_path):
 
 def test_what_keys_did(statements):
     assert statements.key_use(["k", "unused"], 202611) == [
-        KeyUse(NOW_MS + DAY_MS, 60),
+        KeyUse(NOW_MS + DAY_MS, 100),
         KeyUse(None, 0),
     ]
     assert statements.key_use(["k"], 202612) == [KeyUse(NOW_MS + DAY_MS, 0)]
