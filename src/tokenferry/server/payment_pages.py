@@ -198,6 +198,9 @@ class PaymentPages:
             f"<div><dt>{escape(words[name])}</dt><dd>{escape(text)}</dd></div>"
             for name, text in rows.items()
         )
+        # Buyers in a browser come from there; others see its log-in.
+        console = f"/console/credit?order={order.order_id}"
+        body += f'<p><a href="{console}">{escape(words["console"])}</a></p>'
         test = "" if order.live else f'<p class="notice">{escape(words["test"])}</p>'
         return self._render(
             language, f'<dl class="facts">{facts}</dl>{test}{body}', head=head, script=script

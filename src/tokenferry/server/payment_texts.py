@@ -28,6 +28,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "silent": "The payment provider does not answer right now. Nothing is lost: what was paid "
         "is found out and credited by itself. This page looks again.",
         "refused": "The payment provider refuses",
+        "console": "To the console",
     },
     "ko": {
         "title": "크레딧 충전",
@@ -49,6 +50,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "silent": "결제사에서 응답이 없습니다. 결제하셨다면 자동으로 확인하여 충전되니 걱정하지 "
         "마세요. 이 페이지에서 다시 확인합니다.",
         "refused": "결제사에서 거절했습니다",
+        "console": "콘솔로 이동",
     },
 }
 

@@ -28,19 +28,20 @@ export function Layout({ pages, children }: LayoutProps): VNode {
       <a class="skip" href="#content">
         {t.value.skip}
       </a>
-      <header class="bar">
-        <Brand />
-        <button
-          type="button"
-          class="button menu"
-          aria-expanded={open}
-          aria-controls="navigation"
-          onClick={() => setOpen(!open)}
-        >
-          {t.value.menu}
-        </button>
-      </header>
-      <div
+      <header class="top">
+        <div class="bar">
+          <Brand />
+          <button
+            type="button"
+            class="button"
+            aria-expanded={open}
+            aria-controls="navigation"
+            onClick={() => setOpen(!open)}
+          >
+            {t.value.menu}
+          </button>
+        </div>
+        <div
         id="navigation"
         class={`side ${open ? "open" : ""}`}
         onKeyDown={(event) => {
@@ -71,7 +72,8 @@ export function Layout({ pages, children }: LayoutProps): VNode {
             {t.value.logOut}
           </button>
         </div>
-      </div>
+        </div>
+      </header>
       <main id="content" tabIndex={-1}>
         {children}
       </main>

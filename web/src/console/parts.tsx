@@ -82,7 +82,9 @@ export function Shown<T>({ of, children }: { readonly of: Loaded<T>; readonly ch
     <>
       {of.problem !== null && <Failure problem={of.problem} onRetry={of.reload} />}
       {of.data !== undefined ? (
-        <div aria-busy={of.busy}>{children(of.data)}</div>
+        <div class="shown" aria-busy={of.busy}>
+          {children(of.data)}
+        </div>
       ) : (
         of.problem === null && (
           <p class="loading" role="status">
@@ -123,8 +125,15 @@ export function State({ tone, children }: { readonly tone: Tone; readonly childr
   );
 }
 
+interface CopyProps {
+  readonly text: string;
+  readonly label?: string;
+  /** In a line of text. */
+  readonly small?: boolean;
+}
+
 /** Copies a text, and says so. Where the clipboard is not to be had (plain HTTP), by selecting. */
-export function Copy({ text, label }: { readonly text: string; readonly label?: string }): VNode {
+export function Copy({ text, label, small }: CopyProps): VNode {
   const [outcome, setOutcome] = useState<"" | "copied" | "notCopied">("");
   useEffect(() => {
     if (outcome !== "copied") return undefined;
@@ -135,7 +144,7 @@ export function Copy({ text, label }: { readonly text: string; readonly label?: 
     <span class="copy">
       <button
         type="button"
-        class="button"
+        class={small ? "button small" : "button"}
         onClick={async () => setOutcome((await copied(text)) ? "copied" : "notCopied")}
       >
         {label ?? t.value.copy}

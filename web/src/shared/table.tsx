@@ -41,7 +41,7 @@ export function Table<Row>(props: TableProps<Row>): VNode {
   if (props.rows.length === 0) return <div class="empty">{props.empty}</div>;
   const rows = sorted(props, order);
   return (
-    <div class="table" role="region" aria-label={props.caption} tabIndex={0}>
+    <div class="table" role="group" aria-label={props.caption} tabIndex={0}>
       <table>
         <caption class={props.quiet ? "unseen" : undefined}>{props.caption}</caption>
         <thead>

@@ -3,7 +3,7 @@
 import type { VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Problem } from "../../shared/api.js";
-import { count, dollars, exactDollars, moment, nanosOf, price, UNKNOWN, zone } from "../../shared/format.js";
+import { count, dollars, exactDollars, moment, nanosOf, price, zone } from "../../shared/format.js";
 import { language } from "../../shared/language.js";
 import { useLoad } from "../../shared/load.js";
 import { call } from "../../shared/session.js";
@@ -71,9 +71,9 @@ function Returned({ id, onChanged }: { readonly id: string; readonly onChanged: 
   const [order, setOrder] = useState<Order | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   useEffect(() => {
-    checked(id).then(
-      (known) => {
-        setOrder(known);
+    known(id).then(
+      (order) => {
+        setOrder(order);
         onChanged();
       },
       (reason: unknown) => {
@@ -90,6 +90,12 @@ function Returned({ id, onChanged }: { readonly id: string; readonly onChanged: 
       {order.state === "paid" ? t.value.returnedPaid(dollars(order.credited)) : t.value.returned(t.value[order.state])}
     </div>
   );
+}
+
+/** The order as it is; the provider is asked only if it may know more than we do. */
+async function known(id: string): Promise<Order> {
+  const order = await call<Order>("GET", `/api/topups/${encodeURIComponent(id)}`);
+  return mayChange(order.state) ? checked(id) : order;
 }
 
 function checked(id: string): Promise<Order> {
@@ -126,7 +132,17 @@ function Orders({ orders, marked, onChanged }: OrdersProps): VNode {
         marked={(order) => order.id === marked}
         empty={t.value.ordersEmpty}
         columns={[
-          { key: "time", head: t.value.time(zone()), names: true, cell: (order) => moment(order.created) },
+          {
+            key: "time",
+            head: t.value.time(zone()),
+            names: true,
+            cell: (order) => (
+              <span class="two">
+                {moment(order.created)}
+                <code>{order.id}</code>
+              </span>
+            ),
+          },
           {
             key: "state",
             head: t.value.state,
@@ -154,7 +170,6 @@ function Orders({ orders, marked, onChanged }: OrdersProps): VNode {
               </>
             ),
           },
-          { key: "id", head: t.value.order, cell: (order) => <code>{order.id}</code> },
           {
             key: "actions",
             head: t.value.actions,
@@ -195,7 +210,7 @@ function Entries(): VNode {
           id={(entry) => String(entry.number)}
           empty={t.value.entriesEmpty}
           columns={[
-            { key: "number", head: t.value.number, names: true, end: true, cell: (entry) => count(entry.number) },
+            { key: "number", head: t.value.number, names: true, cell: (entry) => count(entry.number) },
             { key: "time", head: t.value.time(zone()), cell: (entry) => moment(entry.created) },
             { key: "kind", head: t.value.kind, cell: (entry) => kindName(entry.kind) },
             {
@@ -209,8 +224,16 @@ function Entries(): VNode {
                 </span>
               ),
             },
-            { key: "reference", head: t.value.reference, cell: (entry) => <Reference of={entry} /> },
-            { key: "note", head: t.value.note, cell: (entry) => <span class="wrap">{entry.note || UNKNOWN}</span> },
+            {
+              key: "reference",
+              head: t.value.reference,
+              cell: (entry) => (
+                <span class="two">
+                  <Reference of={entry} />
+                  {entry.note !== "" && <span class="note wrap">{entry.note}</span>}
+                </span>
+              ),
+            },
           ]}
         />
       )}

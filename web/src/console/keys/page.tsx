@@ -108,8 +108,17 @@ function KeyTable({ keys, all, onAll, onOpen }: KeyTableProps): VNode {
 
 function columns(onOpen: (open: Open) => void): Column<Key>[] {
   return [
-    { key: "name", head: t.value.name, names: true, cell: (key) => <span class="wrap narrow">{key.name}</span> },
-    { key: "key", head: t.value.key, cell: (key) => <code>tf_{key.public_id}_…</code> },
+    {
+      key: "name",
+      head: t.value.name,
+      names: true,
+      cell: (key) => (
+        <span class="two">
+          <span class="wrap narrow">{key.name}</span>
+          <code>tf_{key.public_id}_…</code>
+        </span>
+      ),
+    },
     { key: "state", head: t.value.state, cell: (key) => <KeyMark of={key} /> },
     {
       key: "used",

@@ -172,7 +172,7 @@ function Send({ model }: { readonly model: string }): VNode {
     <Panel title={t.value.send}>
       <p>{t.value.sendText}</p>
       <p class="copy">
-        {t.value.baseUrl} <code>{baseUrl}</code> <Copy text={baseUrl} />
+        {t.value.baseUrl} <code>{baseUrl}</code> <Copy text={baseUrl} small />
       </p>
       <div class="filters">
         <Choice

@@ -24,7 +24,7 @@ export function Attempts({ of }: { readonly of: Story }): VNode {
       id={({ index }) => String(index)}
       empty={t.value.noFirst}
       columns={[
-        { key: "n", head: t.value.attempts, names: true, cell: ({ index }) => count(index + 1) },
+        { key: "n", head: t.value.number, names: true, cell: ({ index }) => count(index + 1) },
         { key: "provider", head: t.value.provider, cell: ({ call }) => `${call.provider} · ${call.model}` },
         {
           key: "outcome",

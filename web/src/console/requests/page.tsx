@@ -84,8 +84,16 @@ function columns(names: ReadonlyMap<string, string>): Column<Request>[] {
         </span>
       ),
     },
-    { key: "model", head: t.value.model, cell: (row) => row.model },
-    { key: "provider", head: t.value.provider, cell: (row) => row.provider },
+    {
+      key: "model",
+      head: t.value.model,
+      cell: (row) => (
+        <span class="two">
+          {row.model}
+          {row.provider !== "" && <span class="note">{row.provider}</span>}
+        </span>
+      ),
+    },
     { key: "key", head: t.value.key, cell: (row) => names.get(row.key) ?? row.key },
     {
       key: "tokens",

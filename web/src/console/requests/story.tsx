@@ -79,7 +79,7 @@ function Facts({ of }: { readonly of: Told }): VNode {
       t.value.streamId,
       <span class="copy">
         <code>{request.stream_id}</code>
-        <Copy text={request.stream_id} />
+        <Copy text={request.stream_id} small />
       </span>,
     ],
   ];
@@ -186,7 +186,7 @@ function endOf(of: Told): Step {
 
 function chargeOf(of: Told): string {
   const { cost } = of.request;
-  if (!of.charged) return t.value.notCharged;
+  if (!of.charged || (cost !== null && nanosOf(cost) === 0n)) return t.value.notCharged;
   const parts = [cost === null ? t.value.noPrice : t.value.charged(exactDollars(cost))];
   if (of.hold?.released != null) parts.push(t.value.released(exactDollars(of.hold.released)));
   if (nanosOf(of.shortfall) > 0n) parts.push(t.value.shortfall(exactDollars(of.shortfall)));

@@ -24,6 +24,9 @@ export interface DayChartProps {
 const BAR_SHARE = 0.7;
 const BAR_PIXELS_MAX = 36;
 const AXIS_PIXELS_MIN = 44;
+const X_AXIS_PIXELS = 28;
+// Whole things have no halves.
+const WHOLE_STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9].flatMap((unit) => [unit, 2 * unit, 5 * unit]);
 
 export function DayChart(props: DayChartProps): VNode {
   const box = useRef<HTMLDivElement>(null);
@@ -79,6 +82,7 @@ function options(props: DayChartProps, element: HTMLElement, height: number): UP
     axes: [
       {
         ...axis,
+        size: X_AXIS_PIXELS,
         grid: { show: false },
         splits: () => labelled(props.days.length, element.clientWidth),
         values: (_plot, splits) => splits.map((index) => dayName(props.days[index] ?? props.days[0]!)),
@@ -88,8 +92,8 @@ function options(props: DayChartProps, element: HTMLElement, height: number): UP
         size: (_plot, values) =>
           Math.max(AXIS_PIXELS_MIN, ...(values ?? []).map((text) => text.length * 7 + 14)),
         grid: { stroke: colour("--line"), width: 1 },
-        values: (_plot, splits) => splits.map((value) => axisText(value, props.metric)),
-        ...(props.metric === "cost" ? {} : { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7, 1e8, 1e9, 1e10] }),
+        values: (_plot, splits, _axis, _space, step) => splits.map((value) => axisText(value, props.metric, step)),
+        ...(props.metric === "cost" ? {} : { incrs: WHOLE_STEPS }),
       },
     ],
     series: [
@@ -120,9 +124,11 @@ function pointed({ days, values, metric }: DayChartProps, index: number): string
   return `${dayName(days[index]!)} · ${metric === "cost" ? dollars(nanosOf(value.toFixed(9)), 4) : roughly(value)}`;
 }
 
-function axisText(value: number, metric: Metric): string {
+function axisText(value: number, metric: Metric, step: number): string {
   if (metric !== "cost") return roughly(value);
-  return `$${value >= 100 ? roughly(value) : value.toFixed(value > 0 && value < 0.1 ? 3 : 2)}`;
+  // As many decimals as tell two lines apart.
+  const decimals = Math.max(2, Math.min(9, Math.ceil(-Math.log10(step) - 1e-9)));
+  return value >= 1000 ? `$${roughly(value)}` : `$${value.toFixed(step >= 1 ? 0 : decimals)}`;
 }
 
 /** The days that get a label: as many as there is room for. */
