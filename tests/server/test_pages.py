@@ -14,8 +14,6 @@ from tokenferry.server import pages
 STATIC = Path(pages.__file__).parent / "static"
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
-    "/account": ("account.html", "text/html; charset=utf-8"),
-    "/static/account.js": ("account.js", "text/javascript; charset=utf-8"),
     "/static/page.css": ("page.css", "text/css; charset=utf-8"),
     "/static/pay.js": ("pay.js", "text/javascript; charset=utf-8"),
     "/static/page.js": ("page.js", "text/javascript; charset=utf-8"),
@@ -177,7 +175,7 @@ def test_every_control_has_a_label(document):
     assert set(controls) == labels
 
 
-@pytest.mark.parametrize("name", ["account.js", "page.js", "stream.js", "texts.js"])
+@pytest.mark.parametrize("name", ["page.js", "stream.js", "texts.js"])
 def test_scripts_write_no_html_and_load_nothing_from_elsewhere(name):
     script = (STATIC / name).read_text(encoding="utf-8")
     for forbidden in (
@@ -195,8 +193,8 @@ def test_scripts_write_no_html_and_load_nothing_from_elsewhere(name):
         assert forbidden not in script
 
 
-def _dictionary(name: str, file: str = "texts.js") -> dict[str, str]:
-    script = (STATIC / file).read_text(encoding="utf-8")
+def _dictionary(name: str) -> dict[str, str]:
+    script = (STATIC / "texts.js").read_text(encoding="utf-8")
     body = script.split(f"const {name} = {{")[1].split("\n};")[0]
     return dict(re.findall(r'^  (\w+):\s+"(.*)",$', body, flags=re.MULTILINE))
 
@@ -210,24 +208,6 @@ def test_both_languages_say_the_same_things():
         assert re.search("[가-힣]", korean[name])
         assert not re.search("[가-힣]", text)
         assert not re.search(r"이\(가\)|을\(를\)|은\(는\)", korean[name])
-
-
-def test_the_page_of_links_says_the_same_in_both_languages():
-    english, korean = (_dictionary(name, "account.js") for name in ("ENGLISH", "KOREAN"))
-    assert english.keys() == korean.keys()
-    script = (STATIC / "account.js").read_text(encoding="utf-8")
-    assert set(re.findall(r"words\.(\w+)", script)) | {"verify", "reset"} == english.keys()
-    for name, text in english.items():
-        assert re.search("[가-힣]", korean[name])
-        assert not re.search("[가-힣]", text)
-
-
-def test_the_page_of_links_needs_no_laxer_policy():
-    document = _Document()
-    document.feed((STATIC / "account.html").read_text(encoding="utf-8"))
-    test_nothing_in_the_page_needs_a_laxer_policy(document)
-    labels = {attributes.get("for") for tag, attributes in document.tags if tag == "label"}
-    assert {attributes["id"] for tag, attributes in document.tags if tag == "input"} == labels
 
 
 def test_every_word_that_the_page_asks_for_exists(document):

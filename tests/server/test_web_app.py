@@ -47,7 +47,9 @@ async def client(built: Path) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-@pytest.mark.parametrize("path", ["/console", "/console/", "/console/keys", "/console/a/b"])
+@pytest.mark.parametrize(
+    "path", ["/console", "/console/", "/console/keys", "/console/a/b", "/account"]
+)
 async def test_a_document_is_served_below_its_path(client, path):
     async with client.get(path) as response:
         assert response.status == 200

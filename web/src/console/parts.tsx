@@ -3,9 +3,13 @@
 import type { ComponentChildren, VNode } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Problem } from "../shared/api.js";
+import { copyText } from "../shared/clipboard.js";
+import { Dialog } from "../shared/dialog.js";
 import { FormView, ProblemText, useForm } from "../shared/form.js";
 import type { Loaded } from "../shared/load.js";
 import { t } from "./texts.js";
+
+export { Dialog };
 
 let headings = 0;
 
@@ -145,7 +149,7 @@ export function Copy({ text, label, small }: CopyProps): VNode {
       <button
         type="button"
         class={small ? "button small" : "button"}
-        onClick={async () => setOutcome((await copied(text)) ? "copied" : "notCopied")}
+        onClick={async () => setOutcome((await copyText(text)) ? "copied" : "notCopied")}
       >
         {label ?? t.value.copy}
       </button>
@@ -153,60 +157,6 @@ export function Copy({ text, label, small }: CopyProps): VNode {
         {outcome === "" ? "" : t.value[outcome]}
       </span>
     </span>
-  );
-}
-
-async function copied(text: string): Promise<boolean> {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    // No clipboard here, or no leave to use it: the old way, which works over plain HTTP too.
-    const area = document.createElement("textarea");
-    area.value = text;
-    area.readOnly = true;
-    area.className = "unseen";
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
-  }
-}
-
-interface DialogProps {
-  readonly title: string;
-  readonly onClose: () => void;
-  readonly children?: ComponentChildren;
-  /** It cannot be left by Escape: what it shows is not shown again, or nothing goes on without it. */
-  readonly firm?: boolean;
-}
-
-/** A modal dialog; the browser keeps the focus inside, and gives it back. */
-export function Dialog({ title, onClose, firm, children }: DialogProps): VNode {
-  const element = useRef<HTMLDialogElement>(null);
-  const id = useId();
-  useEffect(() => {
-    const dialog = element.current!;
-    const before = document.activeElement;
-    dialog.showModal();
-    return () => {
-      dialog.close();
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
-    };
-  }, []);
-  return (
-    <dialog
-      ref={element}
-      aria-labelledby={id}
-      onCancel={(event) => {
-        event.preventDefault();
-        if (!firm) onClose();
-      }}
-    >
-      <h2 id={id}>{title}</h2>
-      {children}
-    </dialog>
   );
 }
 

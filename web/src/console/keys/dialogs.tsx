@@ -1,10 +1,11 @@
 // Making a key, showing it this once, and changing its terms.
 
 import type { VNode } from "preact";
+import { Dialog } from "../../shared/dialog.js";
 import { Field, FormView, useForm } from "../../shared/form.js";
 import type { Form } from "../../shared/form.js";
 import { call } from "../../shared/session.js";
-import { Copy, Dialog } from "../parts.js";
+import { Copy } from "../parts.js";
 import { t as frame } from "../texts.js";
 import type { Key, Terms } from "./terms.js";
 import { bodyOf, changeOf, faultsOf, NO_TERMS, termsOf } from "./terms.js";

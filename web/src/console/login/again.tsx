@@ -1,9 +1,9 @@
 // The login that has ended in the middle: a dialog over the page, which keeps what it has.
 
 import type { VNode } from "preact";
+import { Dialog } from "../../shared/dialog.js";
 import { Field, FormView, useForm } from "../../shared/form.js";
 import { account, logIn, logOut } from "../../shared/session.js";
-import { Dialog } from "../parts.js";
 import { t as frame } from "../texts.js";
 import { t } from "./texts.js";
 
