@@ -3,13 +3,15 @@
 import type { ComponentChildren, VNode } from "preact";
 import { useLocation } from "preact-iso";
 import { useEffect, useState } from "preact/hooks";
+import { Problem } from "../shared/api.js";
 import { LANGUAGE_NAMES, language, setLanguage } from "../shared/language.js";
 import type { Language } from "../shared/language.js";
-import { account, keepLanguage, logOut, session } from "../shared/session.js";
+import { account, keepLanguage, session } from "../shared/session.js";
 import { setTheme, theme } from "../shared/theme.js";
 import type { Theme } from "../shared/theme.js";
 import type { ConsolePage } from "./console_page.js";
 import { LogInAgain } from "./login/again.js";
+import { LogOut } from "./parts.js";
 import { t } from "./texts.js";
 
 interface LayoutProps {
@@ -42,36 +44,34 @@ export function Layout({ pages, children }: LayoutProps): VNode {
           </button>
         </div>
         <div
-        id="navigation"
-        class={`side ${open ? "open" : ""}`}
-        onKeyDown={(event) => {
-          if (event.key === "Escape") setOpen(false);
-        }}
-      >
-        <Brand />
-        <nav aria-label={t.value.navigation}>
-          <Links pages={pages.filter((page) => page.access === "session")} path={path} />
-          {who?.role === "admin" && pages.some((page) => page.access === "admin") && (
-            <>
-              <h2 class="group" id="administration">
-                {t.value.administration}
-              </h2>
-              <Links
-                pages={pages.filter((page) => page.access === "admin")}
-                path={path}
-                labelledBy="administration"
-              />
-            </>
-          )}
-        </nav>
-        <div class="side-foot">
-          <a href="/">{t.value.chat}</a>
-          <Choices />
-          <p class="who">{who?.email ?? who?.id}</p>
-          <button type="button" class="button" onClick={() => void logOut()}>
-            {t.value.logOut}
-          </button>
-        </div>
+          id="navigation"
+          class={`side ${open ? "open" : ""}`}
+          onKeyDown={(event) => {
+            if (event.key === "Escape") setOpen(false);
+          }}
+        >
+          <Brand />
+          <nav aria-label={t.value.navigation}>
+            <Links pages={pages.filter((page) => page.access === "session")} path={path} />
+            {who?.role === "admin" && pages.some((page) => page.access === "admin") && (
+              <>
+                <h2 class="group" id="administration">
+                  {t.value.administration}
+                </h2>
+                <Links
+                  pages={pages.filter((page) => page.access === "admin")}
+                  path={path}
+                  labelledBy="administration"
+                />
+              </>
+            )}
+          </nav>
+          <div class="side-foot">
+            <a href="/">{t.value.chat}</a>
+            <Choices />
+            <p class="who">{who?.email ?? who?.id}</p>
+            <LogOut />
+          </div>
         </div>
       </header>
       <main id="content" tabIndex={-1}>
@@ -124,6 +124,16 @@ function isAt(page: ConsolePage, path: string, pages: readonly ConsolePage[]): b
   );
 }
 
+/** The page is in the new language in any case; that of mails can be set anew in the settings. */
+async function keepMailLanguage(): Promise<void> {
+  try {
+    await keepLanguage();
+  } catch (reason) {
+    if (!(reason instanceof Problem)) throw reason;
+    console.warn("the language of mails is as it was:", reason.message);
+  }
+}
+
 /** Language and theme. */
 export function Choices(): VNode {
   return (
@@ -134,7 +144,7 @@ export function Choices(): VNode {
           value={language.value}
           onChange={(event) => {
             setLanguage(event.currentTarget.value as Language);
-            void keepLanguage().catch(() => undefined); // of mails alone; the settings page says if it fails
+            void keepMailLanguage();
           }}
         >
           {Object.entries(LANGUAGE_NAMES).map(([value, name]) => (

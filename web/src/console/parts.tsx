@@ -2,11 +2,12 @@
 
 import type { ComponentChildren, VNode } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import type { Problem } from "../shared/api.js";
+import { Problem } from "../shared/api.js";
 import { copyText } from "../shared/clipboard.js";
 import { Dialog } from "../shared/dialog.js";
 import { FormView, ProblemText, useForm } from "../shared/form.js";
 import type { Loaded } from "../shared/load.js";
+import { logOut } from "../shared/session.js";
 import { t } from "./texts.js";
 
 export { Dialog };
@@ -186,6 +187,28 @@ export function Confirm({ title, action, onConfirm, onClose, children }: Confirm
         {children}
       </FormView>
     </Dialog>
+  );
+}
+
+/** Ends the login. */
+export function LogOut(): VNode {
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const leave = async (): Promise<void> => {
+    setProblem(null);
+    try {
+      await logOut();
+    } catch (reason) {
+      if (!(reason instanceof Problem)) throw reason;
+      setProblem(reason);
+    }
+  };
+  return (
+    <>
+      <button type="button" class="button" onClick={() => void leave()}>
+        {t.value.logOut}
+      </button>
+      {problem !== null && <Failure problem={problem} />}
+    </>
   );
 }
 

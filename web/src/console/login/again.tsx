@@ -3,8 +3,8 @@
 import type { VNode } from "preact";
 import { Dialog } from "../../shared/dialog.js";
 import { Field, FormView, useForm } from "../../shared/form.js";
-import { account, logIn, logOut } from "../../shared/session.js";
-import { t as frame } from "../texts.js";
+import { account, logIn } from "../../shared/session.js";
+import { LogOut } from "../parts.js";
 import { t } from "./texts.js";
 
 export function LogInAgain(): VNode {
@@ -16,11 +16,7 @@ export function LogInAgain(): VNode {
       <FormView
         form={form}
         action={t.value.logIn}
-        also={
-          <button type="button" class="button" onClick={() => void logOut()}>
-            {frame.value.logOut}
-          </button>
-        }
+        also={<LogOut />}
       >
         <Field form={form} name="email" label={t.value.email} type="email" autocomplete="username" required />
         <Field

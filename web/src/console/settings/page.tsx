@@ -7,10 +7,9 @@ import { Field, FormView, missing, ProblemText, useForm } from "../../shared/for
 import { dateOf, moment, zone } from "../../shared/format.js";
 import { LANGUAGE_NAMES, language, setLanguage, texts } from "../../shared/language.js";
 import type { Language } from "../../shared/language.js";
-import { account, call, keepLanguage, logOut, session } from "../../shared/session.js";
+import { account, call, keepLanguage, session } from "../../shared/session.js";
 import { passwordFault, withWords } from "../login/rules.js";
-import { Page, Panel } from "../parts.js";
-import { t as frame } from "../texts.js";
+import { LogOut, Page, Panel } from "../parts.js";
 
 const t = texts(
   {
@@ -85,9 +84,7 @@ export function Settings(): VNode {
       <Panel title={t.value.out}>
         <p class="note">{t.value.outText}</p>
         <p>
-          <button type="button" class="button" onClick={() => void logOut()}>
-            {frame.value.logOut}
-          </button>
+          <LogOut />
         </p>
       </Panel>
     </Page>
