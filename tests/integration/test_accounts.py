@@ -185,6 +185,7 @@ class TestKeys:
         (facts,) = (await somebody.call("GET", "/api/keys")).json["data"]
         assert facts["public_id"] == key.split("_")[1]
         assert {name: facts[name] for name in terms} == {**terms, "budget": "10.00"}
+        assert (facts["last_used"], facts["spent"]) == (None, "0.00")
         assert key.split("_")[2] not in json.dumps(facts)
         path = f"/api/keys/{facts['public_id']}"
         answer = await somebody.call("PATCH", path, {"name": "새 이름", "budget": None})

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -273,6 +274,14 @@ async def test_an_account_sees_its_statement(gateway: Gateway, provider: Scripte
     assert parse_dollars(balance["available"]) == CREDIT_NANOS - spent
     (day,) = (await get("/api/usage"))["data"]
     assert (day["requests"], parse_dollars(day["cost"])) == (2, spent)
+    assert (day["failed"], day["unpriced"]) == (0, 0)
+    (own,) = (await get("/api/keys"))["data"]
+    assert parse_dollars(own["spent"]) == spent
+    assert own["created"] <= own["last_used"] <= time.time()
+    (same,) = (await get(f"/api/usage?by=day&model={MODEL}&key={own['public_id']}"))["data"]
+    assert same == day
+    assert (await get("/api/usage?model=other"))["data"] == []
+    assert (await get("/api/usage?key=other"))["data"] == []
     (model,) = (await get("/api/usage?by=model"))["data"]
     assert model["group"] == MODEL
     page = await get("/api/requests?limit=1")
