@@ -8,7 +8,6 @@ from tokenferry.domain.ledger import (
     Funds,
     Refusal,
     Split,
-    calendar_month,
     grant,
     may_be_overdrawn,
     reserve,
@@ -94,16 +93,3 @@ def test_what_the_operator_gives_and_takes_back():
 def test_only_customers_are_never_overdrawn():
     books = ["account:operator", "revenue", "paid:toss", "issued:signup", "shortfall", "account:x"]
     assert [may_be_overdrawn(book) for book in books] == [True] * 5 + [False]
-
-
-@pytest.mark.parametrize(
-    ("moment_ms", "month"),
-    [
-        (0, 197001),
-        (1_796_083_199_999, 202611),
-        (1_796_083_200_000, 202612),
-        (1_798_761_600_000, 202701),
-    ],
-)
-def test_the_calendar_month_is_that_of_utc(moment_ms, month):
-    assert calendar_month(moment_ms) == month

@@ -80,12 +80,12 @@ def test_failures_are_counted(tmp_path):
 
 
 def test_what_keys_did(statements):
-    assert statements.key_use(["k", "unused"], 202611) == [
+    assert statements.key_use(["k", "unused"], NOW_MS) == [
         KeyUse(NOW_MS + DAY_MS, 100),
         KeyUse(None, 0),
     ]
-    assert statements.key_use(["k"], 202612) == [KeyUse(NOW_MS + DAY_MS, 0)]
-    assert statements.key_use([], 202611) == []
+    assert statements.key_use(["k"], NOW_MS + 31 * DAY_MS) == [KeyUse(NOW_MS + DAY_MS, 0)]
+    assert statements.key_use([], NOW_MS) == []
 
 
 @pytest.mark.parametrize(("until", "count"), [(5, 0), (6, 3)])

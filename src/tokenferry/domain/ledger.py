@@ -8,7 +8,6 @@ Source: docs/decisions/0010-money.md; the two-phase transfers of TigerBeetle's d
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 OPERATOR = "operator"
@@ -29,12 +28,6 @@ TransferKind = Literal[
     "usage",
     "shortfall",
 ]
-
-
-def calendar_month(moment_ms: int) -> int:
-    """Return the calendar month (UTC) of a moment, Unix time, as 202611: what budgets are for."""
-    moment = datetime.fromtimestamp(moment_ms // 1000, UTC)
-    return moment.year * 100 + moment.month
 
 
 def account_book(account_id: str) -> str:

@@ -113,8 +113,8 @@ class Statements(Protocol):
     ) -> Sequence[Used]:
         """Return what was used by streams that ended from the first moment, before the second."""
 
-    def key_use(self, key_ids: Sequence[str], month: int) -> Sequence[KeyUse]:
-        """Return what each key did, and spent in a calendar month (UTC) such as 202611."""
+    def key_use(self, key_ids: Sequence[str], moment_ms: int) -> Sequence[KeyUse]:
+        """Return what each key did, and spent in the calendar month (UTC) of a moment."""
 
     def charges(self, wanted: Wanted) -> Part:
         """Return charges, the newest first."""

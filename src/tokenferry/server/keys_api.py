@@ -33,7 +33,6 @@ from tokenferry.domain.api_key import (
     clean_name,
     parse_key,
 )
-from tokenferry.domain.ledger import calendar_month
 from tokenferry.domain.money import format_dollars, parse_dollars
 from tokenferry.engine.keys import KeyStore, create_key
 from tokenferry.engine.links import World
@@ -234,8 +233,8 @@ class KeysApi:
         return self._facts([self._owned(account_id, public_id)])[0]
 
     def _facts(self, records: Sequence[KeyRecord]) -> list[KeyFacts]:
-        month = calendar_month(self._world.wall_ms())
-        uses = self._statements.key_use([record.public_id for record in records], month)
+        ids = [record.public_id for record in records]
+        uses = self._statements.key_use(ids, self._world.wall_ms())
         return [_facts(record, use) for record, use in zip(records, uses, strict=True)]
 
     def _check_room(self, account_id: str) -> None:

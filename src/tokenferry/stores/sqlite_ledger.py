@@ -19,7 +19,6 @@ from tokenferry.domain.ledger import (
     Split,
     Transfer,
     account_book,
-    calendar_month,
     may_be_overdrawn,
     reserve,
     split,
@@ -27,6 +26,7 @@ from tokenferry.domain.ledger import (
 )
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.ledger import Charged, Held, Hold, Result, Work
+from tokenferry.stores.budget_month import budget_month
 from tokenferry.stores.sqlite_database import Database, explain, explained
 
 _INSERT_RESERVATION = (
@@ -130,7 +130,7 @@ class _Batch:
         ).fetchone()
         if known is not None:
             return Held(known[0], balance)
-        month = calendar_month(now_ms)
+        month = budget_month(now_ms)
         spent_held = self._month(key_id, month)
         budget_free = None if budget is None else budget - sum(spent_held)
         amount = reserve(Funds(book.free, budget_free), wanted, least)
@@ -156,7 +156,7 @@ class _Batch:
         inserted = self._connection.execute(_INSERT_CHARGE, (*charge, cost_split.shortfall_nanos))
         if not inserted.rowcount:
             return Charged(book.credits - book.debits, 0)
-        month_of = (charge.key_id, calendar_month(charge.created_ms))
+        month_of = (charge.key_id, budget_month(charge.created_ms))
         if reservation is not None:
             month_of = (reservation[0], reservation[1])
             state = "posted" if cost else "voided"

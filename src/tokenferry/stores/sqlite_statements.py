@@ -18,6 +18,7 @@ from tokenferry.engine.statement import (
     Reserved,
     Used,
 )
+from tokenferry.stores.budget_month import budget_month
 from tokenferry.stores.charge_search import search
 from tokenferry.stores.sqlite_database import Database, explained
 
@@ -68,14 +69,14 @@ class SqliteStatements(Database):
         return [Used(*row) for row in rows]
 
     @explained
-    def key_use(self, key_ids: Sequence[str], month: int) -> Sequence[KeyUse]:
+    def key_use(self, key_ids: Sequence[str], moment_ms: int) -> Sequence[KeyUse]:
         """Return what keys did; see `Statements`."""
         return [
             KeyUse(
                 *self._connection.execute(
                     "SELECT (SELECT MAX(ended_ms) FROM charge WHERE key_id = ?1), COALESCE("
                     "(SELECT spent_nanos FROM key_month WHERE key_id = ?1 AND month = ?2), 0)",
-                    (key_id, month),
+                    (key_id, budget_month(moment_ms)),
                 ).fetchone()
             )
             for key_id in key_ids

@@ -36,6 +36,8 @@ export interface Form<V extends Record<string, string>> {
   readonly reset: (values?: V) => void;
   readonly submit: (event: Event) => Promise<void>;
   readonly attempt: number;
+  /** What the fields are called, for the summary; each tells it when it is drawn. */
+  readonly labels: Map<string, string>;
 }
 
 export interface FormRules<V> {
@@ -55,6 +57,7 @@ export function useForm<V extends Record<string, string>>(initial: V, rules: For
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
   const [attempt, setAttempt] = useState(0);
+  const labels = useRef(new Map<string, string>());
 
   async function submit(event: Event): Promise<void> {
     event.preventDefault();
@@ -87,6 +90,7 @@ export function useForm<V extends Record<string, string>>(initial: V, rules: For
     problem,
     busy,
     attempt,
+    labels: labels.current,
     submit,
     set: (name, value) => setValues((last) => ({ ...last, [name]: value })),
     reset: (next = initial) => {
@@ -139,7 +143,7 @@ export function FormView<V extends Record<string, string>>(props: FormViewProps<
                 {names.map((name) => (
                   <li key={name}>
                     <a href={`#${form.id}-${name}`} onClick={(event) => focusField(event, `${form.id}-${name}`)}>
-                      {form.faults[name]}
+                      {form.labels.get(name)}: {form.faults[name]}
                     </a>
                   </li>
                 ))}
@@ -201,6 +205,7 @@ export function Field<V extends Record<string, string>>(props: FieldProps<V>): V
   const { form, name, label, hint, required, choices, suffix, autocomplete, ...rest } = props;
   const id = `${form.id}-${name}`;
   const fault = form.faults[name];
+  form.labels.set(name, label);
   const described = [fault === undefined ? "" : `${id}-fault`, hint === undefined ? "" : `${id}-hint`];
   const common = {
     id,
