@@ -1,285 +1,604 @@
-// The link on a WebSocket, in a browser or in Node.
+// The client: streams over one connection that comes back by itself, and the short requests.
 //
-// Source: the WHATWG WebSockets standard, which the `ws` package follows as well. Weakness: events
-// wait in memory until they are read; the server's limit on one stream's log bounds them.
+// It carries out what the link decides. Weakness: one connection for all streams; the gateway
+// serves them in turns, and has a limit of streams on it (32 as a rule) beyond which creates wait.
 
 import type { Action } from "./actions.js";
+import { type Address, readAddress } from "./address.js";
+import { requireKey } from "./api-key.js";
+import type { Position, SavedStream } from "./answer.js";
 import { RANDOM_RANGE } from "./closing.js";
-import type { JsonObject, StreamEvent } from "./events.js";
-import { ABNORMAL, Link, type LinkOptions } from "./link.js";
-
-const SUBPROTOCOL = "tokenferry.v1";
-const OPEN_TIMEOUT_MS = 10_000;
-
-/** What is used of a WebSocket: the standard's, or that of the `ws` package. */
-export interface Socket {
-  onopen: ((event: any) => void) | null;
-  onmessage: ((event: any) => void) | null;
-  onclose: ((event: any) => void) | null;
-  onerror: ((event: any) => void) | null;
-  send(data: string): void;
-  close(code?: number): void;
-}
-
-export type SocketConstructor = new (url: string, protocols: string[]) => Socket;
+import { diagnose } from "./diagnosis.js";
+import { Emitter, type Listener } from "./emitter.js";
+import {
+  APIError,
+  AbortedError,
+  ClientClosedError,
+  ConfigurationError,
+  ConnectionError,
+  ConnectionLostError,
+  QueueFullError,
+  TokenferryError,
+  apiError,
+} from "./errors.js";
+import type { Done, ErrorInfo, Failed, JsonObject, RateLimit, StreamEvent } from "./events.js";
+import { errorInfo, isObject } from "./frames.js";
+import { Gate } from "./gate.js";
+import { Http } from "./http.js";
+import type { Creation } from "./lane.js";
+import { ABNORMAL, Link } from "./link.js";
+import type { ChatRequest, FollowOptions, Model, StreamOptions, StreamSummary } from "./requests.js";
+import { Dialler, type Ending, type SocketConstructor } from "./socket.js";
+import { Stream, type StreamOwner } from "./stream.js";
 
 export interface ClientOptions {
-  /** Of `/v1/stream`, with ws: or wss:. */
-  readonly url: string;
-  /** The API key, sent as the first message; not for pages, which use `ticket`. */
-  readonly key?: string;
-  /** Gets a ticket, once for each connection: how a page authenticates. */
+  /** Where the gateway is; in a page, where the page came from; in Node, TOKENFERRY_BASE_URL. */
+  readonly baseURL?: string;
+  /** The API key; in Node, TOKENFERRY_API_KEY. Its form is checked at once. */
+  readonly apiKey?: string;
+  /** Gets a single-use ticket for each connection: how a page does without a key. */
   readonly ticket?: () => Promise<string>;
-  /** `globalThis.WebSocket` unless given; Node before 22 has none, so pass that of `ws`. */
+  /** For the short requests: to add what your own server wants, such as cookies. */
+  readonly fetch?: typeof fetch;
+  /** `globalThis.WebSocket`, or that of `ws`, unless given. */
   readonly WebSocket?: SocketConstructor;
-  /** When to ping and when to give up. */
-  readonly link?: Pick<LinkOptions, "pings" | "attemptsMax" | "outageMsMax">;
+  /** How often what failed for a while is tried again; 2. With 0, a 429 is thrown at once. */
+  readonly maxRetries?: number;
+  /** How many requests may wait because the key is at a limit; 1,000. */
+  readonly queueMax?: number;
+  /** How long one may; 60,000 ms. */
+  readonly queueWaitMs?: number;
+  /** What may wait to be read of one stream before it is paused; 256 KiB. */
+  readonly bufferBytes?: number;
+  /** How long a connection without streams is kept; 60,000 ms. */
+  readonly idleMs?: number;
+  /** How long a lost connection is tried again; 300,000 ms. */
+  readonly outageMs?: number;
 }
 
-/** The events of one stream, in order; the last one is `done` or `failed`. */
-export class Stream implements AsyncIterable<StreamEvent> {
-  readonly ref: string;
-  /** The server's name for it; null until it is known. */
-  streamId: string | null;
-  /** With `seq`, how far the events that were read reach. */
-  epoch = 0;
-  seq = 0;
-  /** The text of choice 0 so far, with what was taken back taken out. */
-  text = "";
-  readonly #client: Client;
-  #events: StreamEvent[] = [];
-  #closed = false;
-  #wake: (() => void) | null = null;
-
-  constructor(client: Client, ref: string, streamId: string | null) {
-    this.#client = client;
-    this.ref = ref;
-    this.streamId = streamId;
-  }
-
-  /** Ends the stream at the server; `done` with "cancelled" comes as the last event. */
-  cancel(): void {
-    this.#client.cancel(this);
-  }
-
-  /** Stops receiving: the iteration ends, the stream goes on. */
-  detach(): void {
-    this.#client.detach(this);
-  }
-
-  /** Adds an event to those that wait to be read; null ends them. */
-  push(event: StreamEvent | null): void {
-    if (event !== null) this.#events.push(event);
-    this.#closed ||= event === null || event.type === "done" || event.type === "failed";
-    this.#wake?.();
-  }
-
-  /** Iterates over the events; leaving the loop before the end detaches. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void, void> {
-    try {
-      for (;;) {
-        const events = this.#events;
-        this.#events = [];
-        for (const event of events) {
-          this.#take(event);
-          yield event;
-        }
-        if (this.#events.length > 0) continue;
-        if (this.#closed) return;
-        await new Promise<void>((resolve) => (this.#wake = resolve));
-      }
-    } finally {
-      if (!this.#closed) this.detach();
-    }
-  }
-
-  #take(event: StreamEvent): void {
-    if ("epoch" in event) this.epoch = event.epoch;
-    if (event.type === "started") {
-      this.streamId = event.streamId;
-    } else if (event.type === "chunk") {
-      this.seq = event.seq;
-      if (event.index === 0) this.text += event.text;
-    } else if (event.type === "rewind") {
-      this.seq = event.keepThrough;
-      this.text = event.texts[0] ?? "";
-    } else if (event.type === "snapshot") {
-      const content = event.message["content"];
-      this.seq = event.through;
-      this.text = typeof content === "string" ? content : "";
-    }
-  }
+/** What differs between a page and Node. */
+export interface Platform {
+  readonly baseURL: string | undefined;
+  readonly apiKey: string | undefined;
+  /** Whether a key is exchanged for tickets, as headers cannot be set. */
+  readonly tickets: boolean;
+  /** Whether to send pings; else the gateway's heartbeats are asked for. */
+  readonly pings: boolean;
+  socket(): Promise<SocketConstructor>;
+  /** Calls back when the network may be there again; returns how to stop that. */
+  onWake(callback: () => void): () => void;
 }
 
-/** A connection that is wanted and not open yet. */
-interface Attempt {
-  socket: Socket | null;
-  delay: ReturnType<typeof setTimeout>;
+export type ConnectionState =
+  | { readonly status: "idle" | "connecting" | "open" | "closed" }
+  | {
+      readonly status: "reconnecting";
+      /** From 1, since things went well. */
+      readonly attempt: number;
+      readonly waitMs: number;
+      readonly error: TokenferryError;
+    };
+
+export interface ClientEvents {
+  connection: ConnectionState;
+  /** How the key stands with its limits, after each request. */
+  rateLimits: readonly RateLimit[];
 }
 
-/** One connection to a gateway at a time, and any number of streams over it. */
-export class Client {
-  readonly #options: ClientOptions;
-  readonly #Socket: SocketConstructor;
+// Until then the answer to a `cancel` is waited for; then it is repeated by HTTP.
+const CANCEL_MS = 3_000;
+const BACK_OFF_MS = 1_000;
+const BACK_OFF_MS_MAX = 30_000;
+const BAD_TICKET = 4001;
+// Section 8 of the protocol: what a browser's refused upgrade closes with.
+const CLOSE_CODES: Readonly<Record<number, readonly [code: string, type: string]>> = {
+  1009: ["payload_too_large", "invalid_request_error"],
+  4000: ["invalid_frame", "invalid_request_error"],
+  4001: ["invalid_api_key", "authentication_error"],
+  4003: ["origin_not_allowed", "authentication_error"],
+  4004: ["unsupported_version", "invalid_request_error"],
+  4008: ["authentication_timeout", "authentication_error"],
+  4029: ["too_many_connections", "rate_limit_error"],
+};
+
+interface Wish {
+  readonly creation: Creation;
+  readonly maxRetries: number;
+  refusals: number;
+  code: string;
+}
+
+export class Client implements StreamOwner {
+  readonly bufferBytes: number;
+  readonly models: { list(): Promise<Model[]>; get(id: string): Promise<Model> };
+  readonly streams: {
+    list(limit?: number): Promise<StreamSummary[]>;
+    get(id: string): Promise<StreamSummary>;
+    cancel(id: string): Promise<StreamSummary>;
+  };
+  readonly #address: Address;
+  readonly #fetch: typeof fetch;
+  readonly #http: Http;
+  readonly #maxRetries: number;
+  readonly #idleMs: number;
   readonly #link: Link;
+  readonly #dialler: Dialler;
+  readonly #gate: Gate;
+  readonly #emitter = new Emitter<ClientEvents>();
   readonly #streams = new Map<string, Stream>();
-  #socket: Socket | null = null;
-  #dialling: Attempt | null = null;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #wishes = new Map<string, Wish>();
+  readonly #asleep: () => void;
   #refs = 0;
+  #closed = false;
+  #connected = false; // once
+  #attempt = 0;
+  #badTickets = 0;
+  #cause: TokenferryError | null = null;
+  #state: ConnectionState = { status: "idle" };
+  #actions: Action[] = [];
+  #acting = false;
+  #timers: Partial<Record<"link" | "gate" | "idle", ReturnType<typeof setTimeout>>> = {};
 
-  constructor(options: ClientOptions) {
-    const Constructor = options.WebSocket ?? globalThis.WebSocket;
-    if (Constructor === undefined) {
-      throw new TypeError("There is no global WebSocket: pass that of the `ws` package.");
+  constructor(options: ClientOptions, platform: Platform) {
+    const { apiKey = platform.apiKey, ticket } = options;
+    const baseURL = options.baseURL ?? platform.baseURL;
+    if (baseURL === undefined) throw new ConfigurationError("Pass `baseURL`, where the gateway is.");
+    if (ticket === undefined && !apiKey) {
+      throw new ConfigurationError("Pass `apiKey`, or set TOKENFERRY_API_KEY; a page passes `ticket`.");
     }
-    new URL(options.url); // throws here what would be lost in a timer's callback
-    this.#options = options;
-    this.#Socket = Constructor;
+    if (ticket === undefined && apiKey) requireKey(apiKey);
+    this.#address = readAddress(baseURL);
+    this.#fetch = options.fetch ?? ((...given) => fetch(...given));
+    this.#maxRetries = options.maxRetries ?? 2;
+    this.#idleMs = options.idleMs ?? 60_000;
+    this.bufferBytes = options.bufferBytes ?? 256 * 1024;
+    this.#gate = new Gate(options.queueMax ?? 1_000, options.queueWaitMs ?? 60_000);
+    const key = ticket === undefined ? apiKey : undefined;
+    this.#http = new Http(this.#address, key, this.#fetch, this.#maxRetries);
+    const usesTickets = ticket !== undefined || platform.tickets;
     this.#link = new Link({
-      ...options.link,
-      ...(options.key === undefined ? {} : { token: options.key }),
-      ticket: options.ticket !== undefined,
+      ticket: usesTickets,
+      pings: platform.pings,
+      notices: true,
+      outageMsMax: options.outageMs ?? 300_000,
+      ...(usesTickets || key === undefined ? {} : { token: key }),
+    });
+    const { WebSocket } = options;
+    const load = WebSocket ? () => Promise.resolve(WebSocket) : () => platform.socket();
+    this.#dialler = new Dialler(this.#address, load, ticket ?? (() => this.#ticket()), {
+      opened: () => this.#opened(),
+      received: (text) => this.#act(this.#link.received(text, now(), randomBits())),
+      closed: (ending) => void this.#ended(ending),
+    });
+    this.#asleep = platform.onWake(() => this.reconnect());
+    this.models = {
+      list: async () => (await this.#http.call("/v1/models"))["data"] as Model[],
+      get: async (id) => (await this.#http.call(`/v1/models/${id}`)) as unknown as Model,
+    };
+    const named = (id: string) => `/v1/streams/${encodeURIComponent(id)}`;
+    const summary = async (id: string, method: "GET" | "DELETE") =>
+      (await this.#http.call(named(id), { method, keepalive: true })) as unknown as StreamSummary;
+    this.streams = {
+      list: async (limit = 20) =>
+        (await this.#http.call(`/v1/streams?limit=${limit}`))["data"] as StreamSummary[],
+      get: (id) => summary(id, "GET"),
+      cancel: (id) => summary(id, "DELETE"),
+    };
+  }
+
+  get connection(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Listens; returns the function that takes the listener off again. */
+  on<Name extends keyof ClientEvents>(name: Name, listener: Listener<ClientEvents[Name]>): () => void {
+    return this.#emitter.on(name, listener);
+  }
+
+  /** Asks for an answer to a chat-completion request. */
+  stream(request: ChatRequest, options: StreamOptions = {}): Stream {
+    const { signal, idempotencyKey = randomId(), maxRetries = this.#maxRetries } = options;
+    const asked: JsonObject = {
+      ...(options.onDisconnect && { on_disconnect: options.onDisconnect }),
+      ...(options.orphanTimeoutS !== undefined && { orphan_timeout_s: options.orphanTimeoutS }),
+      ...(options.recovery && { recovery: options.recovery }),
+    };
+    const creation: Creation = {
+      request,
+      idempotencyKey,
+      ...(Object.keys(asked).length > 0 && { options: asked }),
+    };
+    const stream = this.#add(null, idempotencyKey);
+    const code = "rate_limit_exceeded";
+    this.#wishes.set(stream.ref, { creation, maxRetries, refusals: 0, code });
+    if (!this.#gate.enter(stream.ref, now())) {
+      this.#forget(stream);
+      throw new QueueFullError(this.#gate.length);
+    }
+    this.#heed(stream, signal, true);
+    this.#pump();
+    return stream;
+  }
+
+  /** Follows an answer from its start; any number of clients of one key may. */
+  follow(streamId: string, options: FollowOptions = {}): Stream {
+    return this.resume({ streamId, epoch: 1, seq: 0 }, options);
+  }
+
+  /** Goes on with an answer after a position: `stream.position`, or the JSON of a stream. */
+  resume(from: SavedStream, { signal }: FollowOptions = {}): Stream {
+    const stream = this.#add(from, null);
+    try {
+      this.#act(this.#link.follow(stream.ref, following(from), now()));
+    } catch (error) {
+      this.#forget(stream);
+      if (error instanceof RangeError) throw new ConfigurationError(`${error.message}: ${from.streamId}`);
+      throw error;
+    }
+    this.#heed(stream, signal, false);
+    return stream;
+  }
+
+  /** Does not wait any longer for the next attempt to connect. */
+  reconnect(): void {
+    this.#dialler.hurry();
+  }
+
+  /** Closes; streams that have not ended fail with a `ClientClosedError`, and go on at the gateway. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#asleep();
+    for (const [ref, stream] of [...this.#streams]) {
+      if (!this.#wishes.has(ref)) continue;
+      this.#gate.leave(ref);
+      if (stream.id === null) stream.end(new ClientClosedError(), true);
+    }
+    this.#act(this.#link.close());
+    for (const timer of Object.values(this.#timers)) clearTimeout(timer);
+    this.#become({ status: "closed" });
+  }
+
+  // -- streams ----------------------------------------------------------------------------------
+
+  #add(from: SavedStream | null, idempotencyKey: string | null): Stream {
+    if (this.#closed) throw new ClientClosedError();
+    clearTimeout(this.#timers.idle);
+    const stream = new Stream(this, String(++this.#refs), from, idempotencyKey);
+    this.#streams.set(stream.ref, stream);
+    return stream;
+  }
+
+  #forget(stream: Stream): void {
+    this.#gate.leave(stream.ref);
+    this.#wishes.delete(stream.ref);
+    this.#streams.delete(stream.ref);
+    if (this.#streams.size > 0 || this.#closed) return;
+    clearTimeout(this.#timers.idle);
+    this.#timers.idle = setTimeout(() => this.#act(this.#link.close()), this.#idleMs);
+  }
+
+  #heed(stream: Stream, signal: AbortSignal | undefined, cancels: boolean): void {
+    if (!signal) return;
+    const abort = () => {
+      const error = new AbortedError(signal.reason);
+      if (cancels) void stream.cancel();
+      else this.detach(stream);
+      stream.end(error, true);
+    };
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    stream.on("ended", () => signal.removeEventListener("abort", abort));
+  }
+
+  async cancel(stream: Stream): Promise<void> {
+    if (stream.ended) return;
+    const { ref } = stream;
+    const ended = new Promise<void>((resolve) => stream.once("ended", () => resolve()));
+    const waits = this.#wishes.has(ref) && this.#gate.waits(ref);
+    this.#act(this.#link.cancel(ref, now(), randomBits()));
+    if (waits) return this.#deliver(cancelled(ref));
+    if (stream.ended) return;
+    if (this.#link.usable && !stream.paused) {
+      const patience = new Promise<void>((resolve) => setTimeout(resolve, CANCEL_MS));
+      await Promise.race([ended, patience]);
+    }
+    if (stream.ended) return;
+    if (stream.id !== null && (await this.#cancelByHttp(stream, stream.id))) return;
+    if (!stream.paused) await ended;
+  }
+
+  async #cancelByHttp(stream: Stream, id: string): Promise<boolean> {
+    let found: StreamSummary;
+    try {
+      found = await this.streams.cancel(id);
+    } catch {
+      return false; // the link sends it when the connection is back
+    }
+    if (stream.ended) return true;
+    const { ref } = stream;
+    this.#act(this.#link.detach(ref, now(), randomBits()));
+    const { epoch, head, usage = null, cost } = found;
+    const message = found.completion?.choices?.[0]?.message;
+    const through = { epoch, seq: head };
+    if (message) this.#deliver({ type: "snapshot", ref, epoch, through: head, message });
+    if (isObject(found.error)) {
+      const error = errorInfo({ error: found.error });
+      this.#deliver({ ...failure(ref, error, id), ...through, usage, cost });
+    } else {
+      const finishReason = found.finish_reason ?? "cancelled";
+      this.#deliver({ ...cancelled(ref), ...through, finishReason, usage, cost });
+    }
+    return true;
+  }
+
+  detach(stream: Stream): void {
+    this.#act(this.#link.detach(stream.ref, now(), randomBits()));
+    this.#forget(stream);
+    stream.end(null);
+    this.#pump();
+  }
+
+  pause(stream: Stream): void {
+    this.#act(this.#link.pause(stream.ref, now(), randomBits()));
+  }
+
+  unpause(stream: Stream): void {
+    this.#act(this.#link.unpause(stream.ref));
+  }
+
+  followAgain(stream: Stream, position: Position): void {
+    this.#act(this.#link.detach(stream.ref, now(), randomBits()));
+    this.#streams.delete(stream.ref);
+    stream.ref = String(++this.#refs);
+    this.#streams.set(stream.ref, stream);
+    this.#act(this.#link.follow(stream.ref, following(position), now()));
+  }
+
+  errorOf({ error, ...failed }: Failed): TokenferryError {
+    if (this.#cause && this.#cause.code === error.code) return this.#cause;
+    if (error.code === "client_closed") return new ClientClosedError();
+    if (error.code === "connection_lost") {
+      return new ConnectionLostError(error.message, "lost", { cause: this.#lastError });
+    }
+    if (error.code === "connection_closed") return new ConnectionError(error.message, "lost");
+    return apiError(error, { ...failed, requestId: this.#link.connectionId });
+  }
+
+  // -- the line ---------------------------------------------------------------------------------
+
+  #pump(): void {
+    if (this.#closed) return;
+    const time = now();
+    const { go, late, wakeInMs } = this.#gate.next(time);
+    for (const ref of go) this.#create(ref);
+    for (const ref of late) this.#tooLate(ref, this.#gate.waitMs(time));
+    clearTimeout(this.#timers.gate);
+    if (wakeInMs !== null) this.#timers.gate = setTimeout(() => this.#pump(), wakeInMs);
+    this.#gate.waiting().forEach((ref, ahead) => {
+      const code = this.#wishes.get(ref)?.code ?? "";
+      this.#streams.get(ref)?.emit("waiting", { waitMs: this.#gate.waitMs(time), ahead, code });
     });
   }
 
-  /** Asks for an answer to a chat-completion request; `stream` is set. */
-  stream(
-    request: JsonObject,
-    { idempotencyKey, options }: { idempotencyKey?: string; options?: JsonObject } = {},
-  ): Stream {
-    const key = idempotencyKey ?? globalThis.crypto.randomUUID();
-    const creation = { request, idempotencyKey: key, ...(options && { options }) };
-    return this.#begin(null, (ref) => this.#link.create(ref, creation, now()));
+  #create(ref: string): void {
+    const wish = this.#wishes.get(ref);
+    if (!wish) return;
+    try {
+      this.#act(this.#link.create(ref, wish.creation, now()));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.#gate.refused(ref, BACK_OFF_MS, now()); // as many streams as a link has
+    }
   }
 
-  /** Follows a stream of the same key from a position on; (1, 0) is its start. */
-  follow(streamId: string, { epoch = 1, after = 0 } = {}): Stream {
-    const stream = this.#begin(streamId, (ref) =>
-      this.#link.follow(ref, { streamId, epoch, after }, now()),
-    );
-    stream.epoch = epoch;
-    stream.seq = after;
-    return stream;
+  #tooLate(ref: string, waitMs: number): void {
+    const message = `The key is at a limit for ${Math.ceil(waitMs / 1000)} s more, longer than \`queueWaitMs\` lets a request wait.`;
+    const error: ErrorInfo = {
+      code: this.#wishes.get(ref)?.code ?? "rate_limit_exceeded",
+      message,
+      type: "rate_limit_error",
+      param: null,
+      retryable: true,
+    };
+    this.#deliver({ ...failure(ref, error, null), retryAfterMs: waitMs }, true);
   }
 
-  /** Ends a stream at the server. */
-  cancel(stream: Stream): void {
-    this.#act(this.#link.cancel(stream.ref, now(), randomBits()));
-  }
-
-  /** Stops receiving a stream. */
-  detach(stream: Stream): void {
-    if (this.#streams.delete(stream.ref)) stream.push(null);
-    this.#act(this.#link.detach(stream.ref, now(), randomBits()));
-  }
-
-  /** Closes; streams that have not ended fail with `client_closed`, and go on at the server. */
-  close(): void {
-    this.#act(this.#link.close());
-  }
-
-  #begin(streamId: string | null, ask: (ref: string) => Action[]): Stream {
-    const stream = new Stream(this, String(++this.#refs), streamId);
-    const wanted = ask(stream.ref);
-    this.#streams.set(stream.ref, stream);
-    this.#act(wanted);
-    return stream;
+  /** Puts a refused request back into the line, if it may be repeated. */
+  #repeats(event: Failed): boolean {
+    const wish = this.#wishes.get(event.ref);
+    const { code, retryable } = event.error;
+    if (!wish || wish.maxRetries === 0 || !retryable || event.streamId !== null || this.#closed) return false;
+    if (code === "connection_lost" || this.#cause?.code === code) return false;
+    const refusals = wish.refusals++;
+    // Of a limit it is known when it ends: the time a request may wait bounds that.
+    const isLimit = apiError(event.error).status === 429;
+    if (!isLimit && refusals >= wish.maxRetries) return false;
+    const backOffMs = Math.min(BACK_OFF_MS_MAX, BACK_OFF_MS * 2 ** Math.min(refusals, 10));
+    wish.code = code;
+    this.#gate.refused(event.ref, event.retryAfterMs ?? backOffMs, now());
+    this.#pump();
+    return true;
   }
 
   // -- actions ----------------------------------------------------------------------------------
 
+  /** Carries actions out in order, also when a listener asks for more in between. */
   #act(wanted: Action[]): void {
-    for (const action of wanted) {
-      switch (action.kind) {
-        case "send":
-          this.#socket?.send(JSON.stringify(action.message));
-          break;
-        case "deliver":
-          this.#deliver(action.event);
-          break;
-        case "timer":
-          clearTimeout(this.#timer);
-          if (action.inMs !== null) {
-            this.#timer = setTimeout(
-              () => this.#act(this.#link.fired(now(), randomBits())),
-              action.inMs,
-            );
-          }
-          break;
-        case "connect":
-          this.#dial(action.delayMs, action.ticket);
-          break;
-        case "close":
-          this.#hangUp(action.code);
-          break;
-      }
+    this.#actions.push(...wanted);
+    if (this.#acting) return;
+    this.#acting = true;
+    try {
+      for (let action = this.#actions.shift(); action; action = this.#actions.shift()) this.#carryOut(action);
+    } finally {
+      this.#acting = false;
+    }
+    this.#refresh();
+  }
+
+  #carryOut(action: Action): void {
+    switch (action.kind) {
+      case "send":
+        return this.#dialler.send(JSON.stringify(action.message));
+      case "deliver":
+        return this.#deliver(action.event);
+      case "timer":
+        clearTimeout(this.#timers.link);
+        if (action.inMs !== null) {
+          const fired = () => this.#act(this.#link.fired(now(), randomBits()));
+          this.#timers.link = setTimeout(fired, action.inMs);
+        }
+        return;
+      case "connect":
+        this.#attempt = action.attempt;
+        if (action.attempt > 0) this.#comingBack(action.attempt, action.delayMs);
+        return this.#dialler.dial(action.delayMs, action.ticket);
+      case "close":
+        return this.#dialler.hangUp(action.code);
     }
   }
 
-  #deliver(event: StreamEvent): void {
+  #deliver(event: StreamEvent, finally_ = false): void {
     const stream = this.#streams.get(event.ref);
-    if (event.type === "done" || event.type === "failed") this.#streams.delete(event.ref);
+    if (event.type === "started") {
+      this.#gate.started(event.ref);
+      this.#wishes.delete(event.ref);
+      this.#pumpSoon();
+    } else if (event.type === "rate_limits") {
+      this.#gate.standing(event.limits, now());
+      this.#emitter.emit("rateLimits", event.limits);
+      this.#pumpSoon();
+    } else if (event.type === "done" || event.type === "failed") {
+      if (event.type === "failed" && !finally_ && this.#repeats(event)) return;
+      if (stream) this.#forget(stream);
+      this.#pumpSoon();
+    }
     stream?.push(event);
   }
 
-  #hangUp(code: number): void {
-    const socket = this.#socket ?? this.#dialling?.socket;
-    clearTimeout(this.#dialling?.delay);
-    this.#socket = this.#dialling = null;
-    socket?.close(code);
+  /** Looks at the line when what came together has been read. */
+  #pumpSoon(): void {
+    if (this.#gate.length === 0 || this.#closed) return;
+    clearTimeout(this.#timers.gate);
+    this.#timers.gate = setTimeout(() => this.#pump(), 0);
+  }
+
+  #comingBack(attempt: number, waitMs: number): void {
+    const state = { attempt, waitMs, error: this.#lastError ?? new ConnectionError("The connection was lost.", "lost") };
+    this.#become({ status: "reconnecting", ...state });
+    for (const stream of this.#streams.values()) stream.emit("reconnecting", state);
+  }
+
+  #refresh(): void {
+    const { phase, usable } = this.#link;
+    if (this.#closed) return;
+    if (usable) this.#become({ status: "open" });
+    else if (phase === "idle") this.#become({ status: "idle" });
+    else if (this.#state.status === "idle") this.#become({ status: "connecting" });
+  }
+
+  #become(state: ConnectionState): void {
+    if (state.status === this.#state.status && state.status !== "reconnecting") return;
+    this.#state = state;
+    this.#emitter.emit("connection", state);
   }
 
   // -- the socket -------------------------------------------------------------------------------
 
-  #dial(delayMs: number, needsTicket: boolean): void {
-    const attempt: Attempt = {
-      socket: null,
-      delay: setTimeout(() => void this.#open(attempt, needsTicket), delayMs),
-    };
-    this.#dialling = attempt;
+  #lastError: TokenferryError | null = null;
+
+  async #ticket(): Promise<string> {
+    const path = "/v1/stream/tickets";
+    const answer = await this.#http.call(path, { method: "POST", timeoutMs: 10_000, maxRetries: 0 });
+    return String(answer["ticket"]);
   }
 
-  async #open(attempt: Attempt, needsTicket: boolean): Promise<void> {
-    const protocols = [SUBPROTOCOL];
-    try {
-      if (needsTicket && this.#options.ticket) {
-        protocols.push(`ticket.${await this.#options.ticket()}`);
-      }
-    } catch {
-      // Whatever it was, the next attempt gets another one; the link counts them.
-      return this.#closed(attempt, null, ABNORMAL);
+  #opened(): void {
+    this.#connected = true;
+    this.#act(this.#link.opened(now()));
+  }
+
+  async #ended({ code, reason, error, wasOpen }: Ending): Promise<void> {
+    if (!wasOpen) return this.#failedToOpen(code, error);
+    const known = CLOSE_CODES[code];
+    const said = reason || `The connection was closed with ${code}.`;
+    this.#lastError = new ConnectionError(said, "lost", { cause: error });
+    // A ticket does not outlive the server that gave it.
+    if (code === BAD_TICKET && !this.#link.ready && this.#link.ticket && this.#badTickets++ === 0) {
+      return this.#act(this.#link.closed(ABNORMAL, now(), randomBits()));
     }
-    if (this.#dialling !== attempt) return;
-    const socket = new this.#Socket(this.#options.url, protocols);
-    attempt.socket = socket;
-    attempt.delay = setTimeout(() => {
-      socket.close();
-      this.#closed(attempt, socket, ABNORMAL);
-    }, OPEN_TIMEOUT_MS);
-    socket.onopen = () => {
-      if (this.#dialling !== attempt) return socket.close();
-      clearTimeout(attempt.delay);
-      this.#dialling = null;
-      this.#socket = socket;
-      this.#act(this.#link.opened(now()));
-    };
-    socket.onmessage = (event: { data: unknown }) => {
-      if (this.#socket !== socket) return;
-      // A binary message is none of the protocol; as text, the link refuses it.
-      const text = typeof event.data === "string" ? event.data : "";
-      this.#act(this.#link.received(text, now(), randomBits()));
-    };
-    socket.onclose = (event: { code: number }) => this.#closed(attempt, socket, event.code);
-    socket.onerror = () => {}; // `ws` throws without; the close that follows says the rest
+    if (this.#link.ready) this.#badTickets = 0;
+    const refusal = known && { code: known[0], type: known[1], message: said, param: null, retryable: code === 4029 };
+    this.#act(this.#link.closed(code, now(), randomBits(), refusal ?? null));
   }
 
-  #closed(attempt: Attempt, socket: Socket | null, code: number): void {
-    if (this.#dialling !== attempt && (socket === null || this.#socket !== socket)) return;
-    clearTimeout(attempt.delay);
-    this.#socket = this.#dialling = null;
-    this.#act(this.#link.closed(code, now(), randomBits()));
+  async #failedToOpen(code: number, error: unknown): Promise<void> {
+    let closeCode = code;
+    if (error instanceof ConfigurationError) return this.#refuse(error);
+    if (error instanceof APIError) {
+      if (!error.retryable) return this.#refuse(error);
+      this.#lastError = error;
+      closeCode = 4100;
+    } else {
+      const status = /Unexpected server response: (\d+)/.exec(String((error as Error | null)?.message ?? error));
+      if (status) closeCode = closeCodeOf(Number(status[1]));
+      else if (!this.#connected) {
+        const found = await diagnose(this.#address, this.#fetch, error);
+        this.#lastError = found;
+        const hopeless = found.kind === "wrong_scheme" || found.kind === "certificate";
+        if (hopeless || this.#attempt >= this.#maxRetries) return this.#refuse(found);
+      } else {
+        this.#lastError = new ConnectionError("The gateway cannot be reached.", "lost", { cause: error });
+      }
+    }
+    this.#act(this.#link.closed(closeCode, now(), randomBits()));
   }
+
+  #refuse(error: TokenferryError): void {
+    this.#cause = error;
+    const retryable = false;
+    const { code, message } = error;
+    this.#act(this.#link.refuse({ code, message, type: "", param: null, retryable }));
+    this.#cause = null;
+  }
+}
+
+const following = ({ streamId, epoch, seq }: Position) => ({ streamId, epoch, after: seq });
+
+const cancelled = (ref: string): Done => ({
+  type: "done",
+  ref,
+  finishReason: "cancelled",
+  finishReasons: [],
+  usage: null,
+  cost: null,
+  balance: null,
+  notice: null,
+  epoch: 0,
+  seq: 0,
+});
+
+const failure = (ref: string, error: ErrorInfo, streamId: string | null): Failed => ({
+  type: "failed",
+  ref,
+  error,
+  streamId,
+  epoch: 0,
+  seq: 0,
+  usage: null,
+  cost: null,
+  state: null,
+  retryAfterMs: null,
+  limit: null,
+  balance: null,
+});
+
+/** Section 8 of the protocol: what a refused upgrade counts as. */
+function closeCodeOf(status: number): number {
+  if (status === 401) return 4001;
+  if (status === 403) return 4003;
+  if (status === 429) return 4029;
+  return status === 408 || status >= 500 ? 1013 : 4000;
 }
 
 function now(): number {
@@ -288,4 +607,10 @@ function now(): number {
 
 function randomBits(): number {
   return Math.floor(Math.random() * RANDOM_RANGE);
+}
+
+// `crypto.randomUUID` is not there on a page that came by plain HTTP.
+function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -2,10 +2,12 @@
 //
 // Source: spec/PROTOCOL.md, section 3.3. Numbers stay within 2^53 - 1 (RFC 8259, section 6).
 
-import type { ErrorInfo, JsonObject } from "./events.js";
+import type { ErrorInfo, JsonObject, RateLimit } from "./events.js";
 
 // The choices of one answer; OpenAI's `n` goes to 128. It bounds what a faulty index can cost.
 const CHOICES_MAX = 128;
+// A key has two limits; the server is not asked how many more it may invent.
+const RATE_LIMITS_MAX = 16;
 
 /** The server sent what is not the protocol. */
 export class UnreadableFrame extends Error {}
@@ -86,6 +88,20 @@ export function piece(frame: JsonObject): Piece {
   const index = optional(integer, choice, "index") ?? 0;
   if (index >= CHOICES_MAX) throw new UnreadableFrame(`\`index\` is not below ${CHOICES_MAX}`);
   return { index, delta, text: optional(string, delta, "content") ?? "" };
+}
+
+/** Returns how the key stands with its limits. */
+export function rateLimits(frame: JsonObject): RateLimit[] {
+  const value = frame["rate_limits"];
+  if (!Array.isArray(value) || !value.every(isObject)) {
+    throw new UnreadableFrame("`rate_limits` is no list of objects");
+  }
+  return value.slice(0, RATE_LIMITS_MAX).map((one) => ({
+    name: string(one, "name"),
+    limit: integer(one, "limit"),
+    remaining: integer(one, "remaining"),
+    resetMs: integer(one, "reset_ms"),
+  }));
 }
 
 /** Returns the finish reasons of several choices; of one choice, nothing. */

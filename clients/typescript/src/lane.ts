@@ -53,6 +53,7 @@ export class Lane {
   #cancelSent = false;
   #detached = false;
   #gaps = 0;
+  #paused = false;
 
   constructor(ref: string, wanted: Creation | Following) {
     this.ref = ref;
@@ -66,6 +67,11 @@ export class Lane {
 
   get streamId(): string | null {
     return this.#streamId;
+  }
+
+  /** Whether nothing is to be received for now. */
+  get paused(): boolean {
+    return this.#paused;
   }
 
   // -- the connection ---------------------------------------------------------------------------
@@ -100,18 +106,37 @@ export class Lane {
       cost: optional(string, frame, "cost"),
       state: optional(string, frame, "state"),
       retryAfterMs: optional(integer, frame, "retry_after_ms"),
+      limit: optional(mapping, frame, "limit"),
+      balance: optional(string, frame, "balance"),
     });
   }
 
   // -- the user ---------------------------------------------------------------------------------
 
-  /** Ends the stream at the server; its terminal message is the answer. */
-  cancel(): Action[] {
+  /**
+   * Ends the stream at the server; its terminal message is the answer. `usable` says whether the
+   * connection takes messages: of a paused stream nothing is asked, and yet it can be cancelled.
+   */
+  cancel(usable: boolean): Action[] {
     this.#cancelled = true;
     if (this.#streamId === null && !this.#offered) {
       return this.#end(this.#done({ finish_reason: "cancelled" }, 0, 0));
     }
-    return this.asked ? this.#sendCancel() : [];
+    return this.asked || (usable && this.#paused) ? this.#sendCancel() : [];
+  }
+
+  /** Receives nothing for now; the position stays, and the next asking goes on there. */
+  pause(): Action[] {
+    if (this.#paused || this.#streamId === null) return [];
+    this.#paused = true;
+    if (!this.asked) return [];
+    this.asked = this.#live = false;
+    return [this.#detach()];
+  }
+
+  /** Is to be asked for again. */
+  unpause(): void {
+    this.#paused = false;
   }
 
   /** Stops receiving; the stream goes on without this client. */
@@ -202,9 +227,10 @@ export class Lane {
     const epoch = integer(frame, "epoch");
     const through = integer(frame, "through");
     const message = mapping(frame, "message");
-    const done = this.#done(frame, epoch, through);
     const told = deliver({ type: "snapshot", ref: this.ref, epoch, through, message });
-    return [told, ...this.#end(done)];
+    // The text of an answer that failed is kept as well.
+    if ((frame["error"] ?? null) !== null) return [told, ...this.fail(errorInfo(frame), frame)];
+    return [told, ...this.#end(this.#done(frame, epoch, through))];
   }
 
   // -- both -------------------------------------------------------------------------------------
@@ -242,6 +268,8 @@ export class Lane {
       finishReasons: reasons(frame),
       usage: optional(mapping, frame, "usage"),
       cost: optional(string, frame, "cost"),
+      balance: optional(string, frame, "balance"),
+      notice: optional(mapping, frame, "notice"),
       epoch,
       seq,
     };

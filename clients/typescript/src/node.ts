@@ -1,0 +1,42 @@
+// The entry for Node: options come from the environment, and WebSocket from `ws` before Node 22.
+
+import { Client, type ClientOptions, type Platform } from "./client.js";
+import { ConfigurationError } from "./errors.js";
+import type { SocketConstructor } from "./socket.js";
+
+export * from "./exports.js";
+
+declare const process: { readonly env: Readonly<Record<string, string | undefined>> };
+
+const WS = "ws"; // not a literal in `import`: types of it are not wanted, and it need not be there
+
+async function loadSocket(): Promise<SocketConstructor> {
+  if (globalThis.WebSocket !== undefined) return globalThis.WebSocket;
+  try {
+    return ((await import(WS)) as { WebSocket: SocketConstructor }).WebSocket;
+  } catch (cause) {
+    const error = new ConfigurationError(
+      "Node before 22 has no WebSocket: `npm install ws`, or pass one as `WebSocket`.",
+    );
+    error.cause = cause;
+    throw error;
+  }
+}
+
+const node = (): Platform => ({
+  baseURL: process.env["TOKENFERRY_BASE_URL"] || "http://localhost:8000",
+  apiKey: process.env["TOKENFERRY_API_KEY"],
+  tickets: false,
+  pings: true,
+  socket: loadSocket,
+  onWake: () => () => {},
+});
+
+/** A client of one gateway, in Node. */
+export class Tokenferry extends Client {
+  constructor(options: ClientOptions = {}) {
+    super(options, node());
+  }
+}
+
+export default Tokenferry;
