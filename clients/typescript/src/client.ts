@@ -19,13 +19,14 @@ import {
   ConnectionLostError,
   QueueFullError,
   TokenferryError,
+  UpgradeError,
   apiError,
 } from "./errors.js";
-import type { Done, ErrorInfo, Failed, JsonObject, RateLimit, StreamEvent } from "./events.js";
-import { errorInfo, isObject } from "./frames.js";
+import type { ErrorInfo, Failed, JsonObject, RateLimit, StreamEvent } from "./events.js";
+import { errorInfo } from "./frames.js";
 import { Gate } from "./gate.js";
 import { Http } from "./http.js";
-import type { Creation } from "./lane.js";
+import { type Creation, done, failed } from "./lane.js";
 import { ABNORMAL, Link } from "./link.js";
 import type { ChatRequest, FollowOptions, Model, StreamOptions, StreamSummary } from "./requests.js";
 import { Dialler, type Ending, type SocketConstructor } from "./socket.js";
@@ -87,9 +88,12 @@ export interface ClientEvents {
 
 // Until then the answer to a `cancel` is waited for; then it is repeated by HTTP.
 const CANCEL_MS = 3_000;
+const CANCELLED = { finish_reason: "cancelled" };
 const BACK_OFF_MS = 1_000;
 const BACK_OFF_MS_MAX = 30_000;
 const BAD_TICKET = 4001;
+const BACK_OFF = 4100;
+const MEND = 4000;
 // Section 8 of the protocol: what a browser's refused upgrade closes with.
 const CLOSE_CODES: Readonly<Record<number, readonly [code: string, type: string]>> = {
   1009: ["payload_too_large", "invalid_request_error"],
@@ -160,6 +164,7 @@ export class Client implements StreamOwner {
       ticket: usesTickets,
       pings: platform.pings,
       notices: true,
+      attemptsMax: Infinity, // the time alone decides
       outageMsMax: options.outageMs ?? 300_000,
       ...(usesTickets || key === undefined ? {} : { token: key }),
     });
@@ -281,10 +286,9 @@ export class Client implements StreamOwner {
   #heed(stream: Stream, signal: AbortSignal | undefined, cancels: boolean): void {
     if (!signal) return;
     const abort = () => {
-      const error = new AbortedError(signal.reason);
-      if (cancels) void stream.cancel();
+      stream.end(new AbortedError(signal.reason), true);
+      if (cancels) this.#ask(stream);
       else this.detach(stream);
-      stream.end(error, true);
     };
     if (signal.aborted) return abort();
     signal.addEventListener("abort", abort, { once: true });
@@ -293,11 +297,8 @@ export class Client implements StreamOwner {
 
   async cancel(stream: Stream): Promise<void> {
     if (stream.ended) return;
-    const { ref } = stream;
     const ended = new Promise<void>((resolve) => stream.once("ended", () => resolve()));
-    const waits = this.#wishes.has(ref) && this.#gate.waits(ref);
-    this.#act(this.#link.cancel(ref, now(), randomBits()));
-    if (waits) return this.#deliver(cancelled(ref));
+    this.#ask(stream);
     if (stream.ended) return;
     if (this.#link.usable && !stream.paused) {
       const patience = new Promise<void>((resolve) => setTimeout(resolve, CANCEL_MS));
@@ -306,6 +307,12 @@ export class Client implements StreamOwner {
     if (stream.ended) return;
     if (stream.id !== null && (await this.#cancelByHttp(stream, stream.id))) return;
     if (!stream.paused) await ended;
+  }
+
+  /** Asks for the end of a stream: of the gateway, or of this client's own line. */
+  #ask({ ref }: Stream): void {
+    if (this.#gate.waits(ref)) this.#deliver(done(ref, CANCELLED, 0, 0));
+    else this.#act(this.#link.cancel(ref, now(), randomBits()));
   }
 
   async #cancelByHttp(stream: Stream, id: string): Promise<boolean> {
@@ -318,17 +325,12 @@ export class Client implements StreamOwner {
     if (stream.ended) return true;
     const { ref } = stream;
     this.#act(this.#link.detach(ref, now(), randomBits()));
-    const { epoch, head, usage = null, cost } = found;
+    const { epoch, head } = found;
     const message = found.completion?.choices?.[0]?.message;
-    const through = { epoch, seq: head };
     if (message) this.#deliver({ type: "snapshot", ref, epoch, through: head, message });
-    if (isObject(found.error)) {
-      const error = errorInfo({ error: found.error });
-      this.#deliver({ ...failure(ref, error, id), ...through, usage, cost });
-    } else {
-      const finishReason = found.finish_reason ?? "cancelled";
-      this.#deliver({ ...cancelled(ref), ...through, finishReason, usage, cost });
-    }
+    const frame = found as unknown as JsonObject;
+    if (found.error) this.#deliver(failed(ref, errorInfo(frame), id, epoch, head, frame));
+    else this.#deliver(done(ref, { ...frame, ...(found.finish_reason ? {} : CANCELLED) }, epoch, head));
     return true;
   }
 
@@ -401,7 +403,7 @@ export class Client implements StreamOwner {
       param: null,
       retryable: true,
     };
-    this.#deliver({ ...failure(ref, error, null), retryAfterMs: waitMs }, true);
+    this.#deliver(failed(ref, error, null, 0, 0, { retry_after_ms: Math.ceil(waitMs) }), true);
   }
 
   /** Puts a refused request back into the line, if it may be repeated. */
@@ -520,38 +522,48 @@ export class Client implements StreamOwner {
 
   async #ended({ code, reason, error, wasOpen }: Ending): Promise<void> {
     if (!wasOpen) return this.#failedToOpen(code, error);
-    const known = CLOSE_CODES[code];
     const said = reason || `The connection was closed with ${code}.`;
     this.#lastError = new ConnectionError(said, "lost", { cause: error });
-    // A ticket does not outlive the server that gave it.
-    if (code === BAD_TICKET && !this.#link.ready && this.#link.ticket && this.#badTickets++ === 0) {
-      return this.#act(this.#link.closed(ABNORMAL, now(), randomBits()));
-    }
-    if (this.#link.ready) this.#badTickets = 0;
-    const refusal = known && { code: known[0], type: known[1], message: said, param: null, retryable: code === 4029 };
-    this.#act(this.#link.closed(code, now(), randomBits(), refusal ?? null));
+    this.#lost(code, said);
   }
 
   async #failedToOpen(code: number, error: unknown): Promise<void> {
-    let closeCode = code;
     if (error instanceof ConfigurationError) return this.#refuse(error);
     if (error instanceof APIError) {
       if (!error.retryable) return this.#refuse(error);
       this.#lastError = error;
-      closeCode = 4100;
-    } else {
-      const status = /Unexpected server response: (\d+)/.exec(String((error as Error | null)?.message ?? error));
-      if (status) closeCode = closeCodeOf(Number(status[1]));
-      else if (!this.#connected) {
-        const found = await diagnose(this.#address, this.#fetch, error);
-        this.#lastError = found;
-        const hopeless = found.kind === "wrong_scheme" || found.kind === "certificate";
-        if (hopeless || this.#attempt >= this.#maxRetries) return this.#refuse(found);
-      } else {
-        this.#lastError = new ConnectionError("The gateway cannot be reached.", "lost", { cause: error });
-      }
+      return this.#lost(BACK_OFF, error.message);
     }
-    this.#act(this.#link.closed(closeCode, now(), randomBits()));
+    const { http } = this.#address;
+    // What `ws` says of an upgrade that was answered otherwise.
+    const [, status] = /server response: (\d+)/.exec(String((error as Error | null)?.message)) ?? [];
+    if (status) {
+      const closeCode = closeCodeOf(Number(status));
+      const said = `${http} answers HTTP ${status} and opens no WebSocket.`;
+      this.#lastError = new UpgradeError(said, "upgrade", { cause: error });
+      if (closeCode === MEND) return this.#refuse(this.#lastError);
+      return this.#lost(closeCode, said);
+    }
+    if (this.#connected) {
+      this.#lastError = new ConnectionError(`${http} cannot be reached.`, "lost", { cause: error });
+    } else {
+      const found = await diagnose(this.#address, this.#fetch, error);
+      this.#lastError = found;
+      const hopeless = found.kind === "wrong_scheme" || found.kind === "certificate";
+      if (hopeless || this.#attempt >= this.#maxRetries) return this.#refuse(found);
+    }
+    this.#lost(code, "");
+  }
+
+  #lost(given: number, message: string): void {
+    let code = given;
+    if (this.#link.ready) this.#badTickets = 0;
+    // A ticket does not outlive the server that gave it; the second one in a row is another matter.
+    else if (code === BAD_TICKET && this.#link.ticket && this.#badTickets++ === 0) code = ABNORMAL;
+    const [known, type] = CLOSE_CODES[code] ?? [];
+    const refusal =
+      known && type ? { code: known, type, message, param: null, retryable: code === 4029 } : null;
+    this.#act(this.#link.closed(code, now(), randomBits(), refusal));
   }
 
   #refuse(error: TokenferryError): void {
@@ -565,40 +577,12 @@ export class Client implements StreamOwner {
 
 const following = ({ streamId, epoch, seq }: Position) => ({ streamId, epoch, after: seq });
 
-const cancelled = (ref: string): Done => ({
-  type: "done",
-  ref,
-  finishReason: "cancelled",
-  finishReasons: [],
-  usage: null,
-  cost: null,
-  balance: null,
-  notice: null,
-  epoch: 0,
-  seq: 0,
-});
-
-const failure = (ref: string, error: ErrorInfo, streamId: string | null): Failed => ({
-  type: "failed",
-  ref,
-  error,
-  streamId,
-  epoch: 0,
-  seq: 0,
-  usage: null,
-  cost: null,
-  state: null,
-  retryAfterMs: null,
-  limit: null,
-  balance: null,
-});
-
 /** Section 8 of the protocol: what a refused upgrade counts as. */
 function closeCodeOf(status: number): number {
   if (status === 401) return 4001;
   if (status === 403) return 4003;
   if (status === 429) return 4029;
-  return status === 408 || status >= 500 ? 1013 : 4000;
+  return status === 408 || status >= 500 ? 1013 : MEND;
 }
 
 function now(): number {

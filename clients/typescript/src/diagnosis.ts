@@ -11,6 +11,7 @@ import {
   CertificateError,
   ConnectTimeoutError,
   ConnectionError,
+  type ConnectionKind,
   ConnectionRefusedError,
   DNSError,
   UpgradeError,
@@ -18,10 +19,10 @@ import {
 } from "./errors.js";
 
 const PROBE_MS = 3_000;
-const DNS = new Set(["ENOTFOUND", "EAI_AGAIN", "ENODATA"]);
-const TIMEOUTS = new Set(["ETIMEDOUT", "UND_ERR_CONNECT_TIMEOUT"]);
+const DNS = /^(ENOTFOUND|EAI_AGAIN|ENODATA)$/;
+const TIMEOUT = /^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/;
 // What OpenSSL says of bytes that are no TLS.
-const NO_TLS = /^(EPROTO|ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNEXPECTED_MESSAGE))$/;
+const NO_TLS = /^(EPROTO|ERR_SSL_)/;
 const CERTIFICATE = /CERT|SELF_SIGNED|ERR_TLS_|UNABLE_TO_(VERIFY|GET)/;
 
 /** Returns the code that Node has for a failed `fetch` or socket; null in a page. */
@@ -43,43 +44,38 @@ export async function diagnose(
   const { http } = address;
   const tls = http.startsWith("https:");
   const page = (globalThis as { location?: { protocol?: string } }).location?.protocol;
-  const options = { cause: socketError };
+  const failure = (Class: typeof ConnectionError, kind: ConnectionKind, said: string) =>
+    new Class(said, kind, { cause: socketError });
+  const wrongScheme = (said: string) => failure(WrongSchemeError, "wrong_scheme", said);
   if (page === "https:" && !tls) {
-    const said = `A page that came by https: may not use ${http}; give the gateway https:.`;
-    return new WrongSchemeError(said, "wrong_scheme", options);
+    return wrongScheme(`A page that came by https: may not use ${http}; give the gateway https:.`);
   }
-  const wrongScheme = () => {
-    const [has, wants] = tls ? ["https: or wss:", "http: or ws:"] : ["http: or ws:", "https: or wss:"];
-    const said = `${http} does not speak ${tls ? "TLS" : "plain HTTP"}: \`baseURL\` has ${has}, and the server wants ${wants}.`;
-    return new WrongSchemeError(said, "wrong_scheme", options);
-  };
+  const schemes = ["http: or ws:", "https: or wss:"];
+  const [has, wants] = tls ? schemes.reverse() : schemes;
+  const mixedUp = `${http} is the wrong scheme: \`baseURL\` has ${has}, and the server speaks ${wants}.`;
   const found = await probe(http, own);
   if (found.answers && found.status !== 400) {
-    const said = `${http} answers HTTP and opens no WebSocket; does a proxy before it drop the Upgrade header?`;
-    return new UpgradeError(said, "upgrade", options);
+    const said = `${http} answers HTTP and opens no WebSocket; does a proxy drop the Upgrade header?`;
+    return failure(UpgradeError, "upgrade", said);
   }
-  const code = found.code ?? causeCode(socketError);
+  const code = found.code ?? causeCode(socketError) ?? "";
   if (code === "ECONNREFUSED") {
-    const said = `Nothing listens at ${http}: the connection was refused. Does the gateway run?`;
-    return new ConnectionRefusedError(said, "refused", options);
+    const said = `Nothing listens at ${http}: connection refused. Does the gateway run?`;
+    return failure(ConnectionRefusedError, "refused", said);
   }
-  if (code !== null && DNS.has(code)) {
-    return new DNSError(`There is no such host: ${http}.`, "dns", options);
+  if (DNS.test(code)) return failure(DNSError, "dns", `There is no such host: ${http}.`);
+  if (tls && NO_TLS.test(code)) return wrongScheme(mixedUp);
+  if (tls && CERTIFICATE.test(code)) {
+    return failure(CertificateError, "certificate", `The certificate of ${http} is not trusted: ${code}.`);
   }
-  if (tls && code !== null && NO_TLS.test(code)) return wrongScheme();
-  if (tls && code !== null && CERTIFICATE.test(code)) {
-    const said = `The certificate of ${http} is not trusted (${code}).`;
-    return new CertificateError(said, "certificate", options);
+  if (found.timedOut || TIMEOUT.test(code)) {
+    return failure(ConnectTimeoutError, "timeout", `${http} does not answer; is a firewall in between?`);
   }
-  if (found.timedOut || (code !== null && TIMEOUTS.has(code))) {
-    const said = `${http} does not answer; is a firewall in between?`;
-    return new ConnectTimeoutError(said, "timeout", options);
-  }
-  const other = await probe(tls ? http.replace(/^https/, "http") : http.replace(/^http/, "https"), own);
+  const other = await probe(tls ? http.replace("s:", ":") : http.replace(":", "s:"), own);
   // A certificate that is not trusted shows TLS as well as one that is.
-  if (other.answers || (!tls && other.code !== null && CERTIFICATE.test(other.code))) return wrongScheme();
-  const hint = page === undefined ? (code ?? "no reason is known") : "the browser does not say why; see its console";
-  return new ConnectionError(`No connection to ${http}: ${hint}.`, "unknown", options);
+  if (other.answers || (!tls && CERTIFICATE.test(other.code ?? ""))) return wrongScheme(mixedUp);
+  const hint = page ? "the browser does not say why; see its console" : code || "no reason is known";
+  return failure(ConnectionError, "unknown", `No connection to ${http}: ${hint}.`);
 }
 
 interface Found {

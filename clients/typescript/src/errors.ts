@@ -22,7 +22,7 @@
 // Source: docs/errors.md, whose table gives the status of each code; over WebSocket only the code
 // comes. Weakness: a code that is newer than this client gets the status of its `type`.
 
-import type { ErrorInfo, JsonObject, RateLimit } from "./events.js";
+import type { ErrorInfo, JsonObject } from "./events.js";
 
 export class TokenferryError extends Error {
   /** For programs; the gateway's, or this client's own. */
@@ -30,7 +30,6 @@ export class TokenferryError extends Error {
 
   constructor(message: string, code: string, options?: ErrorOptions) {
     super(message, options);
-    this.name = new.target.name;
     this.code = code;
   }
 }
@@ -50,7 +49,6 @@ export class InvalidKeyError extends ConfigurationError {
 export class AbortedError extends TokenferryError {
   constructor(reason?: unknown) {
     super("The request was aborted.", "aborted", { cause: reason });
-    this.name = "AbortError"; // what callers look for, as they do with fetch
   }
 }
 
@@ -80,7 +78,7 @@ export class ConnectionError extends TokenferryError {
   readonly kind: ConnectionKind;
 
   constructor(message: string, kind: ConnectionKind = "unknown", options?: ErrorOptions) {
-    super(message, kind === "lost" ? "connection_lost" : `connection_${kind}`, options);
+    super(message, `connection_${kind}`, options);
     this.kind = kind;
   }
 }
@@ -99,7 +97,6 @@ export interface APIErrorDetails {
   readonly streamId?: string | null;
   readonly retryAfterMs?: number | null;
   readonly limit?: JsonObject | null;
-  readonly rateLimits?: readonly RateLimit[] | null;
   readonly usage?: JsonObject | null;
   readonly cost?: string | null;
   readonly state?: string | null;
@@ -121,26 +118,25 @@ export class APIError extends TokenferryError {
   /** Of a stream that had begun: what it used, and what that cost. */
   readonly usage: JsonObject | null;
   readonly cost: string | null;
-  /** Which limit it was, and how the key stands with all of them. */
+  /** Which limit it was: `scope`, `name` and `value`. */
   readonly limit: JsonObject | null;
-  readonly rateLimits: readonly RateLimit[] | null;
   /** Of an expired stream: how it ended. */
   readonly state: string | null;
 
   constructor(info: ErrorInfo, details: APIErrorDetails = {}) {
     super(info.message || info.code, info.code);
+    const given = (key: keyof APIErrorDetails) => (details[key] ?? null) as never;
     this.status = details.status ?? statusOf(info.code, info.type);
     this.type = info.type;
     this.param = info.param;
     this.retryable = info.retryable;
-    this.requestId = details.requestId ?? null;
-    this.streamId = details.streamId ?? null;
-    this.retryAfterMs = details.retryAfterMs ?? null;
-    this.usage = details.usage ?? null;
-    this.cost = details.cost ?? null;
-    this.limit = details.limit ?? null;
-    this.rateLimits = details.rateLimits ?? null;
-    this.state = details.state ?? null;
+    this.requestId = given("requestId");
+    this.streamId = given("streamId");
+    this.retryAfterMs = given("retryAfterMs");
+    this.usage = given("usage");
+    this.cost = given("cost");
+    this.limit = given("limit");
+    this.state = given("state");
   }
 }
 
@@ -182,35 +178,18 @@ export function apiError(info: ErrorInfo, details: APIErrorDetails = {}): APIErr
   return status >= 500 ? new ServerError(info, details) : new BadRequestError(info, details);
 }
 
-// Those that their type does not tell; docs/errors.md.
+// Those that their type does not tell; docs/errors.md. What only /api answers has its own status.
 const STATUSES: Readonly<Record<string, number>> = {
-  account_not_found: 404,
-  key_not_found: 404,
-  model_not_found: 404,
   model_retired: 404,
   not_found: 404,
-  stream_not_found: 404,
-  voucher_not_found: 404,
   method_not_allowed: 405,
-  email_taken: 409,
-  too_many_keys: 409,
-  voucher_redeemed: 409,
   expired: 410,
-  voucher_expired: 410,
   payload_too_large: 413,
   idempotency_key_reused: 422,
-  origin_not_allowed: 403,
   upgrade_required: 426,
-  webhook_refused: 401,
-  payment_method_unavailable: 404,
-  topup_not_found: 404,
-  refund_refused: 409,
-  too_many_topups: 409,
-  payment_declined: 422,
-  payment_provider_silent: 503,
+  origin_not_allowed: 403,
   internal_error: 500,
   upstream_lost: 502,
-  provider_quota_exhausted: 503,
   provider_timeout: 504,
 };
 const TYPES: Readonly<Record<string, number>> = {
@@ -225,5 +204,39 @@ const TYPES: Readonly<Record<string, number>> = {
 
 /** Returns the HTTP status of an error that came without one. */
 export function statusOf(code: string, type: string): number {
-  return STATUSES[code] ?? TYPES[type] ?? 500;
+  return STATUSES[code] ?? (code.endsWith("_not_found") ? 404 : (TYPES[type] ?? 500));
+}
+
+// Said here and not taken from the class, whose name a bundler may change.
+const NAMED = {
+  TokenferryError,
+  ConfigurationError,
+  InvalidKeyError,
+  AbortError: AbortedError, // what callers look for, as they do with fetch
+  ClientClosedError,
+  QueueFullError,
+  ConnectionError,
+  ConnectionRefusedError,
+  DNSError,
+  ConnectTimeoutError,
+  CertificateError,
+  WrongSchemeError,
+  UpgradeError,
+  ConnectionLostError,
+  APIError,
+  BadRequestError,
+  PositionAheadError,
+  AuthenticationError,
+  InsufficientCreditError,
+  PermissionDeniedError,
+  NotFoundError,
+  ConflictError,
+  StreamExpiredError,
+  UnprocessableEntityError,
+  RateLimitError,
+  UpstreamError,
+  ServerError,
+};
+for (const [name, { prototype }] of Object.entries(NAMED)) {
+  Object.defineProperty(prototype, "name", { value: name, writable: true, configurable: true });
 }

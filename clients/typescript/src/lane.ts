@@ -95,20 +95,9 @@ export class Lane {
 
   /** Ends the stream for the user. */
   fail(error: ErrorInfo, frame: JsonObject = {}): Action[] {
-    return this.#end({
-      type: "failed",
-      ref: this.ref,
-      error,
-      streamId: this.#streamId,
-      epoch: this.#trail.epoch,
-      seq: this.#trail.after,
-      usage: optional(mapping, frame, "usage"),
-      cost: optional(string, frame, "cost"),
-      state: optional(string, frame, "state"),
-      retryAfterMs: optional(integer, frame, "retry_after_ms"),
-      limit: optional(mapping, frame, "limit"),
-      balance: optional(string, frame, "balance"),
-    });
+    return this.#end(
+      failed(this.ref, error, this.#streamId, this.#trail.epoch, this.#trail.after, frame),
+    );
   }
 
   // -- the user ---------------------------------------------------------------------------------
@@ -120,7 +109,7 @@ export class Lane {
   cancel(usable: boolean): Action[] {
     this.#cancelled = true;
     if (this.#streamId === null && !this.#offered) {
-      return this.#end(this.#done({ finish_reason: "cancelled" }, 0, 0));
+      return this.#end(done(this.ref, { finish_reason: "cancelled" }, 0, 0));
     }
     return this.asked || (usable && this.#paused) ? this.#sendCancel() : [];
   }
@@ -219,7 +208,7 @@ export class Lane {
     const seq = integer(frame, "seq");
     if (!this.#fits(epoch, seq, seq)) return this.#mend(epoch, seq, seq);
     if (frame["type"] === "error") return this.fail(errorInfo(frame), frame);
-    return this.#end(this.#done(frame, epoch, seq));
+    return this.#end(done(this.ref, frame, epoch, seq));
   }
 
   /** Takes the whole answer in place of its records. */
@@ -230,7 +219,7 @@ export class Lane {
     const told = deliver({ type: "snapshot", ref: this.ref, epoch, through, message });
     // The text of an answer that failed is kept as well.
     if ((frame["error"] ?? null) !== null) return [told, ...this.fail(errorInfo(frame), frame)];
-    return [told, ...this.#end(this.#done(frame, epoch, through))];
+    return [told, ...this.#end(done(this.ref, frame, epoch, through))];
   }
 
   // -- both -------------------------------------------------------------------------------------
@@ -260,21 +249,6 @@ export class Lane {
     return [deliver(event)];
   }
 
-  #done(frame: JsonObject, epoch: number, seq: number): Done {
-    return {
-      type: "done",
-      ref: this.ref,
-      finishReason: string(frame, "finish_reason"),
-      finishReasons: reasons(frame),
-      usage: optional(mapping, frame, "usage"),
-      cost: optional(string, frame, "cost"),
-      balance: optional(string, frame, "balance"),
-      notice: optional(mapping, frame, "notice"),
-      epoch,
-      seq,
-    };
-  }
-
   #sendCancel(): Action[] {
     if (!this.#cancelled || this.#cancelSent || this.#streamId === null) return [];
     this.#cancelSent = true;
@@ -301,3 +275,46 @@ export class Lane {
     return send({ type: "detach", stream_id: this.#streamId });
   }
 }
+
+/** Returns the event of a good end; `frame` is the terminal message. */
+export function done(ref: string, frame: JsonObject, epoch: number, seq: number): Done {
+  return {
+    type: "done",
+    ref,
+    finishReason: string(frame, "finish_reason"),
+    finishReasons: reasons(frame),
+    ...spent(frame),
+    notice: optional(mapping, frame, "notice"),
+    epoch,
+    seq,
+  };
+}
+
+/** Returns the event of a bad end; `frame` is what the error came in. */
+export function failed(
+  ref: string,
+  error: ErrorInfo,
+  streamId: string | null = null,
+  epoch = 0,
+  seq = 0,
+  frame: JsonObject = {},
+): Failed {
+  return {
+    type: "failed",
+    ref,
+    error,
+    streamId,
+    epoch,
+    seq,
+    ...spent(frame),
+    state: optional(string, frame, "state"),
+    retryAfterMs: optional(integer, frame, "retry_after_ms"),
+    limit: optional(mapping, frame, "limit"),
+  };
+}
+
+const spent = (frame: JsonObject) => ({
+  usage: optional(mapping, frame, "usage"),
+  cost: optional(string, frame, "cost"),
+  balance: optional(string, frame, "balance"),
+});

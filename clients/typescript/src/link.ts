@@ -114,12 +114,12 @@ export class Link {
 
   /** Whether streams can be asked for now. */
   get usable(): boolean {
-    return this.#phase === "open" && this.#ready && !this.#leaving;
+    return this.ready && !this.#leaving;
   }
 
-  /** Whether the server has greeted this connection. */
+  /** Whether there is a connection, and the server has greeted it. */
   get ready(): boolean {
-    return this.#ready;
+    return this.#phase === "open" && this.#ready;
   }
 
   /** Whether it authenticates with tickets. */

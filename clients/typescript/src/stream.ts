@@ -148,8 +148,14 @@ export class Stream implements AsyncIterable<Chunk> {
     return this.#ended;
   }
 
+  /** Whether it is let wait at the gateway, because too much of it is unread here. */
   get paused(): boolean {
     return this.#paused;
+  }
+
+  /** About how much of it waits here to be read; a little over the client's `bufferBytes` at most. */
+  get bufferedBytes(): number {
+    return this.#bytes;
   }
 
   /** Listens; returns the function that takes the listener off again. */
@@ -297,7 +303,6 @@ export class Stream implements AsyncIterable<Chunk> {
         return null;
       case "failed":
         this.#failed = event;
-        this.#error = this.#owner.errorOf(event);
         return null;
       default:
         return null;
@@ -312,6 +317,7 @@ export class Stream implements AsyncIterable<Chunk> {
     // Less is known than the gateway counts on: what follows does not fit.
     this.#clear();
     this.#ended = false;
+    this.#error = null;
     this.#owner.followAgain(this, position);
   }
 
@@ -373,7 +379,7 @@ export class Stream implements AsyncIterable<Chunk> {
     if (this.#ended) return;
     if (drop) this.#clear();
     this.#ended = true;
-    this.#error ??= drop ? error : this.#error;
+    this.#error = error; // thrown when what came before it has been read
     this.#stir();
     this.emit("ended", { error });
   }

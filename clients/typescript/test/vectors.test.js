@@ -4,12 +4,9 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { load } from "./dist.js";
 
-const dist = process.env.TOKENFERRY_DIST;
-const { Link, STREAMS_MAX } = await import(
-  dist ? new URL("link.js", pathToFileURL(`${dist}/`)) : "../dist/link.js"
-);
+const { Link, STREAMS_MAX } = await load("link");
 const VECTORS = new URL("../../../spec/vectors/client/", import.meta.url);
 const OPTIONS = { attempts_max: "attemptsMax", outage_ms_max: "outageMsMax" };
 const EVENT_KEYS = {
