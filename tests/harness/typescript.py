@@ -1,4 +1,4 @@
-"""The TypeScript client, built for tests: once for all of them, as long as its sources stay as they are."""
+"""The TypeScript client: built once for all tests, and driven line by line in a Node process."""
 
 import asyncio
 import contextlib

@@ -1,10 +1,9 @@
-"""The TypeScript client in Node against a real gateway, and everything that can come between them."""
+"""The TypeScript client in Node against a real gateway, and all that can come between them."""
 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ MODEL = "m-openai"
 PIECES = ["하나 ", "둘 ", "셋 ", "넷 ", "👩‍👩‍👧"]
 # Long enough that a cut at any of the places below is within it.
 LONG = [f"{number}: 가나다 👨‍👩‍👧‍👦 " for number in range(400)]
-# Where connections break, in bytes of the gateway's: in the upgrade, in the greeting, in the answer.
+# Where connections break, in bytes of the gateway's: in the upgrade, the greeting, the answer.
 # Then come two that break what the client says: its upgrade, and its `resume`.
 FAULTS = [
     Fault(Kind.RESET, at_bytes=100),
@@ -39,7 +38,7 @@ FAULTS = [
 BIG_PIECE = "바이트" * 700
 BIG_COUNT = 300
 BUFFER_BYTES = 100_000
-# One chunk goes beyond the mark: a piece, or as many pieces as the gateway merges for who is behind.
+# One chunk goes beyond the mark: as many pieces as the gateway merges for who is behind.
 RECORD_BYTES_MAX = 300_000
 
 

@@ -1,6 +1,7 @@
 // The entry for pages: a key is exchanged for tickets, and the page's own server is the default.
 
 import { Client, type ClientOptions, type Platform } from "./client.js";
+import { diagnosePage } from "./page-diagnosis.js";
 
 export * from "./exports.js";
 
@@ -12,6 +13,8 @@ const page = (): Platform => ({
   tickets: true,
   pings: false,
   socket: () => Promise.resolve(globalThis.WebSocket),
+  refusal: () => null,
+  diagnose: diagnosePage,
   onWake(callback) {
     if (typeof globalThis.addEventListener !== "function") return () => {};
     for (const wake of WAKES) globalThis.addEventListener(wake, callback);

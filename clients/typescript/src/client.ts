@@ -8,7 +8,6 @@ import { type Address, readAddress } from "./address.js";
 import { requireKey } from "./api-key.js";
 import type { Position, SavedStream } from "./answer.js";
 import { RANDOM_RANGE } from "./closing.js";
-import { diagnose } from "./diagnosis.js";
 import { Emitter, type Listener } from "./emitter.js";
 import {
   APIError,
@@ -66,6 +65,10 @@ export interface Platform {
   /** Whether to send pings; else the gateway's heartbeats are asked for. */
   readonly pings: boolean;
   socket(): Promise<SocketConstructor>;
+  /** Returns the close code that a refused upgrade counts as; null if nothing is known of it. */
+  refusal(error: unknown): number | null;
+  /** Says why no connection could be made. */
+  diagnose(address: Address, own: typeof fetch, error: unknown): Promise<ConnectionError>;
   /** Calls back when the network may be there again; returns how to stop that. */
   onWake(callback: () => void): () => void;
 }
@@ -93,7 +96,7 @@ const BACK_OFF_MS = 1_000;
 const BACK_OFF_MS_MAX = 30_000;
 const BAD_TICKET = 4001;
 const BACK_OFF = 4100;
-const MEND = 4000;
+export const MEND = 4000;
 // Section 8 of the protocol: what a browser's refused upgrade closes with.
 const CLOSE_CODES: Readonly<Record<number, readonly [code: string, type: string]>> = {
   1009: ["payload_too_large", "invalid_request_error"],
@@ -121,6 +124,7 @@ export class Client implements StreamOwner {
     cancel(id: string): Promise<StreamSummary>;
   };
   readonly #address: Address;
+  readonly #platform: Platform;
   readonly #fetch: typeof fetch;
   readonly #http: Http;
   readonly #maxRetries: number;
@@ -151,6 +155,7 @@ export class Client implements StreamOwner {
       throw new ConfigurationError("Pass `apiKey`, or set TOKENFERRY_API_KEY; a page passes `ticket`.");
     }
     if (ticket === undefined && apiKey) requireKey(apiKey);
+    this.#platform = platform;
     this.#address = readAddress(baseURL);
     this.#fetch = options.fetch ?? ((...given) => fetch(...given));
     this.#maxRetries = options.maxRetries ?? 2;
@@ -357,14 +362,16 @@ export class Client implements StreamOwner {
     this.#act(this.#link.follow(stream.ref, following(position), now()));
   }
 
-  errorOf({ error, ...failed }: Failed): TokenferryError {
+  errorOf(failed: Failed): TokenferryError {
+    const { error, streamId, retryAfterMs, limit, usage, cost, state } = failed;
     if (this.#cause && this.#cause.code === error.code) return this.#cause;
     if (error.code === "client_closed") return new ClientClosedError();
     if (error.code === "connection_lost") {
       return new ConnectionLostError(error.message, "lost", { cause: this.#lastError });
     }
     if (error.code === "connection_closed") return new ConnectionError(error.message, "lost");
-    return apiError(error, { ...failed, requestId: this.#link.connectionId });
+    const requestId = this.#link.connectionId;
+    return apiError(error, { requestId, streamId, retryAfterMs, limit, usage, cost, state });
   }
 
   // -- the line ---------------------------------------------------------------------------------
@@ -535,19 +542,16 @@ export class Client implements StreamOwner {
       return this.#lost(BACK_OFF, error.message);
     }
     const { http } = this.#address;
-    // What `ws` says of an upgrade that was answered otherwise.
-    const [, status] = /server response: (\d+)/.exec(String((error as Error | null)?.message)) ?? [];
-    if (status) {
-      const closeCode = closeCodeOf(Number(status));
-      const said = `${http} answers HTTP ${status} and opens no WebSocket.`;
+    const refused = this.#platform.refusal(error);
+    if (refused !== null) {
+      const said = `${http} answers HTTP and opens no WebSocket: ${(error as Error).message}`;
       this.#lastError = new UpgradeError(said, "upgrade", { cause: error });
-      if (closeCode === MEND) return this.#refuse(this.#lastError);
-      return this.#lost(closeCode, said);
+      return refused === MEND ? this.#refuse(this.#lastError) : this.#lost(refused, said);
     }
     if (this.#connected) {
       this.#lastError = new ConnectionError(`${http} cannot be reached.`, "lost", { cause: error });
     } else {
-      const found = await diagnose(this.#address, this.#fetch, error);
+      const found = await this.#platform.diagnose(this.#address, this.#fetch, error);
       this.#lastError = found;
       const hopeless = found.kind === "wrong_scheme" || found.kind === "certificate";
       if (hopeless || this.#attempt >= this.#maxRetries) return this.#refuse(found);
@@ -576,14 +580,6 @@ export class Client implements StreamOwner {
 }
 
 const following = ({ streamId, epoch, seq }: Position) => ({ streamId, epoch, after: seq });
-
-/** Section 8 of the protocol: what a refused upgrade counts as. */
-function closeCodeOf(status: number): number {
-  if (status === 401) return 4001;
-  if (status === 403) return 4003;
-  if (status === 429) return 4029;
-  return status === 408 || status >= 500 ? 1013 : MEND;
-}
 
 function now(): number {
   return Math.floor(performance.now());

@@ -1,10 +1,10 @@
-// Why no connection could be made, as well as the platform lets it be told.
+// Why no connection could be made, as well as Node lets it be told.
 //
-// A WebSocket that does not open says little: in a page, nothing at all. So the same address is
-// asked by HTTP, and when that fails as well, by the other scheme: who answers there was meant.
+// A WebSocket that does not open says little. So the same address is asked by HTTP, and when that
+// fails as well, by the other scheme: who answers there was meant.
 //
 // Source: Node's error codes (nodejs.org/api/errors.html, OpenSSL's names), which `fetch` has in
-// `cause`. Weakness: a page sees no codes, and may not ask http: at all when it came by https:.
+// `cause`. Weakness: for Node; what a page can find out is in page-diagnosis.ts.
 
 import type { Address } from "./address.js";
 import {
@@ -25,7 +25,7 @@ const TIMEOUT = /^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/;
 const NO_TLS = /^(EPROTO|ERR_SSL_)/;
 const CERTIFICATE = /CERT|SELF_SIGNED|ERR_TLS_|UNABLE_TO_(VERIFY|GET)/;
 
-/** Returns the code that Node has for a failed `fetch` or socket; null in a page. */
+/** Returns the code that Node has for a failed `fetch` or socket; null if it has none. */
 export function causeCode(error: unknown): string | null {
   for (let at = error, depth = 0; at instanceof Object && depth < 5; depth++) {
     const { code, cause, errors } = at as { code?: unknown; cause?: unknown; errors?: unknown };
@@ -43,13 +43,9 @@ export async function diagnose(
 ): Promise<ConnectionError> {
   const { http } = address;
   const tls = http.startsWith("https:");
-  const page = (globalThis as { location?: { protocol?: string } }).location?.protocol;
   const failure = (Class: typeof ConnectionError, kind: ConnectionKind, said: string) =>
     new Class(said, kind, { cause: socketError });
   const wrongScheme = (said: string) => failure(WrongSchemeError, "wrong_scheme", said);
-  if (page === "https:" && !tls) {
-    return wrongScheme(`A page that came by https: may not use ${http}; give the gateway https:.`);
-  }
   const schemes = ["http: or ws:", "https: or wss:"];
   const [has, wants] = tls ? schemes.reverse() : schemes;
   const mixedUp = `${http} is the wrong scheme: \`baseURL\` has ${has}, and the server speaks ${wants}.`;
@@ -74,8 +70,7 @@ export async function diagnose(
   const other = await probe(tls ? http.replace("s:", ":") : http.replace(":", "s:"), own);
   // A certificate that is not trusted shows TLS as well as one that is.
   if (other.answers || (!tls && CERTIFICATE.test(other.code ?? ""))) return wrongScheme(mixedUp);
-  const hint = page ? "the browser does not say why; see its console" : code || "no reason is known";
-  return failure(ConnectionError, "unknown", `No connection to ${http}: ${hint}.`);
+  return failure(ConnectionError, "unknown", `No connection to ${http}: ${code || "no reason is known"}.`);
 }
 
 interface Found {
@@ -89,8 +84,7 @@ async function probe(http: string, own: typeof fetch): Promise<Found> {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), PROBE_MS);
   try {
-    // Without CORS a page learns that there is an answer, and no more; it is all that is asked.
-    const response = await own(`${http}/healthz`, { mode: "no-cors", signal: stop.signal, cache: "no-store" });
+    const response = await own(`${http}/healthz`, { signal: stop.signal });
     void response.body?.cancel();
     return { answers: true, status: response.status, code: null, timedOut: false };
   } catch (error) {

@@ -105,40 +105,41 @@ export interface APIErrorDetails {
 
 export class APIError extends TokenferryError {
   /** That of HTTP; over WebSocket, what HTTP would have had. */
-  readonly status: number;
-  readonly type: string;
+  declare readonly status: number;
+  declare readonly type: string;
   /** The field at fault, as a path. */
-  readonly param: string | null;
+  declare readonly param: string | null;
   /** Whether the same request may succeed later. */
-  readonly retryable: boolean;
+  declare readonly retryable: boolean;
   /** What the operator finds it by: `x-request-id`, or the id of the connection. */
-  readonly requestId: string | null;
-  readonly streamId: string | null;
-  readonly retryAfterMs: number | null;
+  declare readonly requestId: string | null;
+  declare readonly streamId: string | null;
+  declare readonly retryAfterMs: number | null;
   /** Of a stream that had begun: what it used, and what that cost. */
-  readonly usage: JsonObject | null;
-  readonly cost: string | null;
+  declare readonly usage: JsonObject | null;
+  declare readonly cost: string | null;
   /** Which limit it was: `scope`, `name` and `value`. */
-  readonly limit: JsonObject | null;
+  declare readonly limit: JsonObject | null;
   /** Of an expired stream: how it ended. */
-  readonly state: string | null;
+  declare readonly state: string | null;
 
   constructor(info: ErrorInfo, details: APIErrorDetails = {}) {
     super(info.message || info.code, info.code);
-    const given = (key: keyof APIErrorDetails) => (details[key] ?? null) as never;
-    this.status = details.status ?? statusOf(info.code, info.type);
-    this.type = info.type;
-    this.param = info.param;
-    this.retryable = info.retryable;
-    this.requestId = given("requestId");
-    this.streamId = given("streamId");
-    this.retryAfterMs = given("retryAfterMs");
-    this.usage = given("usage");
-    this.cost = given("cost");
-    this.limit = given("limit");
-    this.state = given("state");
+    const { code: _, message: __, ...said } = info;
+    const status = details.status ?? statusOf(info.code, info.type);
+    Object.assign(this, UNKNOWN, details, said, { status });
   }
 }
+
+const UNKNOWN = {
+  requestId: null,
+  streamId: null,
+  retryAfterMs: null,
+  usage: null,
+  cost: null,
+  limit: null,
+  state: null,
+};
 
 export class BadRequestError extends APIError {}
 export class PositionAheadError extends BadRequestError {}
@@ -237,6 +238,4 @@ const NAMED = {
   UpstreamError,
   ServerError,
 };
-for (const [name, { prototype }] of Object.entries(NAMED)) {
-  Object.defineProperty(prototype, "name", { value: name, writable: true, configurable: true });
-}
+for (const [name, { prototype }] of Object.entries(NAMED)) prototype.name = name;

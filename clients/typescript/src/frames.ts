@@ -9,7 +9,7 @@ const CHOICES_MAX = 128;
 // A key has two limits; the server is not asked how many more it may invent.
 const RATE_LIMITS_MAX = 16;
 
-/** The server sent what is not the protocol. */
+/** The server sent what is not the protocol; the message names the field, for who debugs. */
 export class UnreadableFrame extends Error {}
 
 export function isObject(value: unknown): value is JsonObject {
@@ -22,9 +22,9 @@ export function parse(text: string): JsonObject {
   try {
     frame = JSON.parse(text);
   } catch {
-    throw new UnreadableFrame("it is no JSON");
+    throw new UnreadableFrame("no JSON");
   }
-  if (!isObject(frame)) throw new UnreadableFrame("it is no JSON object");
+  if (!isObject(frame)) throw new UnreadableFrame("no object");
   return frame;
 }
 
@@ -32,7 +32,7 @@ export function parse(text: string): JsonObject {
 export function integer(frame: JsonObject, key: string): number {
   const value = frame[key];
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
-    throw new UnreadableFrame(`\`${key}\` is no number from 0`);
+    throw new UnreadableFrame(key);
   }
   return value;
 }
@@ -40,14 +40,14 @@ export function integer(frame: JsonObject, key: string): number {
 /** Returns a string. */
 export function string(frame: JsonObject, key: string): string {
   const value = frame[key];
-  if (typeof value !== "string") throw new UnreadableFrame(`\`${key}\` is no string`);
+  if (typeof value !== "string") throw new UnreadableFrame(key);
   return value;
 }
 
 /** Returns an object. */
 export function mapping(frame: JsonObject, key: string): JsonObject {
   const value = frame[key];
-  if (!isObject(value)) throw new UnreadableFrame(`\`${key}\` is no object`);
+  if (!isObject(value)) throw new UnreadableFrame(key);
   return value;
 }
 
@@ -83,10 +83,10 @@ export function piece(frame: JsonObject): Piece {
   const choices = frame["choices"];
   if (!Array.isArray(choices) || choices.length === 0) return { index: 0, delta: {}, text: "" };
   const choice: unknown = choices[0];
-  if (!isObject(choice)) throw new UnreadableFrame("`choices[0]` is no object");
+  if (!isObject(choice)) throw new UnreadableFrame("choices");
   const delta = optional(mapping, choice, "delta") ?? {};
   const index = optional(integer, choice, "index") ?? 0;
-  if (index >= CHOICES_MAX) throw new UnreadableFrame(`\`index\` is not below ${CHOICES_MAX}`);
+  if (index >= CHOICES_MAX) throw new UnreadableFrame("index");
   return { index, delta, text: optional(string, delta, "content") ?? "" };
 }
 
@@ -94,7 +94,7 @@ export function piece(frame: JsonObject): Piece {
 export function rateLimits(frame: JsonObject): RateLimit[] {
   const value = frame["rate_limits"];
   if (!Array.isArray(value) || !value.every(isObject)) {
-    throw new UnreadableFrame("`rate_limits` is no list of objects");
+    throw new UnreadableFrame("rate_limits");
   }
   return value.slice(0, RATE_LIMITS_MAX).map((one) => ({
     name: string(one, "name"),
@@ -109,7 +109,7 @@ export function reasons(frame: JsonObject): string[] {
   const value = frame["finish_reasons"] ?? null;
   if (value === null) return [];
   if (!Array.isArray(value) || !value.every((reason) => typeof reason === "string")) {
-    throw new UnreadableFrame("`finish_reasons` is no list of strings");
+    throw new UnreadableFrame("finish_reasons");
   }
   return value;
 }

@@ -159,7 +159,7 @@ export class Lane {
     const after = integer(frame, "from");
     const head = integer(frame, "head");
     if (integer(frame, "epoch") !== this.#trail.epoch || after > this.#trail.after) {
-      throw new UnreadableFrame("`resumed` is not what was asked for");
+      throw new UnreadableFrame("resumed");
     }
     this.#live = true;
     const over = frame["state"] === "done" && head > 0 && head === this.#trail.after;
@@ -175,7 +175,7 @@ export class Lane {
     const epoch = integer(frame, "epoch");
     const keepThrough = integer(frame, "keep_through");
     const reason = optional(string, frame, "reason") ?? "";
-    if (epoch <= this.#trail.epoch) throw new UnreadableFrame("`reset` leads to no newer epoch");
+    if (epoch <= this.#trail.epoch) throw new UnreadableFrame("reset");
     const before = this.#trail.after;
     this.#trail.rewind(epoch, Math.min(keepThrough, before));
     this.#live = true;
@@ -234,7 +234,7 @@ export class Lane {
   #mend(epoch: number, first: number, last: number): Action[] {
     if (!this.#live || this.#trail.fit(epoch, first, last) === "known") return [];
     this.#gaps += 1;
-    if (this.#gaps > GAPS_MAX) throw new UnreadableFrame("records are missing again and again");
+    if (this.#gaps > GAPS_MAX) throw new UnreadableFrame("seq");
     return this.#askAnew();
   }
 

@@ -262,7 +262,7 @@ export class Link {
 
   #onReady(frame: JsonObject, nowMs: number): Action[] {
     const heartbeatS = frame["heartbeat_s"];
-    if (typeof heartbeatS !== "number") throw new UnreadableFrame("`heartbeat_s` is no number");
+    if (typeof heartbeatS !== "number") throw new UnreadableFrame("heartbeat_s");
     this.#connectionId = optional(string, frame, "connection_id");
     const wantedMs = Math.floor(Math.min(heartbeatS * 1000, HEARTBEAT_MS_MAX));
     this.#heartbeatMs = Math.max(HEARTBEAT_MS_MIN, wantedMs);

@@ -1,6 +1,7 @@
 // The entry for Node: options come from the environment, and WebSocket from `ws` before Node 22.
 
-import { Client, type ClientOptions, type Platform } from "./client.js";
+import { Client, MEND, type ClientOptions, type Platform } from "./client.js";
+import { diagnose } from "./diagnosis.js";
 import { ConfigurationError } from "./errors.js";
 import type { SocketConstructor } from "./socket.js";
 
@@ -23,12 +24,25 @@ async function loadSocket(): Promise<SocketConstructor> {
   }
 }
 
+/** Section 8 of the protocol, from what `ws` says of an upgrade that was answered otherwise. */
+function refusal(error: unknown): number | null {
+  const [, text] = /server response: (\d+)/.exec(String((error as Error | null)?.message)) ?? [];
+  if (text === undefined) return null;
+  const status = Number(text);
+  if (status === 401) return 4001;
+  if (status === 403) return 4003;
+  if (status === 429) return 4029;
+  return status === 408 || status >= 500 ? 1013 : MEND;
+}
+
 const node = (): Platform => ({
   baseURL: process.env["TOKENFERRY_BASE_URL"] || "http://localhost:8000",
   apiKey: process.env["TOKENFERRY_API_KEY"],
   tickets: false,
   pings: true,
   socket: loadSocket,
+  refusal,
+  diagnose,
   onWake: () => () => {},
 });
 
