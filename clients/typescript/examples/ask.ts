@@ -9,9 +9,12 @@ const stream = client.stream({
 });
 stream.on("queued", ({ position }) => console.error(`${position} in front`));
 stream.on("waiting", ({ waitMs }) => console.error(`the key is at a limit for ${waitMs} ms`));
-stream.on("reconnecting", ({ waitMs, error }) => console.error(`${error.message} Again in ${waitMs} ms.`));
+stream.on("reconnecting", ({ waitMs, error }) =>
+  console.error(`${error.message} Again in ${waitMs} ms.`),
+);
 
-const show = (chunk: Chunk) => process.stdout.write(chunk.replaces ? `\n${chunk.text}` : chunk.text);
+const show = (chunk: Chunk) =>
+  process.stdout.write(chunk.replaces ? `\n${chunk.text}` : chunk.text);
 try {
   for await (const chunk of stream) show(chunk);
   const usage: Usage | null = stream.usage;

@@ -10,7 +10,10 @@ const request: ChatRequest = {
       role: "user",
       content: [
         { type: "text", text: "What is the weather where this was taken?" },
-        { type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=", detail: "low" } },
+        {
+          type: "image_url",
+          image_url: { url: "data:image/png;base64,iVBORw0KGgo=", detail: "low" },
+        },
       ],
     },
   ],

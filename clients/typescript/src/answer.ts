@@ -142,7 +142,11 @@ export class Answer {
   apply({ seq, epoch, index, text, delta }: ChunkEvent): void {
     this.epoch = epoch;
     this.seq = seq;
-    const [shown, reasoning, calls] = [text + word(delta, "refusal"), reasoningOf(delta), toolCallsOf(delta)];
+    const [shown, reasoning, calls] = [
+      text + word(delta, "refusal"),
+      reasoningOf(delta),
+      toolCallsOf(delta),
+    ];
     if (calls.length > 0) this.#add([seq, index, shown, reasoning, calls]);
     else if (reasoning) this.#add([seq, index, shown, reasoning]);
     else this.#add([seq, index, shown]);

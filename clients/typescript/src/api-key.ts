@@ -26,7 +26,8 @@ export function keyFault(key: string): string | null {
 /** Throws an `InvalidKeyError` unless the key has the form of one. */
 export function requireKey(key: string): void {
   const fault = keyFault(key);
-  if (fault !== null) throw new InvalidKeyError(`The API key cannot be right: ${fault}. Copy it again.`);
+  if (fault !== null)
+    throw new InvalidKeyError(`The API key cannot be right: ${fault}. Copy it again.`);
 }
 
 function checksum(text: string): string {

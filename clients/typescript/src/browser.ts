@@ -1,6 +1,7 @@
 // The entry for pages: a key is exchanged for tickets, and the page's own server is the default.
 
-import { Client, type ClientOptions, type Platform } from "./client.js";
+import { Client } from "./client.js";
+import type { ClientOptions, Platform } from "./client-options.js";
 import { diagnosePage } from "./page-diagnosis.js";
 
 export * from "./exports.js";

@@ -62,15 +62,27 @@ export async function diagnose(
   if (DNS.test(code)) return failure(DNSError, "dns", `There is no such host: ${http}.`);
   if (tls && NO_TLS.test(code)) return wrongScheme(mixedUp);
   if (tls && CERTIFICATE.test(code)) {
-    return failure(CertificateError, "certificate", `The certificate of ${http} is not trusted: ${code}.`);
+    return failure(
+      CertificateError,
+      "certificate",
+      `The certificate of ${http} is not trusted: ${code}.`,
+    );
   }
   if (found.timedOut || TIMEOUT.test(code)) {
-    return failure(ConnectTimeoutError, "timeout", `${http} does not answer; is a firewall in between?`);
+    return failure(
+      ConnectTimeoutError,
+      "timeout",
+      `${http} does not answer; is a firewall in between?`,
+    );
   }
   const other = await probe(tls ? http.replace("s:", ":") : http.replace(":", "s:"), own);
   // A certificate that is not trusted shows TLS as well as one that is.
   if (other.answers || (!tls && CERTIFICATE.test(other.code ?? ""))) return wrongScheme(mixedUp);
-  return failure(ConnectionError, "unknown", `No connection to ${http}: ${code || "no reason is known"}.`);
+  return failure(
+    ConnectionError,
+    "unknown",
+    `No connection to ${http}: ${code || "no reason is known"}.`,
+  );
 }
 
 interface Found {

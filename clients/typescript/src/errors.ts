@@ -65,14 +65,7 @@ export class QueueFullError extends TokenferryError {
 }
 
 export type ConnectionKind =
-  | "refused"
-  | "dns"
-  | "timeout"
-  | "certificate"
-  | "wrong_scheme"
-  | "upgrade"
-  | "lost"
-  | "unknown";
+  "refused" | "dns" | "timeout" | "certificate" | "wrong_scheme" | "upgrade" | "lost" | "unknown";
 
 export class ConnectionError extends TokenferryError {
   readonly kind: ConnectionKind;

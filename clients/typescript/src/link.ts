@@ -21,18 +21,19 @@ import {
   string,
 } from "./frames.js";
 import { type Creation, type Following, Lane } from "./lane.js";
+import {
+  GRACE_MS,
+  HEARTBEAT_MS,
+  HEARTBEAT_MS_MAX,
+  HEARTBEAT_MS_MIN,
+  type LinkOptions,
+  STABLE_MS,
+  STREAMS_MAX,
+} from "./link-options.js";
+
+export { STREAMS_MAX } from "./link-options.js";
 
 const VERSION = 1;
-export const STREAMS_MAX = 1024;
-// Section 6: the server's own default, until `ready` says otherwise.
-const HEARTBEAT_MS = 15_000;
-const HEARTBEAT_MS_MIN = 100;
-const HEARTBEAT_MS_MAX = 3_600_000;
-// For the way there and back, and a busy machine at either end.
-const GRACE_MS = 5_000;
-// A connection that lived this long was a good one, even if no record came: what ends it then is
-// a new fault, not the old one again.
-const STABLE_MS = 10_000;
 
 // What the client closes with; browsers allow a page no others than 1000 and those from 3000.
 const NORMAL = 1000;
@@ -40,21 +41,6 @@ const UNREADABLE = 4000;
 const SILENT = 4108;
 // No close frame, RFC 6455, 7.1.5: how a connection counts that the client has given up.
 export const ABNORMAL = 1006;
-
-export interface LinkOptions {
-  /** The key, to be sent in the first message; left out when it is in a header or a ticket. */
-  readonly token?: string;
-  /** Whether to authenticate with a ticket, got anew for each connection. */
-  readonly ticket?: boolean;
-  /** Whether to send `ping` after silence (the default); else to ask for the server's `hb`. */
-  readonly pings?: boolean;
-  /** Whether to tell what is no part of an answer: the line, the limits, the end of a replay. */
-  readonly notices?: boolean;
-  /** Connections that may fail in a row before the link gives up; 30. */
-  readonly attemptsMax?: number;
-  /** How long things may go wrong before the link gives up; five minutes. */
-  readonly outageMsMax?: number;
-}
 
 export type Phase = "idle" | "dialling" | "open";
 
@@ -335,8 +321,7 @@ export class Link {
   #settle(lane: Lane, out: Action[]): Action[] {
     if (lane.ended) this.#lanes.delete(lane.ref);
     const progress = out.some(
-      (action) =>
-        action.kind === "deliver" && ["chunk", "started"].includes(action.event.type),
+      (action) => action.kind === "deliver" && ["chunk", "started"].includes(action.event.type),
     );
     if (lane.ended || progress) this.#forgive();
     return out;
@@ -354,12 +339,7 @@ export class Link {
     return this.usable ? lane.ask() : [];
   }
 
-  #ofUser(
-    ref: string,
-    act: (lane: Lane) => Action[],
-    nowMs: number,
-    randomBits: number,
-  ): Action[] {
+  #ofUser(ref: string, act: (lane: Lane) => Action[], nowMs: number, randomBits: number): Action[] {
     const lane = this.#lanes.get(ref);
     if (!lane) return [];
     const out = act(lane);

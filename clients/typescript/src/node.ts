@@ -1,7 +1,9 @@
 // The entry for Node: options come from the environment, and WebSocket from `ws` before Node 22.
 
-import { Client, MEND, type ClientOptions, type Platform } from "./client.js";
+import { Client } from "./client.js";
+import type { ClientOptions, Platform } from "./client-options.js";
 import { diagnose } from "./diagnosis.js";
+import { MEND } from "./endings.js";
 import { ConfigurationError } from "./errors.js";
 import type { SocketConstructor } from "./socket.js";
 

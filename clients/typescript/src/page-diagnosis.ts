@@ -8,11 +8,16 @@ import { ConnectionError, UpgradeError, WrongSchemeError } from "./errors.js";
 
 const PROBE_MS = 3_000;
 
-export async function diagnosePage({ http }: Address, own: typeof fetch, cause: unknown): Promise<ConnectionError> {
+export async function diagnosePage(
+  { http }: Address,
+  own: typeof fetch,
+  cause: unknown,
+): Promise<ConnectionError> {
   const tls = http.startsWith("https:");
   const wrong = (why: string) =>
     new WrongSchemeError(`${http} is the wrong scheme: ${why}.`, "wrong_scheme", { cause });
-  if (!tls && globalThis.location?.protocol === "https:") return wrong("a page that came by https: may use no other");
+  if (!tls && globalThis.location?.protocol === "https:")
+    return wrong("a page that came by https: may use no other");
   if (await answers(http, own)) {
     const said = `${http} answers HTTP and opens no WebSocket; does a proxy drop the Upgrade header?`;
     return new UpgradeError(said, "upgrade", { cause });

@@ -102,5 +102,7 @@ export interface StreamSummary {
   created: number;
   ended: number | null;
   /** OpenAI's form; not in lists. */
-  completion?: { choices?: { message?: Record<string, unknown>; finish_reason?: string | null }[] } | null;
+  completion?: {
+    choices?: { message?: Record<string, unknown>; finish_reason?: string | null }[];
+  } | null;
 }

@@ -97,7 +97,8 @@ export class Dialler {
       const Socket = await this.#load();
       const protocols = [SUBPROTOCOL];
       if (attempt.ticket) protocols.push(`ticket.${await this.#ticket()}`);
-      if (this.#attempt === attempt) this.#begin(attempt, new Socket(this.#address.socket, protocols));
+      if (this.#attempt === attempt)
+        this.#begin(attempt, new Socket(this.#address.socket, protocols));
     } catch (error) {
       attempt.error = error;
       this.#end(attempt, null, ABNORMAL, "");
@@ -119,7 +120,8 @@ export class Dialler {
     };
     socket.onmessage = (event: { data: unknown }) => {
       // A binary message is none of the protocol; as text, the link refuses it.
-      if (this.#socket === socket) this.#owner.received(typeof event.data === "string" ? event.data : "");
+      if (this.#socket === socket)
+        this.#owner.received(typeof event.data === "string" ? event.data : "");
     };
     socket.onerror = (event: { error?: unknown; message?: unknown }) => {
       attempt.error = event.error ?? event.message ?? null;

@@ -6,76 +6,12 @@
 // Weakness: one chunk may be as large as the gateway lets a record be, and what was under way when
 // the mark was reached is dropped and sent once more.
 
-import {
-  Answer,
-  type Position,
-  type SavedStream,
-  type ToolCall,
-  type ToolCallDelta,
-  reasoningOf,
-  toolCallsOf,
-} from "./answer.js";
+import { Answer, type Position, type SavedStream } from "./answer.js";
+import { type Chunk, type StreamEvents, type StreamResult, bytesOf, chunkOf } from "./chunks.js";
 import { Emitter, type Listener } from "./emitter.js";
 import { ConfigurationError, TokenferryError } from "./errors.js";
-import type { Chunk as ChunkEvent, Done, Failed, JsonObject, RateLimit, StreamEvent } from "./events.js";
+import type { Done, Failed, StreamEvent } from "./events.js";
 import type { Usage } from "./requests.js";
-
-// What an event takes beside its text.
-const EVENT_BYTES = 200;
-
-/** A piece of an answer. */
-export interface Chunk {
-  /** What it adds to the text of its choice, a refusal included; may be empty. */
-  readonly text: string;
-  readonly reasoning: string;
-  readonly toolCalls: readonly ToolCallDelta[];
-  /** The choice. */
-  readonly index: number;
-  /**
-   * Whether it stands in place of everything before it of its choice, and why: the server lost
-   * the end of what it had sent (`reset`), or keeps the whole alone (`snapshot`).
-   */
-  readonly replaces: "reset" | "snapshot" | null;
-  /** OpenAI's delta as it came; empty if it replaces. */
-  readonly delta: JsonObject;
-  /** With the stream's id, the position to go on from. */
-  readonly epoch: number;
-  readonly seq: number;
-}
-
-/** A whole answer. */
-export interface StreamResult {
-  readonly streamId: string | null;
-  readonly text: string;
-  readonly reasoning: string;
-  readonly toolCalls: readonly ToolCall[];
-  /** The text of every choice. */
-  readonly texts: readonly string[];
-  /** `stop`, `length`, `tool_calls`, `content_filter` or `cancelled`. */
-  readonly finishReason: string;
-  readonly finishReasons: readonly string[];
-  readonly usage: Usage | null;
-  /** Decimal USD; null when no price is known. */
-  readonly cost: string | null;
-  readonly balance: string | null;
-  readonly notice: JsonObject | null;
-}
-
-export interface StreamEvents {
-  /** The gateway has begun; `position` is there from now on. */
-  started: Position;
-  /** It waits in the gateway's line for the provider. */
-  queued: { position: number; etaS: number | null };
-  /** It waits in this client's line, because the key is at a limit. */
-  waiting: { waitMs: number; ahead: number; code: string };
-  rateLimits: readonly RateLimit[];
-  /** The connection is lost and will be tried again; the answer goes on at the gateway. */
-  reconnecting: { attempt: number; waitMs: number; error: TokenferryError };
-  /** What was missed is here; what follows is live. */
-  caughtUp: { seq: number };
-  /** Nothing more comes from the gateway; what has come may still be unread. */
-  ended: { error: TokenferryError | null };
-}
 
 /** What a stream asks of its client. */
 export interface StreamOwner {
@@ -111,7 +47,12 @@ export class Stream implements AsyncIterable<Chunk> {
   #wake: (() => void) | null = null;
   #waiters: (() => void)[] = [];
 
-  constructor(owner: StreamOwner, ref: string, from: SavedStream | null, idempotencyKey: string | null) {
+  constructor(
+    owner: StreamOwner,
+    ref: string,
+    from: SavedStream | null,
+    idempotencyKey: string | null,
+  ) {
     this.#owner = owner;
     this.ref = ref;
     this.#id = from?.streamId ?? null;
@@ -132,7 +73,7 @@ export class Stream implements AsyncIterable<Chunk> {
 
   /** Of an answer that was read to its end; also of one that failed, if the gateway knows it. */
   get usage(): Usage | null {
-    return (this.#done ?? this.#failed)?.usage as Usage | null | undefined ?? null;
+    return ((this.#done ?? this.#failed)?.usage as Usage | null | undefined) ?? null;
   }
 
   get cost(): string | null {
@@ -159,11 +100,17 @@ export class Stream implements AsyncIterable<Chunk> {
   }
 
   /** Listens; returns the function that takes the listener off again. */
-  on<Name extends keyof StreamEvents>(name: Name, listener: Listener<StreamEvents[Name]>): () => void {
+  on<Name extends keyof StreamEvents>(
+    name: Name,
+    listener: Listener<StreamEvents[Name]>,
+  ): () => void {
     return this.#emitter.on(name, listener);
   }
 
-  once<Name extends keyof StreamEvents>(name: Name, listener: Listener<StreamEvents[Name]>): () => void {
+  once<Name extends keyof StreamEvents>(
+    name: Name,
+    listener: Listener<StreamEvents[Name]>,
+  ): () => void {
     return this.#emitter.once(name, listener);
   }
 
@@ -215,7 +162,8 @@ export class Stream implements AsyncIterable<Chunk> {
     while (!this.#over) await new Promise<void>((resolve) => this.#waiters.push(resolve));
     if (this.#error) throw this.#error;
     const { answer } = this;
-    if (!this.#done) throw new TokenferryError("The stream was detached before its end.", "detached");
+    if (!this.#done)
+      throw new TokenferryError("The stream was detached before its end.", "detached");
     const { finishReason, finishReasons, usage, cost, balance, notice } = this.#done;
     return {
       streamId: this.#id,
@@ -389,27 +337,4 @@ export class Stream implements AsyncIterable<Chunk> {
     this.#wake = null;
     wake?.();
   }
-}
-
-function chunkOf({ text, delta, index, epoch, seq }: ChunkEvent): Chunk {
-  const refusal = delta["refusal"];
-  return {
-    text: typeof refusal === "string" ? text + refusal : text,
-    reasoning: reasoningOf(delta),
-    toolCalls: toolCallsOf(delta),
-    index,
-    replaces: null,
-    delta,
-    epoch,
-    seq,
-  };
-}
-
-/** Returns about what an event takes in memory. */
-function bytesOf(event: StreamEvent): number {
-  if (event.type !== "chunk") return EVENT_BYTES;
-  const { text, delta } = event;
-  let bytes = EVENT_BYTES + 2 * (text.length + reasoningOf(delta).length);
-  for (const call of toolCallsOf(delta)) bytes += 2 * call.arguments.length;
-  return bytes;
 }

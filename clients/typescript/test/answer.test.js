@@ -7,7 +7,14 @@ import { load } from "./dist.js";
 
 const { Answer, toolCallsOf } = await load("answer");
 
-const chunk = (seq, text, delta = {}, index = 0) => ({ type: "chunk", seq, epoch: 1, index, text, delta });
+const chunk = (seq, text, delta = {}, index = 0) => ({
+  type: "chunk",
+  seq,
+  epoch: 1,
+  index,
+  text,
+  delta,
+});
 const seen = ({ text, reasoning, seq, epoch }) => ({ text, reasoning, seq, epoch });
 
 function read(...chunks) {
@@ -58,13 +65,24 @@ test("a call's index is believed within bounds", () => {
 
 test("choices are apart", () => {
   const answer = read(chunk(1, "a"), chunk(2, "b", {}, 1), chunk(3, "c"));
-  assert.deepEqual(answer.choices.map(({ text }) => text), ["ac", "b"]);
+  assert.deepEqual(
+    answer.choices.map(({ text }) => text),
+    ["ac", "b"],
+  );
   answer.rewind(2, 2);
-  assert.deepEqual(answer.choices.map(({ text }) => text), ["a", "b"]);
+  assert.deepEqual(
+    answer.choices.map(({ text }) => text),
+    ["a", "b"],
+  );
 });
 
 test("a rewind keeps what is at the border, and nothing beyond it", () => {
-  for (const [keep, text] of [[0, ""], [1, "a"], [2, "ab"], [3, "abc"]]) {
+  for (const [keep, text] of [
+    [0, ""],
+    [1, "a"],
+    [2, "ab"],
+    [3, "abc"],
+  ]) {
     const answer = read(chunk(1, "a"), chunk(2, "b"), chunk(3, "c"));
     answer.rewind(2, keep);
     assert.deepEqual(seen(answer), { text, reasoning: "", seq: keep, epoch: 2 });
@@ -78,7 +96,9 @@ test("of a merged chunk that reaches beyond, nothing stays", () => {
 });
 
 test("what was saved is taken up again, also what goes back behind it", () => {
-  const saved = JSON.parse(JSON.stringify(read(chunk(1, "a"), chunk(3, "bc"), chunk(4, "", { reasoning: "r" })).steps));
+  const saved = JSON.parse(
+    JSON.stringify(read(chunk(1, "a"), chunk(3, "bc"), chunk(4, "", { reasoning: "r" })).steps),
+  );
   const answer = new Answer(1, 4, saved);
   assert.deepEqual(seen(answer), { text: "abc", reasoning: "r", seq: 4, epoch: 1 });
   answer.rewind(2, 3);

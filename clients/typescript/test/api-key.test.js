@@ -30,7 +30,11 @@ test("every changed character is noticed", () => {
   for (let at = 0; at < key.length; at++) {
     for (const other of ["0", "Z", "_", "é"]) {
       if (key[at] === other) continue;
-      assert.notEqual(keyFault(key.slice(0, at) + other + key.slice(at + 1)), null, `${at}: ${other}`);
+      assert.notEqual(
+        keyFault(key.slice(0, at) + other + key.slice(at + 1)),
+        null,
+        `${at}: ${other}`,
+      );
     }
   }
 });

@@ -8,7 +8,9 @@ import { load } from "./dist.js";
 const { Gate } = await load("gate");
 
 const entered = (gate, ...refs) => refs.forEach((ref) => assert.ok(gate.enter(ref, 0)));
-const requests = (remaining, resetMs, limit = 60) => [{ name: "requests", limit, remaining, resetMs }];
+const requests = (remaining, resetMs, limit = 60) => [
+  { name: "requests", limit, remaining, resetMs },
+];
 
 test("an open gate lets everybody through, in order", () => {
   const gate = new Gate(10, 1000);

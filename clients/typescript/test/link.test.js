@@ -27,8 +27,10 @@ function live(options = {}) {
   return link;
 }
 
-const told = (actions) => actions.filter(({ kind }) => kind === "deliver").map(({ event }) => event);
-const sent = (actions) => actions.filter(({ kind }) => kind === "send").map(({ message }) => message);
+const told = (actions) =>
+  actions.filter(({ kind }) => kind === "deliver").map(({ event }) => event);
+const sent = (actions) =>
+  actions.filter(({ kind }) => kind === "send").map(({ message }) => message);
 const resume = (after) => ({ type: "resume", ref: "a", stream_id: "st_1", epoch: 1, after });
 
 test("a paused stream is let go, and asked for again where it was left", () => {
@@ -71,7 +73,11 @@ test("what is no part of an answer is told to who asked for it", () => {
   const notices = [
     { type: "queued", stream_id: "st_1", position: 3, eta_s: null },
     { type: "caught_up", stream_id: "st_1", seq: 1 },
-    { type: "rate_limits", ref: "a", rate_limits: [{ name: "requests", limit: 60, remaining: 59, reset_ms: 1000 }] },
+    {
+      type: "rate_limits",
+      ref: "a",
+      rate_limits: [{ name: "requests", limit: 60, remaining: 59, reset_ms: 1000 }],
+    },
     { type: "queued", stream_id: "st_other", position: 3, eta_s: 1 },
   ];
   const events = (link) =>
@@ -80,13 +86,23 @@ test("what is no part of an answer is told to who asked for it", () => {
   assert.deepEqual(events(live({ notices: true })), [
     { type: "queued", ref: "a", position: 3, etaS: null },
     { type: "caught_up", ref: "a", seq: 1 },
-    { type: "rate_limits", ref: "a", limits: [{ name: "requests", limit: 60, remaining: 59, resetMs: 1000 }] },
+    {
+      type: "rate_limits",
+      ref: "a",
+      limits: [{ name: "requests", limit: 60, remaining: 59, resetMs: 1000 }],
+    },
   ]);
 });
 
 test("a refusal that came outside of a message has its own words", () => {
   const link = live();
-  const refusal = { code: "invalid_api_key", message: "revoked", type: "", param: null, retryable: false };
+  const refusal = {
+    code: "invalid_api_key",
+    message: "revoked",
+    type: "",
+    param: null,
+    retryable: false,
+  };
   const [event] = told(link.closed(4001, 0, 0, refusal));
   assert.deepEqual([event.type, event.error], ["failed", refusal]);
   assert.equal(link.phase, "idle");
@@ -98,7 +114,10 @@ test("when no attempt can succeed, everything fails and nothing is tried again",
   const error = { code: "connection_dns", message: "?", type: "", param: null, retryable: false };
   const actions = link.refuse(error);
   assert.deepEqual(actions[0], { kind: "close", code: 1000 });
-  assert.deepEqual(told(actions).map((event) => event.error), [error]);
+  assert.deepEqual(
+    told(actions).map((event) => event.error),
+    [error],
+  );
   assert.equal(link.phase, "idle");
 });
 
@@ -108,11 +127,22 @@ test("the kept text of an answer that failed is told, and then how it failed", (
   link.opened(1);
   link.received(ready, 1, 0);
   const snapshot = {
-    type: "snapshot", ref: "a", stream_id: "st_1", epoch: 1, through: 5, message: { content: "half" },
-    finish_reason: null, usage: null, cost: "0.1", done: true,
+    type: "snapshot",
+    ref: "a",
+    stream_id: "st_1",
+    epoch: 1,
+    through: 5,
+    message: { content: "half" },
+    finish_reason: null,
+    usage: null,
+    cost: "0.1",
+    done: true,
     error: { code: "provider_cut_off", message: "cut", type: "provider_error" },
   };
   const events = told(link.received(JSON.stringify(snapshot), 1, 0));
-  assert.deepEqual(events.map(({ type }) => type), ["snapshot", "failed"]);
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ["snapshot", "failed"],
+  );
   assert.deepEqual([events[1].error.code, events[1].cost], ["provider_cut_off", "0.1"]);
 });

@@ -19,7 +19,8 @@ import DefaultClient, {
 } from "tokenferry";
 import { Tokenferry as PageClient } from "tokenferry/browser";
 
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type Same<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>) => {};
 
 const options: ClientOptions = { baseURL: "http://localhost:8000", apiKey: "tf_", maxRetries: 0 };
@@ -36,7 +37,12 @@ client.on("connected", () => {});
 
 const stream = client.stream(
   { model: "demo", messages: [{ role: "user", content: "?" }], some_providers_own: 1 },
-  { signal: AbortSignal.timeout(1), idempotencyKey: "k", recovery: "continue", onDisconnect: "cancel" },
+  {
+    signal: AbortSignal.timeout(1),
+    idempotencyKey: "k",
+    recovery: "continue",
+    onDisconnect: "cancel",
+  },
 );
 same<typeof stream, Stream>(true);
 same<Awaited<ReturnType<typeof stream.final>>, StreamResult>(true);
@@ -46,7 +52,9 @@ same<typeof stream.id, string | null>(true);
 same<Awaited<ReturnType<typeof client.models.list>>, Model[]>(true);
 same<ReturnType<typeof page.follow>, Stream>(true);
 
-stream.on("queued", ({ position, etaS }) => same<typeof etaS, number | null>(position >= 0 || true));
+stream.on("queued", ({ position, etaS }) =>
+  same<typeof etaS, number | null>(position >= 0 || true),
+);
 const off: () => void = client.on("connection", (state: ConnectionState) => {
   if (state.status === "reconnecting") same<typeof state.waitMs, number>(true);
   // @ts-expect-error -- only while it comes back
@@ -65,7 +73,8 @@ const read = async (): Promise<void> => {
 void read().catch((error: unknown) => {
   if (error instanceof RateLimitError) same<typeof error.retryAfterMs, number | null>(true);
   else if (error instanceof APIError) same<typeof error.requestId, string | null>(true);
-  else if (error instanceof WrongSchemeError) same<typeof error.kind, ConnectionError["kind"]>(true);
+  else if (error instanceof WrongSchemeError)
+    same<typeof error.kind, ConnectionError["kind"]>(true);
   else if (error instanceof TokenferryError) same<typeof error.code, string>(true);
 });
 const saved: SavedStream | null = stream.toJSON();

@@ -83,7 +83,9 @@ function wire(action) {
 const expected = (action) => (action.event ? { event: plain(action.event) } : action);
 
 let count = 0;
-for (const file of readdirSync(VECTORS).filter((name) => name.endsWith(".json")).sort()) {
+for (const file of readdirSync(VECTORS)
+  .filter((name) => name.endsWith(".json"))
+  .sort()) {
   for (const { name, options = {}, steps } of JSON.parse(
     readFileSync(new URL(file, VECTORS), "utf8"),
   ).cases) {
@@ -92,7 +94,11 @@ for (const file of readdirSync(VECTORS).filter((name) => name.endsWith(".json"))
       const link = new Link(renamed(options, OPTIONS));
       steps.forEach((step, number) => {
         const done = perform(link, step).map(wire);
-        assert.deepEqual(done, step.expect.map(expected), `step ${number}: ${JSON.stringify(step.do)}`);
+        assert.deepEqual(
+          done,
+          step.expect.map(expected),
+          `step ${number}: ${JSON.stringify(step.do)}`,
+        );
       });
     });
   }
