@@ -64,6 +64,7 @@ async def client(node: Driver, url: str, key: str, **options: Any) -> AsyncItera
         yield opened
     finally:
         node.send("close", client=opened.id)
+        await opened.until("closed")
 
 
 @asynccontextmanager

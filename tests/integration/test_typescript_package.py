@@ -95,7 +95,7 @@ def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def compiled(project: Path) -> Path:
     """The examples, compiled against the installed package, with what its types promise."""
-    for path in [*TYPESCRIPT.glob("examples/*.ts"), TYPESCRIPT / "test" / "types.ts"]:
+    for path in [*TYPESCRIPT.glob("examples/*.ts"), TYPESCRIPT / "checks" / "types.ts"]:
         shutil.copy(path, project)
     config = {"compilerOptions": TYPESCRIPT_OPTIONS, "include": ["*.ts"]}
     (project / "tsconfig.json").write_text(json.dumps(config), "utf-8")
@@ -185,7 +185,7 @@ def test_without_a_websocket_the_error_says_what_to_install(project: Path, tmp_p
 def test_the_package_is_as_small_as_it_says(tmp_path: Path) -> None:
     """What a page pays that uses streams: the entry for pages, minified and compressed."""
     dist = build(tmp_path / "dist")
-    measured = run("node", str(TYPESCRIPT / "test" / "size.js"), str(dist), at=TYPESCRIPT)
+    measured = run("node", str(TYPESCRIPT / "checks" / "size.js"), str(dist), at=TYPESCRIPT)
     assert measured.returncode == 0, measured.stderr
     size_bytes = int(measured.stdout)
     assert size_bytes <= SIZE_BYTES_MAX

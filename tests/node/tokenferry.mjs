@@ -20,8 +20,8 @@ const tickets = [];
 const sent = []; // on connections with tickets
 /** A WebSocket that keeps account of what goes through it. */
 class Counted extends WebSocket {
-  constructor(url, protocols) {
-    super(url, protocols);
+  constructor(url, protocols, options) {
+    super(url, protocols, options);
     this.ticket = protocols.find((name) => name.startsWith('ticket.'));
     if (this.ticket) tickets.push(this.ticket);
     this.on('message', (data) => (receivedBytes += data.length));
@@ -33,15 +33,24 @@ class Counted extends WebSocket {
   }
 }
 
-/** Returns a way to get tickets of which the first are bad. */
-function badTickets(count, { baseURL, apiKey }) {
-  let left = count;
-  return async () => {
+/** Returns what a browser does for a page: each request has the page's origin. */
+function page({ baseURL, apiKey, badTickets: bad }) {
+  const origin = `http://${new URL(baseURL).host}`;
+  const fetchAsPage = (url, options) =>
+    fetch(url, { ...options, headers: { ...options.headers, Origin: origin } });
+  class Socket extends Counted {
+    constructor(url, protocols) {
+      super(url, protocols, { origin });
+    }
+  }
+  let left = bad;
+  const ticket = async () => {
     if (left-- > 0) return 'bad';
     const headers = { Authorization: `Bearer ${apiKey}` };
-    const answer = await fetch(`${baseURL}/v1/stream/tickets`, { method: 'POST', headers });
+    const answer = await fetchAsPage(`${origin}/v1/stream/tickets`, { method: 'POST', headers });
     return (await answer.json()).ticket;
   };
+  return { WebSocket: Socket, fetch: fetchAsPage, ...(bad !== undefined && { ticket }) };
 }
 
 const clients = new Map();
@@ -75,10 +84,10 @@ async function read(id) {
 }
 
 const commands = {
-  open({ id, options: { entry = 'node', badTickets: bad, ...options } }) {
+  open({ id, options: { entry = 'node', ...options } }) {
     const { Tokenferry } = entries[entry];
-    const ticket = bad === undefined ? {} : { ticket: badTickets(bad, options) };
-    const client = new Tokenferry({ WebSocket: Counted, ...options, ...ticket });
+    const more = entry === 'browser' ? page(options) : { WebSocket: Counted };
+    const client = new Tokenferry({ ...options, ...more });
     client.on('connection', ({ status }) => say(id, status));
     clients.set(id, client);
   },

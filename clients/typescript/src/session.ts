@@ -194,8 +194,10 @@ export class Session implements StreamOwner {
     this.#ask(stream);
     if (stream.ended) return;
     if (this.#link.usable && !stream.paused) {
-      const patience = new Promise<void>((resolve) => setTimeout(resolve, CANCEL_MS));
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, CANCEL_MS)));
       await Promise.race([ended, patience]);
+      clearTimeout(timer);
     }
     if (stream.ended) return;
     if (stream.id !== null && (await this.#cancelByHttp(stream, stream.id))) return;
