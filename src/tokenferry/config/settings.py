@@ -15,6 +15,7 @@ from tokenferry.config.payment_settings import (
     TossSettings,
 )
 from tokenferry.config.queue_settings import QueueSettings
+from tokenferry.config.request_log_settings import RequestLogSettings
 from tokenferry.config.routing_rules import Integers
 from tokenferry.config.routing_settings import RoutingSettings
 from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
@@ -283,6 +284,7 @@ class Settings:
         routing: Retries, and when a candidate is left alone.
         limits: What keys, accounts and models may have.
         queue: The lines before providers.
+        request_log: What is recorded of requests, and the status page.
     """
 
     server: ServerSettings = field(default_factory=ServerSettings)
@@ -298,6 +300,7 @@ class Settings:
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
+    request_log: RequestLogSettings = field(default_factory=RequestLogSettings)
 
     def catalog(self) -> Catalog:
         """Return what clients can ask for."""

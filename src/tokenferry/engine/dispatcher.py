@@ -22,9 +22,17 @@ from tokenferry.engine.generation import Generation
 from tokenferry.engine.keys import Key
 from tokenferry.engine.meta import fingerprint, stream_meta
 from tokenferry.engine.options import Limits, Options
-from tokenferry.engine.ports import Journal, JournalUnavailable, Meter, Provider, Timers
+from tokenferry.engine.ports import (
+    Journal,
+    JournalUnavailable,
+    Meter,
+    Outcome,
+    Provider,
+    Timers,
+)
 from tokenferry.engine.prices import Prices, serving
 from tokenferry.engine.relay import Durability, Relay
+from tokenferry.engine.request_log import NOT_RECORDED, Requests
 from tokenferry.engine.router import Router
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import (
@@ -63,6 +71,7 @@ class Engine:
         prices: What models cost, and which ones their providers serve no more.
         billing: Puts money before and after streams.
         router: What is known of the candidates.
+        requests: Where finished requests are recorded.
     """
 
     catalog: Catalog
@@ -77,6 +86,7 @@ class Engine:
     prices: Prices
     billing: Billing
     router: Router
+    requests: Requests = NOT_RECORDED
 
     @property
     def journal(self) -> Journal:
@@ -169,7 +179,7 @@ class Dispatcher:
 
     def _reserve(self, entry: Entry, request: ChatRequest, generation: Generation) -> None:
         """Have credit held, where that is needed, and then the provider called."""
-        bill = generation.bill
+        bill = generation.plan.bill
 
         def reserved(refusal: TokenferryError | None) -> None:
             if refusal is not None:
@@ -218,7 +228,11 @@ class Dispatcher:
     def generation(self, stream: Stream, plan: Plan) -> Generation:
         """Return what fills a stream; `start` sets it to work."""
         engine = self.engine
-        return Generation(stream, plan, self.relay, engine.router, engine.meter, self.book.settled)
+        return Generation(stream, plan, self.relay, engine.router, engine.meter, self._settled)
+
+    def _settled(self, generation: Generation, outcome: Outcome) -> None:
+        entry = self.book.settled(generation)
+        self.engine.requests.ended(entry, outcome, generation.plan.request)
 
     def start(self, generation: Generation) -> None:
         """Have the provider called."""

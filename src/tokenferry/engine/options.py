@@ -29,9 +29,11 @@ class Options:
         orphan_timeout_s: How long it goes on without a follower otherwise.
         idempotency_key: A repeated create with it returns the first one's stream.
         recovery: "fail" or "continue": what becomes of it when the process dies.
+        request_id: Id of the HTTP request; empty over a WebSocket.
     """
 
     on_disconnect_cancel: bool
     orphan_timeout_s: float
     idempotency_key: str | None = None
     recovery: str = "fail"
+    request_id: str = ""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import Raw
 
+from tokenferry.domain.ledger import Charge
 from tokenferry.domain.routing import Try
 from tokenferry.domain.usage import Usage
 from tokenferry.errors import ProviderError
@@ -238,6 +239,8 @@ class Outcome:
         first_token_s: Seconds from arrival to the first token; None when there was none.
         duration_s: Seconds from arrival to the end.
         call_first_token_s: Seconds from the call that served to its first token.
+        charge: What is booked; None if nothing was begun.
+        queued_s: Seconds in lines before providers; None if that is not known.
     """
 
     stream_id: str
@@ -251,6 +254,8 @@ class Outcome:
     first_token_s: float | None
     duration_s: float
     call_first_token_s: float | None = None
+    charge: Charge | None = None
+    queued_s: float | None = None
 
     @property
     def attempts(self) -> int:

@@ -43,6 +43,8 @@ class Stream:
         log: The journal's own.
         done: Whether the terminal record is committed.
         error: What the stream ended in, if it is an error.
+        drops: How often a reader was lost before the end.
+        resumes: How often one came back.
         sealed: Whether the terminal record is at least pending; nothing may follow it.
     """
 
@@ -52,6 +54,7 @@ class Stream:
         "_ring",
         "calls",
         "done",
+        "drops",
         "epoch",
         "epochs",
         "error",
@@ -62,6 +65,7 @@ class Stream:
         "log",
         "owner",
         "pending",
+        "resumes",
         "sealed",
         "subscriptions",
     )
@@ -88,6 +92,7 @@ class Stream:
         self.sealed = False
         self.error: TokenferryError | None = None
         self.calls = 0
+        self.drops = self.resumes = 0
         self.subscriptions: list[Subscription] = []
         self._journal = log
         self._ring: list[bytes] = []
@@ -177,6 +182,7 @@ class Subscription:
         self.after = after
         self.queued = False
         self.replays = resumes
+        stream.resumes += resumes
         self._renderer = renderer
         self.render = renderer.render
         if after and stream.head_record is not None:

@@ -25,12 +25,7 @@ from tokenferry.protocol.events import EventRenderer, framed, kept_events
 from tokenferry.protocol.frames import Terminal
 from tokenferry.protocol.messages import IDEMPOTENCY_KEY_CHARACTERS
 from tokenferry.server.hub import Hub
-from tokenferry.server.responses import (
-    STANDINGS,
-    attempts_header,
-    error_response,
-    json_response,
-)
+from tokenferry.server.responses import STANDINGS, attempts_header, error_response, json_response
 from tokenferry.server.transport import ClientProtocol
 
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -105,6 +100,7 @@ def _options(request: web.Request, hub: Hub) -> Options:
         orphan_timeout_s=settings.orphan_timeout_s,
         idempotency_key=idempotency_key,
         recovery=recovery,
+        request_id=request["id"],
     )
 
 

@@ -80,6 +80,12 @@ class Metrics:
             ("limit",),
             registry=self._registry,
         )
+        self._recorded = Counter(
+            "tokenferry_request_log",
+            "Records of finished requests, by what became of them: written or dropped.",
+            ("result",),
+            registry=self._registry,
+        )
         self._first_token = Histogram(
             "tokenferry_time_to_first_token_seconds",
             "From the request's arrival to its first token.",
@@ -157,6 +163,10 @@ class Metrics:
         self._errors.labels(error.kind).inc()
         if isinstance(error, LimitError | TokensOverLimit) and error.limit is not None:
             self._limited.labels(error.limit).inc()
+
+    def recorded(self, result: str, count: int) -> None:
+        """Count records of the request log that were written or dropped."""
+        self._recorded.labels(result).inc(count)
 
     def connected(self, change: int) -> None:
         """Count a WebSocket connection that opens (1) or closes (-1)."""

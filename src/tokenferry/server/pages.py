@@ -27,6 +27,7 @@ _CONTENT_TYPES: Final = {
     "pay.js": "text/javascript; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "status.css": "text/css; charset=utf-8",
     "stream.js": "text/javascript; charset=utf-8",
     "texts.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
