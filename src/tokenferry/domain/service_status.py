@@ -232,21 +232,32 @@ def _model(
     name: str, hours: Mapping[int, _Counts], buckets: Mapping[int, int], now_ms: int
 ) -> ModelStatus:
     today, whole = now_ms // MS_PER_DAY, _Counts()
-    days: dict[int, _Counts] = {}
-    for day in range(today - DAYS_SHOWN + 1, today + 1):
-        days[day] = _Counts()
+    days = {day: _Counts() for day in range(today - DAYS_SHOWN + 1, today + 1)}
+    worst_hours: dict[int, State] = {}
     for hour, counts in hours.items():
-        if (of_day := days.get(hour // HOURS_A_DAY)) is not None:
-            of_day.add(counts.served, counts.failed)
-            whole.add(counts.served, counts.failed)
+        day = hour // HOURS_A_DAY
+        if day not in days:
+            continue
+        days[day].add(counts.served, counts.failed)
+        whole.add(counts.served, counts.failed)
+        if _is_bad(counts):
+            worst_hours[day] = worst((counts.state, worst_hours.get(day, "unknown")))
     return ModelStatus(
         name,
         _state_now(hours, now_ms // MS_PER_HOUR),
         whole.served_ppm,
-        [Day(day, counts.state, counts.served_ppm) for day, counts in days.items()],
+        [
+            # A day is no better than its worst hour: an outage is seen, however short it was.
+            Day(day, worst((counts.state, worst_hours.get(day, "unknown"))), counts.served_ppm)
+            for day, counts in days.items()
+        ],
         percentile(buckets, 50),
         percentile(buckets, 95),
     )
+
+
+def _is_bad(counts: _Counts) -> bool:
+    return counts.failed >= FAILED_MIN and counts.state != "operational"
 
 
 def _state_now(hours: Mapping[int, _Counts], hour: int) -> State:
@@ -267,7 +278,7 @@ def _incidents(name: str, hours: Mapping[int, _Counts], now_ms: int) -> Iterator
     run: list[int] = []
     known = sorted(hour for hour in hours if oldest <= hour <= now_hour)
     for hour in known:
-        is_bad = hours[hour].failed >= FAILED_MIN and hours[hour].state != "operational"
+        is_bad = _is_bad(hours[hour])
         if run and (not is_bad or hour - run[-1] > INCIDENT_GAP_HOURS):
             yield _incident(name, run, hours, is_over=True)
             run = []

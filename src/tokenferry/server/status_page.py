@@ -150,10 +150,12 @@ def _body(made: Report, language: Language) -> str:
 
 
 def _model(status: ModelStatus, language: Language) -> str:
-    times = " · ".join(
-        _word(language, name, time=_seconds(ms, language))
-        for name, ms in (("p50", status.p50_ms), ("p95", status.p95_ms))
-    )
+    times = UNKNOWN
+    if status.p50_ms is not None:
+        times = " · ".join(
+            f'<span class="whole">{_word(language, name, time=_seconds(ms, language))}</span>'
+            for name, ms in (("p50", status.p50_ms), ("p95", status.p95_ms))
+        )
     served = _word(language, "served", share=_share(status.served_ppm))
     return (
         f'<section class="model"><div class="row"><h3>{escape(status.model)}</h3>'

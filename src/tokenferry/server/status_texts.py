@@ -48,9 +48,9 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "models": "Models, last 90 days",
         "first_token": "Time to first token",
         "p50": "median {time}",
-        "p95": "95 % within {time}",
+        "p95": "95% within {time}",
         "seconds": "{seconds} s",
-        "served": "{share} served",
+        "served": "Served {share}",
         "begin": "90 days ago",
         "today": "Today",
         "bar": "{model}, last 90 days: {operational} days operational, {degraded} degraded, "
@@ -70,7 +70,8 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "legend_served": "Served is the share of requests that neither a provider nor this gateway "
         "failed. What a client stopped, or was not allowed, does not count.",
         "legend_now": "The state is that of the latest hours in which somebody asked: degraded "
-        "above 1 % failures, an outage above 50 %.",
+        "above 1% failures, an outage above 50%. A day is as bad as its worst hour with three "
+        "failures or more.",
         "unavailable": "The figures cannot be read right now. Look again in a moment.",
     },
     "ko": {
@@ -102,7 +103,8 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "legend_served": "성공률은 공급자나 게이트웨이의 문제로 실패하지 않은 요청의 비율입니다. "
         "사용자가 중지했거나 허용되지 않은 요청은 계산에서 제외합니다.",
         "legend_now": "현재 상태는 요청이 있었던 가장 최근 시간대를 기준으로 합니다. 실패율이 1%를 "
-        "넘으면 성능 저하, 50%를 넘으면 장애로 표시합니다.",
+        "넘으면 성능 저하, 50%를 넘으면 장애로 표시합니다. 하루의 상태는 실패가 3건 이상인 "
+        "시간대 중 가장 나쁜 상태로 표시합니다.",
         "unavailable": "지금은 상태를 불러올 수 없습니다. 잠시 후 다시 확인해 주세요.",
     },
 }
