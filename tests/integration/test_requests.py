@@ -301,7 +301,7 @@ async def alone(directory: Path, provider: ScriptedProvider, **own: Any) -> Asyn
         await running.kill()
 
 
-async def test_a_stream_that_was_killed_has_its_record(
+async def test_a_stream_that_was_killed_has_its_record_and_the_status_page_can_be_off(
     tmp_path: Path, provider: ScriptedProvider
 ) -> None:
     async def endless(exchange: Exchange) -> None:
@@ -310,7 +310,9 @@ async def test_a_stream_that_was_killed_has_its_record(
             exchange.chunk(block)
         await asyncio.Event().wait()
 
-    async with alone(tmp_path, provider) as gateway:
+    async with alone(tmp_path, provider, status_page=False) as gateway:
+        for path in ("/status", "/api/status"):
+            assert (await gateway.get(path)).status == 404
         request = body("m-openai", provider.play(endless))
         async with open_stream(gateway.port, gateway.key, request) as stream:
             while "둘" not in str(await stream.next()):
@@ -318,6 +320,8 @@ async def test_a_stream_that_was_killed_has_its_record(
             stream_id = stream.headers["x-stream-id"]
             key = gateway.key.split("_")[1]
             await gateway.kill()
+        text = gateway.config.read_text("utf-8").replace("status_page = false", "")
+        gateway.config.write_text(text, "utf-8")
         await gateway.start()
 
         with closing(SqliteRequests(gateway.data_dir / "requests.db")) as log:
@@ -337,28 +341,17 @@ async def test_a_stream_that_was_killed_has_its_record(
         assert (model["availability"], model["state"]) == (0.0, "degraded")
 
 
-async def test_what_is_switched_off(tmp_path: Path, provider: ScriptedProvider) -> None:
-    async with alone(tmp_path, provider, status_page=False) as gateway:
-        prompt = provider.play(GOOD)
-        await ask(gateway, gateway.key, "m-openai", prompt)
+async def test_without_a_log_the_books_are_listed(
+    tmp_path: Path, provider: ScriptedProvider
+) -> None:
+    async with alone(tmp_path, provider, enabled=False) as gateway:
+        await ask(gateway, gateway.key, "m-openai", provider.play(GOOD))
         for path in ("/status", "/api/status"):
             assert (await gateway.get(path)).status == 404
-        await gateway.stop()
-        # What waited was written before the process went.
-        with closing(SqliteRequests(gateway.data_dir / "requests.db")) as log:
-            assert [hour.model for hour in log.hours(0)] == ["m-openai"]
-        text = gateway.config.read_text("utf-8").replace("status_page = false", "enabled = false")
-        gateway.config.write_text(text, "utf-8")
-        (gateway.data_dir / "requests.db").unlink()
-        await gateway.start()
-        await ask(gateway, gateway.key, "m-openai", prompt)
-        assert (await gateway.get("/status")).status == 404
         assert not (gateway.data_dir / "requests.db").exists()
-
-        # The books have what the log has not.
         with closing(SqliteStatements(gateway.data_dir / "tokenferry.db")) as statements:
 
-            async def both() -> bool:
-                return len(statements.charges(Wanted(9)).rows) == 2
+            async def charged() -> Any:
+                return statements.charges(Wanted(9)).rows
 
-            await until(both)
+            assert [row.model for row in await until(charged)] == ["m-openai"]
