@@ -47,6 +47,7 @@ TESTED_ELSEWHERE = {
     "server/payment_texts.py": "tests/browser/test_pay_page.py",
     "server/topups_api.py": "tests/integration/test_payments.py",
     "server/vouchers_api.py": "tests/integration/test_money.py",
+    "server/status_texts.py": "tests/server/test_status_page.py",
     "server/request_site.py": "tests/integration/test_requests.py",
     "server/requests_api.py": "tests/integration/test_requests.py",
     "server/usage_api.py": "tests/integration/test_money.py",

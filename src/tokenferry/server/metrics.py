@@ -80,12 +80,7 @@ class Metrics:
             ("limit",),
             registry=self._registry,
         )
-        self._recorded = Counter(
-            "tokenferry_request_log",
-            "Records of finished requests, by what became of them: written or dropped.",
-            ("result",),
-            registry=self._registry,
-        )
+        self._recorded = _recorded(self._registry)
         self._first_token = Histogram(
             "tokenferry_time_to_first_token_seconds",
             "From the request's arrival to its first token.",
@@ -201,6 +196,15 @@ class Metrics:
                 }
             },
         )
+
+
+def _recorded(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        "tokenferry_request_log",
+        "Records of finished requests, by what became of them: written or dropped.",
+        ("result",),
+        registry=registry,
+    )
 
 
 def _written(tries: Sequence[Try]) -> str | None:
