@@ -13,7 +13,7 @@ from engine.virtual import request
 from tokenferry.domain import journal
 from tokenferry.domain.request_page import Wanted, position
 from tokenferry.domain.request_record import Content
-from tokenferry.domain.service_status import FirstTokens, HourCount
+from tokenferry.domain.service_status import DayCount, FirstTokens, HourCount
 from tokenferry.engine.request_log import Draft, Periods, RequestStore
 from tokenferry.protocol.frames import Head, Terminal, encode
 from tokenferry.stores.memory_requests import MemoryRequests
@@ -50,7 +50,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RequestSto
 def test_a_new_one_is_empty(store):
     assert store.find("st_1", None) is None
     assert store.content("st_1") is None
-    assert (list(store.hours(0)), list(store.first_tokens(0))) == ([], [])
+    assert [list(each) for each in (store.hours(0, 0), store.days(0), store.first_tokens(0))] == [
+        [],
+        [],
+        [],
+    ]
     assert store.refused(Wanted(10)) == ([], None)
     store.write([])
     assert store.expire(1_000, PERIODS) is False
@@ -71,16 +75,30 @@ def test_one_is_written_and_counted_once(store):
     store.write(drafts(record()))
     store.write(drafts(record(finish="error", error_code="upstream_lost"), record("st_2", 600)))
     assert store.find("st_1", None) == record()
-    assert list(store.hours(0)) == [HourCount(0, "m", 2, 0)]
+    assert list(store.hours(0, 0)) == [HourCount(0, "m", 2, 0)]
     assert list(store.first_tokens(0)) == [FirstTokens(0, "m", 3, 2)]
 
 
 def test_counts_grow_and_are_asked_for_from_a_moment_on(store):
     for n in range(3):
         store.write(drafts(record(f"a{n}", 5), record(f"b{n}", HOUR_MS * 24 + 5)))
-    assert sorted(store.hours(0)) == [HourCount(0, "m", 3, 0), HourCount(24, "m", 3, 0)]
-    assert list(store.hours(1)) == [HourCount(24, "m", 3, 0)]
+    assert sorted(store.hours(0, 0)) == [HourCount(0, "m", 3, 0), HourCount(24, "m", 3, 0)]
+    assert list(store.hours(1, 0)) == [HourCount(24, "m", 3, 0)]
+    assert sorted(store.days(0)) == [DayCount(0, "m", 3, 0), DayCount(1, "m", 3, 0)]
+    assert list(store.days(1)) == [DayCount(1, "m", 3, 0)]
     assert list(store.first_tokens(1)) == [FirstTokens(1, "m", 3, 3)]
+
+
+def test_of_older_hours_only_those_that_may_be_bad(store):
+    for hour, failures in ((0, 2), (1, 3), (2, 0)):
+        rows = [record(f"{hour}-ok", hour * HOUR_MS + 5)]
+        rows += [
+            record(f"{hour}-{n}", hour * HOUR_MS + 5, finish="error", error_code="upstream_lost")
+            for n in range(failures)
+        ]
+        store.write(drafts(*rows))
+    assert sorted(store.hours(0, 2)) == [HourCount(1, "m", 1, 3), HourCount(2, "m", 1, 0)]
+    assert list(store.days(0)) == [DayCount(0, "m", 3, 5)]
 
 
 class TestRefused:
@@ -183,9 +201,9 @@ class TestRetention:
     def test_counts_outlive_records_and_go_in_time(self, store):
         store.write(drafts(record("st_1", 10), record("st_2", 48 * HOUR_MS)))
         store.expire(24 * HOUR_MS, PERIODS)
-        assert (len(store.hours(0)), len(store.first_tokens(0))) == (2, 2)
+        assert (len(store.hours(0, 0)), len(store.first_tokens(0))) == (2, 2)
         store.expire(48 * HOUR_MS, PERIODS)
-        assert list(store.hours(0)) == [HourCount(48, "m", 1, 0)]
+        assert list(store.hours(0, 0)) == [HourCount(48, "m", 1, 0)]
         assert list(store.first_tokens(0)) == [FirstTokens(2, "m", 3, 1)]
 
     def test_any_number_goes_step_by_step(self, store):

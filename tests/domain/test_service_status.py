@@ -8,6 +8,7 @@ from tokenferry.domain.service_status import (
     DAYS_SHOWN,
     FIRST_TOKEN_MS,
     MS_PER_HOUR,
+    DayCount,
     FirstTokens,
     HourCount,
     Incident,
@@ -25,7 +26,9 @@ NOW_MS = HOUR * MS_PER_HOUR + 1
 
 
 def made(*hours, models=("m",), first_tokens=(), now_ms=NOW_MS):
-    return report(models, [HourCount(*each) for each in hours], first_tokens, now_ms)
+    """Return the report of what some hours have counted: whole days, and the hours themselves."""
+    days = [DayCount(hour // 24, *rest) for hour, *rest in hours]
+    return report(models, days, [HourCount(*each) for each in hours], first_tokens, now_ms)
 
 
 @pytest.mark.parametrize(
@@ -146,14 +149,19 @@ class TestIncidents:
         expected = Incident("m", HOUR - 4, HOUR - 3, "outage", 6_000_000 // 14, is_over=True)
         assert made(*hours).incidents == [expected]
 
-    def test_silence_between_bad_hours_does_not_part_them(self):
-        near = made((HOUR - 4, "m", 0, 3), (HOUR - 2, "m", 0, 3)).incidents
+    @pytest.mark.parametrize("between", [(), ((HOUR - 3, "m", 9, 0),)])
+    def test_an_hour_between_bad_ones_does_not_part_them(self, between):
+        near = made((HOUR - 4, "m", 0, 3), *between, (HOUR - 2, "m", 0, 3)).incidents
         assert [(each.first_hour, each.last_hour) for each in near] == [(HOUR - 4, HOUR - 2)]
         far = made((HOUR - 5, "m", 0, 3), (HOUR - 2, "m", 0, 3)).incidents
         assert [each.first_hour for each in far] == [HOUR - 2, HOUR - 5]
 
     def test_two_failures_are_none(self):
         assert made((HOUR, "m", 0, 2)).incidents == []
+
+    def test_one_is_over_when_something_good_was_seen_since(self):
+        (incident,) = made((HOUR - 1, "m", 0, 3), (HOUR, "m", 1, 0)).incidents
+        assert incident.is_over
 
     @pytest.mark.parametrize(("ago", "is_over"), [(0, False), (23, False), (24, True)])
     def test_one_that_nobody_has_seen_end(self, ago, is_over):

@@ -256,6 +256,20 @@ class TestContent:
         log.answer()
         assert log.written()[-1].content() is not None
 
+    def test_of_a_long_answer_no_more_is_read_than_is_kept(self):
+        log = Log(Bench(), content_bytes_max=1024)
+        stream = log.bench.create()
+        for _ in range(300):
+            log.bench.sink.text("열 글자 입니다. ")
+        log.bench.sink.finish(0, "stop")
+        log.bench.sink.end()
+        (draft,) = log.written()
+        assert len(draft.answer) < 60 < stream.head
+        content = draft.content()
+        assert content.is_cut
+        assert len(content.answer.encode()) <= 1024
+        assert "열 글자 입니다. 열 글자" in content.answer
+
 
 class TestRecovery:
     """Requests of a process that died before it wrote them."""

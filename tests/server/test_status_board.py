@@ -26,11 +26,11 @@ class Store(MemoryRequests):
         self.reads = 0
         self.fault: StoreUnusable | None = None
 
-    def hours(self, from_hour):
+    def days(self, from_day):
         self.reads += 1
         if self.fault is not None:
             raise self.fault
-        return super().hours(from_hour)
+        return super().days(from_day)
 
 
 class World:

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tokenferry.domain.service_status import FirstTokens, HourCount, report
+from tokenferry.domain.service_status import DayCount, FirstTokens, HourCount, report
 from tokenferry.server.status_page import _body, _share, language_of
 from tokenferry.server.status_texts import LANGUAGES, STATES, SUMMARIES, WORDS
 
@@ -85,7 +85,8 @@ class Reader(HTMLParser):
 
 
 def read(language="en", hours=(), first_tokens=(), models=("m", "quiet")) -> Reader:
-    made = report(models, [HourCount(*each) for each in hours], first_tokens, NOW_MS)
+    days = [DayCount(hour // 24, *rest) for hour, *rest in hours]
+    made = report(models, days, [HourCount(*each) for each in hours], first_tokens, NOW_MS)
     reader = Reader(_body(made, language))
     assert reader.open == [], "every element is closed"
     return reader
@@ -108,9 +109,13 @@ def test_a_bar_has_a_text_and_tells_states_by_height():
     assert bars[0]["aria-label"] == (
         "m, last 90 days: 0 days operational, 1 degraded, 1 with an outage, 88 without requests."
     )
-    rects = [attrs for tag, attrs in page.tags if tag == "rect" and "x" in attrs and attrs["x"]]
-    heights = {attrs["class"]: attrs["height"] for attrs in rects if attrs.get("class")}
-    assert len(set(heights.values())) == len(heights) == 3
+    heights = {attrs["class"]: attrs["height"] for tag, attrs in page.tags
+               if tag == "rect" and attrs.get("class")}  # fmt: skip
+    assert heights == {"degraded": "20", "outage": "10"}
+    paths = {attrs["class"]: attrs["d"] for tag, attrs in page.tags
+             if tag == "path" and attrs.get("class") in ("operational", "unknown")}  # fmt: skip
+    # The last day of the last bar, and how high it stands.
+    assert paths["unknown"].endswith("M356 30h3v2h-3z")
     assert "2026-11-27: Outage, 10.00%" in page.texts
 
 

@@ -46,7 +46,7 @@ def test_a_batch_is_written_whole_or_not_at_all(store):
     with pytest.raises(StoreUnusable):
         store.write(drafts(record(), bad))
     assert store.find("st_1", None) is None
-    assert list(store.hours(0)) == []
+    assert list(store.hours(0, 0)) == []
 
 
 def test_another_thread_may_read_while_one_writes(store):
@@ -57,10 +57,10 @@ def test_another_thread_may_read_while_one_writes(store):
     writer = threading.Thread(target=write)
     writer.start()
     while writer.is_alive():
-        store.hours(0)
+        store.hours(0, 0)
         store.find("st_1", "a")
     writer.join()
-    assert store.hours(0)[0].served == 50
+    assert store.hours(0, 0)[0].served == 50
 
 
 def test_what_has_expired_is_not_left_in_the_file(path, store):

@@ -1,4 +1,4 @@
-"""How well models were served, from counts an hour and first tokens a day: states, bars, incidents.
+"""How well models were served, from counts of days, hours and first tokens: states and incidents.
 
 Hours and days are counted from the Unix epoch, UTC. A request speaks for availability if it was
 served, and against it if a provider or the gateway failed it; see `request_record.is_available`.
@@ -25,7 +25,7 @@ FAILED_MIN = 3
 # The state of now is that of the latest hours in which somebody asked.
 NOW_HOURS = 2
 NOW_WITHIN_HOURS = 24
-# Bad hours this near to each other are one incident: nobody may have asked between.
+# Bad hours this near to each other are one incident, whatever was between.
 INCIDENT_GAP_HOURS = 2
 INCIDENTS_MAX = 20
 PPM = 1_000_000
@@ -41,6 +41,15 @@ class HourCount(NamedTuple):
     """What one model served within an hour."""
 
     hour: int
+    model: str
+    served: int
+    failed: int
+
+
+class DayCount(NamedTuple):
+    """What one model served within a day."""
+
+    day: int
     model: str
     served: int
     failed: int
@@ -197,6 +206,7 @@ def percentile(counts: Mapping[int, int], percent: int) -> int | None:
 
 def report(
     models: Sequence[str],
+    days: Iterable[DayCount],
     hours: Iterable[HourCount],
     first_tokens: Iterable[FirstTokens],
     now_ms: int,
@@ -205,21 +215,21 @@ def report(
 
     Args:
         models: Their names; what is counted under other names is left out.
-        hours: Of the days that are shown, in any order; names may repeat within an hour.
+        days: Those that are shown, in any order; names may repeat within one.
+        hours: Those of them that may be bad (`FAILED_MIN`), and all of the last 24; the same.
         first_tokens: The same.
         now_ms: Unix time.
     """
-    by_model: dict[str, dict[int, _Counts]] = {model: defaultdict(_Counts) for model in models}
-    for hour in hours:
-        if hour.model in by_model:
-            by_model[hour.model][hour.hour].add(hour.served, hour.failed)
+    of_days, of_hours = _by_model(models, days), _by_model(models, hours)
     buckets: dict[str, dict[int, int]] = {model: defaultdict(int) for model in models}
     for each in first_tokens:
         if each.model in buckets:
             buckets[each.model][each.bucket] += each.tokens
-    statuses = [_model(name, by_model[name], buckets[name], now_ms) for name in models]
+    statuses = [
+        _model(name, of_days[name], of_hours[name], buckets[name], now_ms) for name in models
+    ]
     incidents = sorted(
-        (each for name in models for each in _incidents(name, by_model[name], now_ms)),
+        (each for name in models for each in _incidents(name, of_hours[name], now_ms)),
         key=lambda incident: (incident.last_hour, incident.first_hour, incident.model),
         reverse=True,
     )
@@ -228,29 +238,41 @@ def report(
     )
 
 
+def _by_model(
+    models: Sequence[str], counted: Iterable[DayCount | HourCount]
+) -> dict[str, dict[int, _Counts]]:
+    by_model: dict[str, dict[int, _Counts]] = {model: defaultdict(_Counts) for model in models}
+    for when, model, served, failed in counted:
+        if model in by_model:
+            by_model[model][when].add(served, failed)
+    return by_model
+
+
 def _model(
-    name: str, hours: Mapping[int, _Counts], buckets: Mapping[int, int], now_ms: int
+    name: str,
+    days: Mapping[int, _Counts],
+    hours: Mapping[int, _Counts],
+    buckets: Mapping[int, int],
+    now_ms: int,
 ) -> ModelStatus:
-    today, whole = now_ms // MS_PER_DAY, _Counts()
-    days = {day: _Counts() for day in range(today - DAYS_SHOWN + 1, today + 1)}
-    worst_hours: dict[int, State] = {}
+    today, whole, nothing = now_ms // MS_PER_DAY, _Counts(), _Counts()
+    shown = range(today - DAYS_SHOWN + 1, today + 1)
+    worst_hours: dict[int, State] = defaultdict(lambda: "unknown")
     for hour, counts in hours.items():
-        day = hour // HOURS_A_DAY
-        if day not in days:
-            continue
-        days[day].add(counts.served, counts.failed)
-        whole.add(counts.served, counts.failed)
         if _is_bad(counts):
-            worst_hours[day] = worst((counts.state, worst_hours.get(day, "unknown")))
+            day = hour // HOURS_A_DAY
+            worst_hours[day] = worst((counts.state, worst_hours[day]))
+    bars = []
+    for day in shown:
+        counts = days.get(day, nothing)
+        whole.add(counts.served, counts.failed)
+        # A day is no better than its worst hour: an outage is seen, however short it was.
+        bars.append(Day(day, worst((counts.state, worst_hours[day])), counts.served_ppm))
     return ModelStatus(
         name,
         _state_now(hours, now_ms // MS_PER_HOUR),
         whole.served_ppm,
-        [
-            # A day is no better than its worst hour: an outage is seen, however short it was.
-            Day(day, worst((counts.state, worst_hours.get(day, "unknown"))), counts.served_ppm)
-            for day, counts in days.items()
-        ],
+        bars,
         percentile(buckets, 50),
         percentile(buckets, 95),
     )
@@ -275,18 +297,16 @@ def _state_now(hours: Mapping[int, _Counts], hour: int) -> State:
 def _incidents(name: str, hours: Mapping[int, _Counts], now_ms: int) -> Iterator[Incident]:
     now_hour = now_ms // MS_PER_HOUR
     oldest = (now_ms // MS_PER_DAY - DAYS_SHOWN + 1) * HOURS_A_DAY
-    run: list[int] = []
     known = sorted(hour for hour in hours if oldest <= hour <= now_hour)
-    for hour in known:
-        is_bad = _is_bad(hours[hour])
-        if run and (not is_bad or hour - run[-1] > INCIDENT_GAP_HOURS):
+    run: list[int] = []
+    for hour in (each for each in known if _is_bad(hours[each])):
+        if run and hour - run[-1] > INCIDENT_GAP_HOURS:
             yield _incident(name, run, hours, is_over=True)
             run = []
-        if is_bad:
-            run.append(hour)
+        run.append(hour)
     if run:
-        # Nothing good was seen since; after a while of silence nobody can say.
-        is_over = now_hour - run[-1] >= NOW_WITHIN_HOURS
+        # Over once something good was seen since; after a while of silence nobody can say.
+        is_over = known[-1] > run[-1] or now_hour - run[-1] >= NOW_WITHIN_HOURS
         yield _incident(name, run, hours, is_over=is_over)
 
 

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, Protocol
 from tokenferry.domain.ledger import Charge
 from tokenferry.domain.request_page import Part, Wanted
 from tokenferry.domain.request_record import Content, RequestRecord, ended_by
-from tokenferry.domain.service_status import FirstTokens, HourCount
+from tokenferry.domain.service_status import DayCount, FirstTokens, HourCount
 from tokenferry.engine.book import Entry
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.ports import JournalUnavailable, Outcome, Timers
@@ -34,8 +34,9 @@ WRITE_DELAY_S = 0.25
 RETRY_S = 2.0
 # A batch that the store refuses so often is given up: it may be the batch.
 TRIES_MAX = 3
-# About a kilobyte each; a busy gateway finishes some hundreds a second.
-WAITING_MAX = 10_000
+# About a kilobyte each; a busy gateway finishes some hundreds a second. A recovery offers at once
+# what the book keeps of finished streams, 10,000.
+WAITING_MAX = 20_000
 # Of prompts and answers that wait, all together.
 WAITING_BYTES_MAX = 32 * 1024 * 1024  # and as much again in the batch that is being written
 # The head record and the terminal one.
@@ -54,14 +55,16 @@ class Draft:
     Attributes:
         record: What became of the request.
         request: What was asked; None where it is not kept, or not known.
-        answer: The records of the answer; empty where they are not kept.
+        answer: The first records of the answer; empty where they are not kept.
         content_bytes_max: How much is kept of either.
+        is_partial: Whether more records follow.
     """
 
     record: RequestRecord
     request: ChatRequest | None = None
     answer: Sequence[bytes] = ()
     content_bytes_max: int = 0
+    is_partial: bool = False
 
     def content(self) -> Content | None:
         """Return what was asked and answered, as it is kept; None if nothing is.
@@ -75,7 +78,7 @@ class Draft:
         if self.answer:
             answer = encode(folded(self.record.charge.stream_id, self.answer).body())
         limit = self.content_bytes_max
-        is_cut = len(prompt) > limit or len(answer) > limit
+        is_cut = self.is_partial or max(len(prompt), len(answer)) > limit
         return Content(_cut(prompt, limit), _cut(answer, limit), is_cut)
 
 
@@ -105,8 +108,16 @@ class RequestStore(Protocol):
     def content(self, stream_id: str) -> Content | None:
         """Return what was asked and answered; None if it is not kept."""
 
-    def hours(self, from_hour: int) -> Sequence[HourCount]:
-        """Return what was counted from an hour on."""
+    def days(self, from_day: int) -> Sequence[DayCount]:
+        """Return what was counted from a day on, day by day."""
+
+    def hours(self, from_hour: int, every_from: int) -> Sequence[HourCount]:
+        """Return what was counted from an hour on, hour by hour.
+
+        Args:
+            from_hour: Hours with `FAILED_MIN` failures and more, from this one on.
+            every_from: From this one on, all.
+        """
 
     def first_tokens(self, from_day: int) -> Sequence[FirstTokens]:
         """Return which first tokens were counted from a day on."""
@@ -188,10 +199,13 @@ class RequestLog:
             drops=stream.drops,
             resumes=stream.resumes,
         )
-        self._take(record, entry, request)
+        if self._content_bytes_max and record.is_charged:
+            self._take(self._with_content(record, entry, request))
+        else:
+            self._take(Draft(record))
 
     def found(self, entry: Entry, charge: Charge) -> None:
-        """Take one that an earlier process has left; its request is not known any more."""
+        """Take one that an earlier process has left; its content is not kept."""
         stream, meta = entry.stream, entry.meta
         record = RequestRecord(
             charge=charge,
@@ -204,7 +218,7 @@ class RequestLog:
             drops=None,
             resumes=None,
         )
-        self._take(record, entry, None)
+        self._take(Draft(record))
 
     def flush(self) -> None:
         """Have written what waits, now."""
@@ -215,31 +229,34 @@ class RequestLog:
         self._tries = 0
         self._send()
 
-    def _take(self, record: RequestRecord, entry: Entry, request: ChatRequest | None) -> None:
+    def _take(self, draft: Draft) -> None:
         if len(self._waiting) + len(self._batch) >= WAITING_MAX:
             self.counted("dropped", 1)
             return
-        draft = Draft(record)
-        if self._content_bytes_max and record.is_charged:
-            draft = self._with_content(record, entry, request)
         self._waiting.append(draft)
         self._flush_later(WRITE_DELAY_S)
 
-    def _with_content(
-        self, record: RequestRecord, entry: Entry, request: ChatRequest | None
-    ) -> Draft:
+    def _with_content(self, record: RequestRecord, entry: Entry, request: ChatRequest) -> Draft:
         """Return a record with its content; without it where too much waits already."""
         limit = self._content_bytes_max
+        answer: list[bytes] = []
+        answer_bytes = 0
+        is_partial = False
         try:
-            answer = list(entry.stream.all_records())
+            for each in entry.stream.all_records():
+                # A longer answer is cut in any case; the rest need not be read.
+                if is_partial := answer_bytes > limit:
+                    break
+                answer.append(each)
+                answer_bytes += len(each)
         except JournalUnavailable as exc:
             log.warning("an answer cannot be read for the request log: %s", exc)
             return Draft(record)
-        size = sum(map(len, answer)) + sum(map(len, request.fields.values() if request else ()))
+        size = answer_bytes + sum(len(bytes(value)) for value in request.fields.values())
         if self._bytes + size > WAITING_BYTES_MAX:
             return Draft(record)
         self._bytes += size
-        return Draft(record, request, answer, limit)
+        return Draft(record, request, answer, limit, is_partial)
 
     def _flush_later(self, delay_s: float) -> None:
         if not self._is_due and not self._batch:

@@ -46,6 +46,8 @@ from tokenferry.server.usage_api import (
 )
 
 CSV_ROWS_MAX = 100_000
+# A rare filter over a long history finds little a page: at most so many are looked at.
+CSV_PAGES_MAX = 1_000
 # What no name of a model or alias exceeds, with a provider's name before it.
 NAME_CHARACTERS_MAX = 300
 
@@ -131,8 +133,9 @@ class RequestsApi:
         await response.prepare(call.request)
         await response.write(csv_lines([COLUMNS], BYTE_ORDER_MARK))
         count = 0
-        while True:
-            await response.write(csv_lines(map(csv_cells, page.rows)))
+        for _ in range(CSV_PAGES_MAX):
+            if page.rows:
+                await response.write(csv_lines(map(csv_cells, page.rows)))
             count += len(page.rows)
             if page.reached is None or count >= CSV_ROWS_MAX:
                 break

@@ -1,17 +1,20 @@
 """How the service is: what /status shows, and the same for programs at /api/status.
 
-Anybody may ask, so it is made anew twice a minute at most, whoever asks how often. It tells shares
-and times of models, and nothing of accounts, keys, providers, or how much is asked.
+Anybody may ask, so it is made anew twice a minute at most, in another thread, whoever asks how
+often. It tells shares and times of models, and nothing of accounts, keys, providers, or how much
+is asked.
 
 Weakness: what the gateway refuses before it makes a stream of it, when it is full or its disk is,
 is in no record and is not counted.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
+from aiohttp import web
 from msgspec import Struct
 
 from tokenferry.domain.routing import Catalog
@@ -20,10 +23,9 @@ from tokenferry.domain.service_status import (
     HOURS_A_DAY,
     MS_PER_DAY,
     MS_PER_HOUR,
+    NOW_WITHIN_HOURS,
     PPM,
     Day,
-    FirstTokens,
-    HourCount,
     Incident,
     ModelStatus,
     Report,
@@ -32,13 +34,17 @@ from tokenferry.domain.service_status import (
 )
 from tokenferry.engine.request_log import RequestStore
 from tokenferry.engine.workers import Workers
-from tokenferry.errors import ModelNotFound
+from tokenferry.protocol.frames import encode
 from tokenferry.server.api_routes import Call, Route
+from tokenferry.server.responses import JSON
 
 PATH = "/api/status"
 KEPT_MS = 30_000
+CACHED = {"Cache-Control": f"public, max-age={KEPT_MS // 1000}"}
 S_PER_DAY = MS_PER_DAY // 1000
 S_PER_HOUR = MS_PER_HOUR // 1000
+
+T = TypeVar("T")
 
 
 class DayFacts(Struct):
@@ -96,9 +102,11 @@ class StatusBoard:
         self._store = store
         self._disk = disk
         self._catalog = catalog
-        self._names = [entry.id for entry in catalog.listing()]
+        # In the order of the list; a dictionary, since each count is looked up.
+        self._names = {entry.id: entry.id for entry in catalog.listing()}
         self._wall_ms = wall_ms
         self._latest: Report | None = None
+        self._told = b""
         # One makes it, and who comes meanwhile waits for that.
         self._lock = asyncio.Lock()
 
@@ -120,34 +128,39 @@ class StatusBoard:
             now_ms, latest = self._wall_ms(), self._latest
             # A clock that was set back must not keep an old one for long.
             if latest is None or not 0 <= now_ms - latest.now_ms < KEPT_MS:
-                latest = self._latest = await self._disk.run(lambda: self._made(now_ms))
+                made, self._told = await self._disk.run(lambda: self._made(now_ms))
+                latest = self._latest = made
             return latest
 
-    async def _show(self, _: Call[Any]) -> StatusFacts:
-        return facts(await self.report())
+    async def off_loop(self, work: Callable[[], T]) -> T:
+        """Return what some work on a report returns, done where it holds nobody up."""
+        return await self._disk.run(work)
 
-    def _made(self, now_ms: int) -> Report:
+    async def _show(self, _: Call[Any]) -> web.Response:
+        await self.report()
+        return web.Response(body=self._told, content_type=JSON, headers=CACHED)
+
+    def _made(self, now_ms: int) -> tuple[Report, bytes]:
         first_day = now_ms // MS_PER_DAY - DAYS_SHOWN + 1
-        hours = self._store.hours(first_day * HOURS_A_DAY)
+        last_day = now_ms // MS_PER_HOUR - NOW_WITHIN_HOURS
+        name = self._shown_name
+        days = self._store.days(first_day)
+        hours = self._store.hours(first_day * HOURS_A_DAY, last_day)
         first_tokens = self._store.first_tokens(first_day)
-        return report(self._names, self._shown(hours), self._counted(first_tokens), now_ms)
-
-    def _shown(self, hours: Iterable[HourCount]) -> Iterator[HourCount]:
-        for hour in hours:
-            yield hour._replace(model=self._shown_name(hour.model))
-
-    def _counted(self, first_tokens: Iterable[FirstTokens]) -> Iterator[FirstTokens]:
-        for each in first_tokens:
-            yield each._replace(model=self._shown_name(each.model))
+        made = report(
+            list(self._names),
+            [day._replace(model=name(day.model)) for day in days],
+            [hour._replace(model=name(hour.model)) for hour in hours],
+            [each._replace(model=name(each.model)) for each in first_tokens],
+            now_ms,
+        )
+        return made, encode(facts(made))
 
     def _shown_name(self, model: str) -> str:
         """Return the name under which a model is shown: that of `provider/model` without it."""
-        if model in self._names:
-            return model
-        try:
-            return self._catalog.resolve(model)[0].model
-        except ModelNotFound:
-            return model  # it was there once
+        names = self._catalog.names_of(model)
+        # None of them, if it was there once.
+        return next((name for name in names if name in self._names), model)
 
 
 def facts(made: Report) -> StatusFacts:
@@ -160,6 +173,7 @@ def facts(made: Report) -> StatusFacts:
     )
 
 
+@lru_cache(4 * DAYS_SHOWN)
 def day_text(day: int) -> str:
     """Return a day since 1970 as 2026-11-27."""
     return f"{datetime.fromtimestamp(day * S_PER_DAY, UTC):%Y-%m-%d}"

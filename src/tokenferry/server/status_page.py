@@ -30,7 +30,7 @@ from tokenferry.domain.service_status import (
 )
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.errors import Overloaded
-from tokenferry.server.status_board import KEPT_MS, StatusBoard, day_text
+from tokenferry.server.status_board import CACHED, StatusBoard, day_text
 from tokenferry.server.status_texts import LANGUAGES, STATES, SUMMARIES, WORDS, Language
 
 PATH: Final = "/status"
@@ -52,7 +52,6 @@ _SHAPES: Final[dict[State, str]] = {
     "unknown": '<circle class="open" cx="8" cy="8" r="6.2"/><path class="mark" d="M5 8h6"/>',
 }
 _HEADERS: Final = {
-    "Cache-Control": f"public, max-age={KEPT_MS // MS_PER_S}",
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -74,6 +73,8 @@ class StatusPage:
         self._board = board
         page = resources.files("tokenferry.server") / "status.html"
         self._page = Template(page.read_text(encoding="utf-8"))
+        # The latest page in each language, and of which report it is.
+        self._latest: dict[Language, tuple[Report, str]] = {}
 
     def add_to(self, app: web.Application) -> None:
         """Add the route to an application."""
@@ -82,21 +83,33 @@ class StatusPage:
     async def _show(self, request: web.Request) -> web.Response:
         language = language_of(request.query.get("lang"), request.headers.get("Accept-Language"))
         try:
-            body, status = _body(await self._board.report(), language), 200
+            page = await self._current(language)
         except (StoreUnusable, Overloaded):
-            body, status = f'<p role="status">{_word(language, "unavailable")}</p>', 503
-        other = next(each for each in LANGUAGES if each != language)
-        page = self._page.substitute(
+            body = f'<p role="status">{_word(language, "unavailable")}</p>'
+            page, status, headers = self._whole(body, language), 503, {"Cache-Control": "no-store"}
+        else:
+            status, headers = 200, CACHED
+        return web.Response(
+            text=page, status=status, content_type="text/html", headers={**_HEADERS, **headers}
+        )
+
+    async def _current(self, language: Language) -> str:
+        """Return the page of the latest report; with hundreds of models it takes a while."""
+        made = await self._board.report()
+        known, page = self._latest.get(language, (None, ""))
+        if known is not made:
+            page = await self._board.off_loop(lambda: self._whole(_body(made, language), language))
+            self._latest[language] = (made, page)
+        return page
+
+    def _whole(self, body: str, language: Language) -> str:
+        return self._page.substitute(
             language=language,
             title=_word(language, "title"),
-            other=other,
+            other=next(each for each in LANGUAGES if each != language),
             other_name=_word(language, "other"),
             body=body,
         )
-        headers = _HEADERS if status == web.HTTPOk.status_code else {
-            **_HEADERS, "Cache-Control": "no-store"
-        }  # fmt: skip
-        return web.Response(text=page, status=status, content_type="text/html", headers=headers)
 
 
 def language_of(wish: str | None, accepted: str | None) -> Language:
@@ -175,7 +188,10 @@ def _bar(status: ModelStatus, language: Language) -> str:
         model=status.model,
         **{state: counts[state] for state in _HEIGHTS},
     )
-    days = "".join(_bar_day(index, day, language) for index, day in enumerate(status.days))
+    days = "".join(_plain_days(status.days, state) for state in _HEIGHTS if state not in _BAD)
+    days += "".join(
+        _bad_day(index, day, language) for index, day in enumerate(status.days) if day.state in _BAD
+    )
     width = _STEP * DAYS_SHOWN - (_STEP - _WIDTH)
     return (
         f'<svg class="bar" role="img" aria-label="{label}" viewBox="0 0 {width} {_HEIGHT}" '
@@ -183,11 +199,21 @@ def _bar(status: ModelStatus, language: Language) -> str:
     )
 
 
-def _bar_day(index: int, day: Day, language: Language) -> str:
+def _plain_days(days: Sequence[Day], state: State) -> str:
+    """Return all days of a state in one shape: there are many, and nothing is to be said of one."""
+    height = _HEIGHTS[state]
+    shape = f"v{height}h-{_WIDTH}z"
+    path = "".join(
+        f"M{index * _STEP} {_HEIGHT - height}h{_WIDTH}{shape}"
+        for index, day in enumerate(days)
+        if day.state == state
+    )
+    return f'<path class="{state}" d="{path}"/>' if path else ""
+
+
+def _bad_day(index: int, day: Day, language: Language) -> str:
     height = _HEIGHTS[day.state]
-    text = f"{day_text(day.day)}: {STATES[language][day.state]}"
-    if day.served_ppm is not None:
-        text += f", {_share(day.served_ppm)}"
+    text = f"{day_text(day.day)}: {STATES[language][day.state]}, {_share(day.served_ppm)}"
     return (
         f'<rect class="{day.state}" x="{index * _STEP}" y="{_HEIGHT - height}" width="{_WIDTH}" '
         f'height="{height}"><title>{escape(text)}</title></rect>'

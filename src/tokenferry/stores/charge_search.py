@@ -11,7 +11,7 @@ from tokenferry.domain.request_page import Part, Position, Wanted, position
 from tokenferry.domain.request_record import CANCELLED, ERROR, Status
 
 # Some 20 ms of one thread.
-SCANNED_MAX = 20_000
+SCANNED_MAX = 5_000
 
 _COLUMNS = ", ".join(Charge._fields)
 _STATUSES: dict[Status, str] = {
@@ -19,6 +19,7 @@ _STATUSES: dict[Status, str] = {
     "failed": f"finish = '{ERROR}'",
     "stopped": f"finish = '{CANCELLED}'",
 }
+_LATEST = "ORDER BY ended_ms DESC, stream_id DESC"
 _FIRST: Position = (2**62, "")
 
 
@@ -43,7 +44,7 @@ def search(
         if value is not None:
             span.append(clause)
             values.append(value)
-    filters = ["1"]
+    filters: list[str] = []
     filter_values: list[object] = []
     for clause, value in (("model = ?", wanted.model), ("key_id = ?", wanted.key_id)):
         if value is not None:
@@ -51,20 +52,23 @@ def search(
             filter_values.append(value)
     if wanted.status is not None:
         filters.append(_STATUSES[wanted.status])
-    latest = f"FROM {table} WHERE {' AND '.join(span)} ORDER BY ended_ms DESC, stream_id DESC"
+    last = None
+    if filters:
+        # How far it looks: an index alone tells.
+        last = connection.execute(
+            f"SELECT ended_ms, stream_id FROM {table} WHERE {' AND '.join(span)} "  # noqa: S608 -- clauses are constants
+            f"{_LATEST} LIMIT 1 OFFSET ?",
+            (*values, SCANNED_MAX - 1),
+        ).fetchone()
+        if last is not None:
+            filters.append("(ended_ms, stream_id) >= (?, ?)")
+            filter_values += last
     rows = [
         Charge(*row)
         for row in connection.execute(
-            f"SELECT {_COLUMNS} FROM (SELECT {_COLUMNS} {latest} LIMIT ?) "  # noqa: S608 -- as above
-            f"WHERE {' AND '.join(filters)} ORDER BY ended_ms DESC, stream_id DESC LIMIT ?",
-            (*values, SCANNED_MAX, *filter_values, wanted.limit),
+            f"SELECT {_COLUMNS} FROM {table} WHERE {' AND '.join(span + filters)} "  # noqa: S608 -- as above
+            f"{_LATEST} LIMIT ?",
+            (*values, *filter_values, wanted.limit),
         )
     ]
-    if len(rows) == wanted.limit:
-        return Part(rows, position(rows[-1]))
-    # Where it stopped looking, if there was more.
-    last = connection.execute(
-        f"SELECT ended_ms, stream_id {latest} LIMIT 1 OFFSET ?",
-        (*values, SCANNED_MAX - 1),
-    ).fetchone()
-    return Part(rows, last)
+    return Part(rows, position(rows[-1]) if len(rows) == wanted.limit else last)

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 
 from tokenferry.domain.request_page import Part, Wanted, position
 from tokenferry.domain.request_record import Content, RequestRecord, status_of
-from tokenferry.domain.service_status import MS_PER_DAY, MS_PER_HOUR, FirstTokens, HourCount
+from tokenferry.domain.service_status import (
+    FAILED_MIN,
+    HOURS_A_DAY,
+    MS_PER_DAY,
+    MS_PER_HOUR,
+    DayCount,
+    FirstTokens,
+    HourCount,
+)
 from tokenferry.domain.status_count import counted
 from tokenferry.engine.request_log import Draft, Periods
 
@@ -65,12 +73,22 @@ class MemoryRequests:
         """Return what was asked and answered; see `RequestStore`."""
         return self._contents.get(stream_id)
 
-    def hours(self, from_hour: int) -> Sequence[HourCount]:
-        """Return what was counted from an hour on."""
+    def days(self, from_day: int) -> Sequence[DayCount]:
+        """Return what was counted from a day on, day by day."""
+        served: Counter[tuple[int, str]] = Counter()
+        failed: Counter[tuple[int, str]] = Counter()
+        for hour, model in self._served.keys() | self._failed.keys():
+            if hour // HOURS_A_DAY >= from_day:
+                served[hour // HOURS_A_DAY, model] += self._served[hour, model]
+                failed[hour // HOURS_A_DAY, model] += self._failed[hour, model]
+        return [DayCount(*key, served[key], failed[key]) for key in served]
+
+    def hours(self, from_hour: int, every_from: int) -> Sequence[HourCount]:
+        """Return what was counted from an hour on, hour by hour; see `RequestStore`."""
         return [
             HourCount(*key, self._served[key], self._failed[key])
             for key in self._served.keys() | self._failed.keys()
-            if key[0] >= from_hour
+            if key[0] >= from_hour and (self._failed[key] >= FAILED_MIN or key[0] >= every_from)
         ]
 
     def first_tokens(self, from_day: int) -> Sequence[FirstTokens]:

@@ -11,7 +11,15 @@ from pathlib import Path
 from tokenferry.domain.ledger import Charge
 from tokenferry.domain.request_page import Part, Wanted
 from tokenferry.domain.request_record import Content, RequestRecord
-from tokenferry.domain.service_status import MS_PER_DAY, MS_PER_HOUR, FirstTokens, HourCount
+from tokenferry.domain.service_status import (
+    FAILED_MIN,
+    HOURS_A_DAY,
+    MS_PER_DAY,
+    MS_PER_HOUR,
+    DayCount,
+    FirstTokens,
+    HourCount,
+)
 from tokenferry.domain.status_count import Counts, counted
 from tokenferry.engine.request_log import Draft, Periods
 from tokenferry.stores.charge_search import search
@@ -120,11 +128,24 @@ class SqliteRequests(SharedDatabase):
         return None if row is None else Content(row[0], row[1], bool(row[2]))
 
     @explained
-    def hours(self, from_hour: int) -> Sequence[HourCount]:
-        """Return what was counted from an hour on."""
+    def days(self, from_day: int) -> Sequence[DayCount]:
+        """Return what was counted from a day on, day by day."""
         with self._lock:
             rows = self._connection.execute(
-                "SELECT hour, model, served, failed FROM model_hour WHERE hour >= ?", (from_hour,)
+                "SELECT hour / ?1, model, SUM(served), SUM(failed) FROM model_hour "
+                "WHERE hour >= ?1 * ?2 GROUP BY 1, 2",
+                (HOURS_A_DAY, from_day),
+            ).fetchall()
+        return [DayCount(*row) for row in rows]
+
+    @explained
+    def hours(self, from_hour: int, every_from: int) -> Sequence[HourCount]:
+        """Return what was counted from an hour on, hour by hour; see `RequestStore`."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT hour, model, served, failed FROM model_hour "
+                "WHERE hour >= ? AND (failed >= ? OR hour >= ?)",
+                (from_hour, FAILED_MIN, every_from),
             ).fetchall()
         return [HourCount(*row) for row in rows]
 
