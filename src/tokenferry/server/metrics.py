@@ -47,7 +47,7 @@ class Metrics:
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a third of all lines, and no dashboard reads them
-        self._registry = CollectorRegistry()
+        self._registry = registry = CollectorRegistry()
         self.routing = RoutingMetrics(self._registry)
         self._open = Gauge(
             "tokenferry_open_streams", "Streams that are generating.", registry=self._registry
@@ -71,9 +71,7 @@ class Metrics:
             ("provider", "model", "kind"),
             registry=self._registry,
         )
-        self._errors = Counter(
-            "tokenferry_errors", "Errors by code.", ("code",), registry=self._registry
-        )
+        self._errors = Counter("tokenferry_errors", "Errors by code.", ("code",), registry=registry)
         self._limited = Counter(
             "tokenferry_limited",
             "Requests refused by a rate limit: whose, and of what.",
