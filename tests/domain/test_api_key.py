@@ -1,6 +1,8 @@
 """The form of an API key, and the header that carries it."""
 
 import hashlib
+import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -26,6 +28,8 @@ SECRET = "0123456789ABCDEFGHIJabcdefghijZx"
 # 4031209320, which gzip writes behind the part before it, in base62.
 KEY = f"tf_{PUBLIC_ID}_{SECRET}_4OoXhA"
 
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors" / "api_key.json"
+
 parts = st.tuples(
     st.text(ALPHABET, min_size=12, max_size=12), st.text(ALPHABET, min_size=32, max_size=32)
 )
@@ -41,6 +45,13 @@ def test_a_checksum_of_nothing_is_padded() -> None:
     lengths = {len(format_key(f"{number:012}", SECRET)) for number in range(200)}
     assert lengths == {len(KEY)}
     assert len(KEY) == 55
+
+
+@pytest.mark.parametrize(
+    "case", json.loads(VECTORS.read_text("utf-8"))["cases"], ids=lambda case: case["name"]
+)
+def test_vectors(case: dict[str, object]) -> None:
+    assert (parse_key(str(case["key"])) is not None) == case["valid"]
 
 
 @given(parts)

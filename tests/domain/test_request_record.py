@@ -12,6 +12,7 @@ from tokenferry.domain.request_record import (
     status_of,
 )
 from tokenferry.errors import GatewayError, ProviderError, ProviderRejected, TokenferryError
+from tokenferry.protocol.sse import EventTooLarge
 
 HOUR_MS = 3_600_000
 
@@ -100,6 +101,8 @@ def every(family: type[TokenferryError]):
 
 
 def test_every_error_of_a_provider_and_of_the_gateway_is_theirs():
+    # One that is no part of the tree's own package.
+    assert EventTooLarge in every(ProviderError)
     for kind in every(ProviderError):
         if kind is not ProviderRejected:
             assert side_of(kind("x").kind) == "provider", kind

@@ -253,6 +253,7 @@ class ScriptedProvider:
     """A server that runs, for each request, the script that the request's prompt names.
 
     Attributes:
+        otherwise: The script of requests without a known prompt, if they are expected.
         unscripted: Requests without a known prompt; a test module expects none.
         connection_count: How many connections the gateway has opened so far.
     """
@@ -265,6 +266,7 @@ class ScriptedProvider:
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
+        self.otherwise: Script | None = None
         self.unscripted: list[Request] = []
         self.connection_count = 0
         self.failures: list[BaseException] = []
@@ -320,7 +322,9 @@ class ScriptedProvider:
         match = _PROMPT.search(exchange.request.body)
         prompt = match[0].decode() if match else ""
         script = self._scripts.get(prompt)
-        if script is None:
+        if script is None and self.otherwise is not None:
+            script = self.otherwise
+        elif script is None:
             self.unscripted.append(exchange.request)
             script = answer("500 Unscripted", b'{"error":{"message":"no script"}}')
         else:

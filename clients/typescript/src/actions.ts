@@ -8,7 +8,13 @@ export type Action =
    * Open a socket after a delay; with a ticket, get one first and offer it as a subprotocol.
    * `opened` or `closed` is to be reported; a failure to connect is a `closed` with 1006.
    */
-  | { readonly kind: "connect"; readonly delayMs: number; readonly ticket: boolean }
+  | {
+      readonly kind: "connect";
+      readonly delayMs: number;
+      readonly ticket: boolean;
+      /** How many have failed since things went well, from 0. */
+      readonly attempt: number;
+    }
   /** Send a message as one text frame. */
   | { readonly kind: "send"; readonly message: JsonObject }
   /** Close the socket, and report nothing of it any more: not even that it has closed. */

@@ -1,291 +1,139 @@
-// The link on a WebSocket, in a browser or in Node.
-//
-// Source: the WHATWG WebSockets standard, which the `ws` package follows as well. Weakness: events
-// wait in memory until they are read; the server's limit on one stream's log bounds them.
+// The client: what its users call, over a session of streams and the short requests by HTTP.
 
-import type { Action } from "./actions.js";
-import { RANDOM_RANGE } from "./closing.js";
-import type { JsonObject, StreamEvent } from "./events.js";
-import { ABNORMAL, Link, type LinkOptions } from "./link.js";
+import { readAddress } from "./address.js";
+import type { SavedStream } from "./answer.js";
+import { requireKey } from "./api-key.js";
+import type { ClientEvents, ClientOptions, ConnectionState, Platform } from "./client-options.js";
+import type { Listener } from "./emitter.js";
+import { ConfigurationError } from "./errors.js";
+import { Http } from "./http.js";
+import type {
+  ChatRequest,
+  FollowOptions,
+  Model,
+  StreamOptions,
+  StreamSummary,
+} from "./requests.js";
+import { Session } from "./session.js";
+import type { Stream } from "./stream.js";
 
-const SUBPROTOCOL = "tokenferry.v1";
-const OPEN_TIMEOUT_MS = 10_000;
+const TICKET_TIMEOUT_MS = 10_000;
 
-/** What is used of a WebSocket: the standard's, or that of the `ws` package. */
-export interface Socket {
-  onopen: ((event: any) => void) | null;
-  onmessage: ((event: any) => void) | null;
-  onclose: ((event: any) => void) | null;
-  onerror: ((event: any) => void) | null;
-  send(data: string): void;
-  close(code?: number): void;
-}
-
-export type SocketConstructor = new (url: string, protocols: string[]) => Socket;
-
-export interface ClientOptions {
-  /** Of `/v1/stream`, with ws: or wss:. */
-  readonly url: string;
-  /** The API key, sent as the first message; not for pages, which use `ticket`. */
-  readonly key?: string;
-  /** Gets a ticket, once for each connection: how a page authenticates. */
-  readonly ticket?: () => Promise<string>;
-  /** `globalThis.WebSocket` unless given; Node before 22 has none, so pass that of `ws`. */
-  readonly WebSocket?: SocketConstructor;
-  /** When to ping and when to give up. */
-  readonly link?: Pick<LinkOptions, "pings" | "attemptsMax" | "outageMsMax">;
-}
-
-/** The events of one stream, in order; the last one is `done` or `failed`. */
-export class Stream implements AsyncIterable<StreamEvent> {
-  readonly ref: string;
-  /** The server's name for it; null until it is known. */
-  streamId: string | null;
-  /** With `seq`, how far the events that were read reach. */
-  epoch = 0;
-  seq = 0;
-  /** The text of choice 0 so far, with what was taken back taken out. */
-  text = "";
-  readonly #client: Client;
-  #events: StreamEvent[] = [];
-  #closed = false;
-  #wake: (() => void) | null = null;
-
-  constructor(client: Client, ref: string, streamId: string | null) {
-    this.#client = client;
-    this.ref = ref;
-    this.streamId = streamId;
-  }
-
-  /** Ends the stream at the server; `done` with "cancelled" comes as the last event. */
-  cancel(): void {
-    this.#client.cancel(this);
-  }
-
-  /** Stops receiving: the iteration ends, the stream goes on. */
-  detach(): void {
-    this.#client.detach(this);
-  }
-
-  /** Adds an event to those that wait to be read; null ends them. */
-  push(event: StreamEvent | null): void {
-    if (event !== null) this.#events.push(event);
-    this.#closed ||= event === null || event.type === "done" || event.type === "failed";
-    this.#wake?.();
-  }
-
-  /** Iterates over the events; leaving the loop before the end detaches. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void, void> {
-    try {
-      for (;;) {
-        const events = this.#events;
-        this.#events = [];
-        for (const event of events) {
-          this.#take(event);
-          yield event;
-        }
-        if (this.#events.length > 0) continue;
-        if (this.#closed) return;
-        await new Promise<void>((resolve) => (this.#wake = resolve));
-      }
-    } finally {
-      if (!this.#closed) this.detach();
-    }
-  }
-
-  #take(event: StreamEvent): void {
-    if ("epoch" in event) this.epoch = event.epoch;
-    if (event.type === "started") {
-      this.streamId = event.streamId;
-    } else if (event.type === "chunk") {
-      this.seq = event.seq;
-      if (event.index === 0) this.text += event.text;
-    } else if (event.type === "rewind") {
-      this.seq = event.keepThrough;
-      this.text = event.texts[0] ?? "";
-    } else if (event.type === "snapshot") {
-      const content = event.message["content"];
-      this.seq = event.through;
-      this.text = typeof content === "string" ? content : "";
-    }
-  }
-}
-
-/** A connection that is wanted and not open yet. */
-interface Attempt {
-  socket: Socket | null;
-  delay: ReturnType<typeof setTimeout>;
-}
-
-/** One connection to a gateway at a time, and any number of streams over it. */
 export class Client {
-  readonly #options: ClientOptions;
-  readonly #Socket: SocketConstructor;
-  readonly #link: Link;
-  readonly #streams = new Map<string, Stream>();
-  #socket: Socket | null = null;
-  #dialling: Attempt | null = null;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #refs = 0;
+  readonly models: { list(): Promise<Model[]>; get(id: string): Promise<Model> };
+  readonly streams: {
+    list(limit?: number): Promise<StreamSummary[]>;
+    get(id: string): Promise<StreamSummary>;
+    cancel(id: string): Promise<StreamSummary>;
+  };
+  readonly #maxRetries: number;
+  readonly #session: Session;
 
-  constructor(options: ClientOptions) {
-    const Constructor = options.WebSocket ?? globalThis.WebSocket;
-    if (Constructor === undefined) {
-      throw new TypeError("There is no global WebSocket: pass that of the `ws` package.");
+  constructor(options: ClientOptions, platform: Platform) {
+    const {
+      ticket,
+      maxRetries = 2,
+      WebSocket,
+      fetch: own = (...given) => fetch(...given),
+    } = options;
+    const baseURL = options.baseURL ?? platform.baseURL;
+    if (baseURL === undefined)
+      throw new ConfigurationError("Pass `baseURL`, where the gateway is.");
+    const address = readAddress(baseURL);
+    const key = ticket === undefined ? (options.apiKey ?? platform.apiKey ?? "") : undefined;
+    if (key === "") {
+      throw new ConfigurationError(
+        "Pass `apiKey`, or set TOKENFERRY_API_KEY; a page passes `ticket`.",
+      );
     }
-    new URL(options.url); // throws here what would be lost in a timer's callback
-    this.#options = options;
-    this.#Socket = Constructor;
-    this.#link = new Link({
-      ...options.link,
-      ...(options.key === undefined ? {} : { token: options.key }),
-      ticket: options.ticket !== undefined,
+    if (key !== undefined) requireKey(key);
+    const http = new Http(address, key, own, maxRetries);
+    this.#maxRetries = maxRetries;
+    this.models = {
+      list: async () => (await http.call("/v1/models"))["data"] as Model[],
+      get: async (id) => (await http.call(`/v1/models/${id}`)) as unknown as Model,
+    };
+    const summary = async (id: string, method: "GET" | "DELETE") => {
+      const path = `/v1/streams/${encodeURIComponent(id)}`;
+      return (await http.call(path, { method, keepalive: true })) as unknown as StreamSummary;
+    };
+    this.streams = {
+      list: async (limit = 20) =>
+        (await http.call(`/v1/streams?limit=${limit}`))["data"] as StreamSummary[],
+      get: (id) => summary(id, "GET"),
+      cancel: (id) => summary(id, "DELETE"),
+    };
+    const exchange = async () => {
+      // The link tries again by itself.
+      const once = { method: "POST", timeoutMs: TICKET_TIMEOUT_MS, maxRetries: 0 } as const;
+      return String((await http.call("/v1/stream/tickets", once))["ticket"]);
+    };
+    this.#session = new Session({
+      address,
+      platform,
+      fetch: own,
+      token: platform.tickets ? undefined : key,
+      ticket: ticket ?? (platform.tickets ? exchange : undefined),
+      socket: WebSocket ? async () => WebSocket : () => platform.socket(),
+      cancel: (id) => this.streams.cancel(id),
+      maxRetries,
+      queueMax: options.queueMax ?? 1_000,
+      queueWaitMs: options.queueWaitMs ?? 60_000,
+      bufferBytes: options.bufferBytes ?? 256 * 1024,
+      idleMs: options.idleMs ?? 60_000,
+      outageMs: options.outageMs ?? 300_000,
     });
   }
 
-  /** Asks for an answer to a chat-completion request; `stream` is set. */
-  stream(
-    request: JsonObject,
-    { idempotencyKey, options }: { idempotencyKey?: string; options?: JsonObject } = {},
-  ): Stream {
-    const key = idempotencyKey ?? globalThis.crypto.randomUUID();
-    const creation = { request, idempotencyKey: key, ...(options && { options }) };
-    return this.#begin(null, (ref) => this.#link.create(ref, creation, now()));
+  get connection(): ConnectionState {
+    return this.#session.state;
   }
 
-  /** Follows a stream of the same key from a position on; (1, 0) is its start. */
-  follow(streamId: string, { epoch = 1, after = 0 } = {}): Stream {
-    const stream = this.#begin(streamId, (ref) =>
-      this.#link.follow(ref, { streamId, epoch, after }, now()),
-    );
-    stream.epoch = epoch;
-    stream.seq = after;
-    return stream;
+  /** Listens; returns the function that takes the listener off again. */
+  on<Name extends keyof ClientEvents>(
+    name: Name,
+    listener: Listener<ClientEvents[Name]>,
+  ): () => void {
+    return this.#session.emitter.on(name, listener);
   }
 
-  /** Ends a stream at the server. */
-  cancel(stream: Stream): void {
-    this.#act(this.#link.cancel(stream.ref, now(), randomBits()));
+  /** Asks for an answer to a chat-completion request. */
+  stream(request: ChatRequest, options: StreamOptions = {}): Stream {
+    const { signal, idempotencyKey = randomId(), maxRetries = this.#maxRetries } = options;
+    const asked = {
+      ...(options.onDisconnect && { on_disconnect: options.onDisconnect }),
+      ...(options.orphanTimeoutS !== undefined && { orphan_timeout_s: options.orphanTimeoutS }),
+      ...(options.recovery && { recovery: options.recovery }),
+    };
+    const creation = { request, idempotencyKey, options: asked };
+    return this.#session.create(creation, maxRetries, signal);
   }
 
-  /** Stops receiving a stream. */
-  detach(stream: Stream): void {
-    if (this.#streams.delete(stream.ref)) stream.push(null);
-    this.#act(this.#link.detach(stream.ref, now(), randomBits()));
+  /** Follows an answer from its start; any number of clients of one key may. */
+  follow(streamId: string, options: FollowOptions = {}): Stream {
+    return this.resume({ streamId, epoch: 1, seq: 0 }, options);
   }
 
-  /** Closes; streams that have not ended fail with `client_closed`, and go on at the server. */
+  /** Goes on with an answer after a position: `stream.position`, or the JSON of a stream. */
+  resume(from: SavedStream, { signal }: FollowOptions = {}): Stream {
+    return this.#session.follow(from, signal);
+  }
+
+  /** Does not wait any longer for the next attempt to connect. */
+  reconnect(): void {
+    this.#session.hurry();
+  }
+
+  /**
+   * Closes; streams that have not ended fail with a `ClientClosedError`, and go on at the gateway.
+   */
   close(): void {
-    this.#act(this.#link.close());
-  }
-
-  #begin(streamId: string | null, ask: (ref: string) => Action[]): Stream {
-    const stream = new Stream(this, String(++this.#refs), streamId);
-    const wanted = ask(stream.ref);
-    this.#streams.set(stream.ref, stream);
-    this.#act(wanted);
-    return stream;
-  }
-
-  // -- actions ----------------------------------------------------------------------------------
-
-  #act(wanted: Action[]): void {
-    for (const action of wanted) {
-      switch (action.kind) {
-        case "send":
-          this.#socket?.send(JSON.stringify(action.message));
-          break;
-        case "deliver":
-          this.#deliver(action.event);
-          break;
-        case "timer":
-          clearTimeout(this.#timer);
-          if (action.inMs !== null) {
-            this.#timer = setTimeout(
-              () => this.#act(this.#link.fired(now(), randomBits())),
-              action.inMs,
-            );
-          }
-          break;
-        case "connect":
-          this.#dial(action.delayMs, action.ticket);
-          break;
-        case "close":
-          this.#hangUp(action.code);
-          break;
-      }
-    }
-  }
-
-  #deliver(event: StreamEvent): void {
-    const stream = this.#streams.get(event.ref);
-    if (event.type === "done" || event.type === "failed") this.#streams.delete(event.ref);
-    stream?.push(event);
-  }
-
-  #hangUp(code: number): void {
-    const socket = this.#socket ?? this.#dialling?.socket;
-    clearTimeout(this.#dialling?.delay);
-    this.#socket = this.#dialling = null;
-    socket?.close(code);
-  }
-
-  // -- the socket -------------------------------------------------------------------------------
-
-  #dial(delayMs: number, needsTicket: boolean): void {
-    const attempt: Attempt = {
-      socket: null,
-      delay: setTimeout(() => void this.#open(attempt, needsTicket), delayMs),
-    };
-    this.#dialling = attempt;
-  }
-
-  async #open(attempt: Attempt, needsTicket: boolean): Promise<void> {
-    const protocols = [SUBPROTOCOL];
-    try {
-      if (needsTicket && this.#options.ticket) {
-        protocols.push(`ticket.${await this.#options.ticket()}`);
-      }
-    } catch {
-      // Whatever it was, the next attempt gets another one; the link counts them.
-      return this.#closed(attempt, null, ABNORMAL);
-    }
-    if (this.#dialling !== attempt) return;
-    const socket = new this.#Socket(this.#options.url, protocols);
-    attempt.socket = socket;
-    attempt.delay = setTimeout(() => {
-      socket.close();
-      this.#closed(attempt, socket, ABNORMAL);
-    }, OPEN_TIMEOUT_MS);
-    socket.onopen = () => {
-      if (this.#dialling !== attempt) return socket.close();
-      clearTimeout(attempt.delay);
-      this.#dialling = null;
-      this.#socket = socket;
-      this.#act(this.#link.opened(now()));
-    };
-    socket.onmessage = (event: { data: unknown }) => {
-      if (this.#socket !== socket) return;
-      // A binary message is none of the protocol; as text, the link refuses it.
-      const text = typeof event.data === "string" ? event.data : "";
-      this.#act(this.#link.received(text, now(), randomBits()));
-    };
-    socket.onclose = (event: { code: number }) => this.#closed(attempt, socket, event.code);
-    socket.onerror = () => {}; // `ws` throws without; the close that follows says the rest
-  }
-
-  #closed(attempt: Attempt, socket: Socket | null, code: number): void {
-    if (this.#dialling !== attempt && (socket === null || this.#socket !== socket)) return;
-    clearTimeout(attempt.delay);
-    this.#socket = this.#dialling = null;
-    this.#act(this.#link.closed(code, now(), randomBits()));
+    this.#session.close();
   }
 }
 
-function now(): number {
-  return Math.floor(performance.now());
-}
-
-function randomBits(): number {
-  return Math.floor(Math.random() * RANDOM_RANGE);
+// `crypto.randomUUID` is not there on a page that came by plain HTTP.
+function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

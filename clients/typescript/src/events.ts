@@ -68,6 +68,10 @@ export interface Done {
   readonly finishReasons: readonly string[];
   readonly usage: JsonObject | null;
   readonly cost: string | null;
+  /** The account's credit after the cost, in decimal USD. */
+  readonly balance: string | null;
+  /** Like an error, beside a regular end: `credit_used_up` says why it is short. */
+  readonly notice: JsonObject | null;
   readonly epoch: number;
   readonly seq: number;
 }
@@ -86,6 +90,46 @@ export interface Failed {
   /** Of an expired stream: how it ended. */
   readonly state: string | null;
   readonly retryAfterMs: number | null;
+  /** Which limit it was. */
+  readonly limit: JsonObject | null;
+  readonly balance: string | null;
 }
 
-export type StreamEvent = Started | Chunk | Rewind | Snapshot | Done | Failed;
+/** The stream waits in the gateway's line for its provider. */
+export interface Queued {
+  readonly type: "queued";
+  readonly ref: string;
+  /** How many are in front. */
+  readonly position: number;
+  /** How long that may take; null if the server cannot say. */
+  readonly etaS: number | null;
+}
+
+/** What was missed has been received; what follows is live. */
+export interface CaughtUp {
+  readonly type: "caught_up";
+  readonly ref: string;
+  readonly seq: number;
+}
+
+/** One limit of the key. */
+export interface RateLimit {
+  /** `requests` or `tokens`, of a minute. */
+  readonly name: string;
+  readonly limit: number;
+  readonly remaining: number;
+  /** Until all of it is free again. */
+  readonly resetMs: number;
+}
+
+/** How the key stands with its limits, this request taken off. */
+export interface RateLimits {
+  readonly type: "rate_limits";
+  readonly ref: string;
+  readonly limits: readonly RateLimit[];
+}
+
+/** What is no part of the answer; told when the link was made with `notices`. */
+export type Notice = Queued | CaughtUp | RateLimits;
+
+export type StreamEvent = Started | Chunk | Rewind | Snapshot | Done | Failed | Notice;

@@ -53,6 +53,7 @@ export class Lane {
   #cancelSent = false;
   #detached = false;
   #gaps = 0;
+  #paused = false;
 
   constructor(ref: string, wanted: Creation | Following) {
     this.ref = ref;
@@ -66,6 +67,11 @@ export class Lane {
 
   get streamId(): string | null {
     return this.#streamId;
+  }
+
+  /** Whether nothing is to be received for now. */
+  get paused(): boolean {
+    return this.#paused;
   }
 
   // -- the connection ---------------------------------------------------------------------------
@@ -89,29 +95,37 @@ export class Lane {
 
   /** Ends the stream for the user. */
   fail(error: ErrorInfo, frame: JsonObject = {}): Action[] {
-    return this.#end({
-      type: "failed",
-      ref: this.ref,
-      error,
-      streamId: this.#streamId,
-      epoch: this.#trail.epoch,
-      seq: this.#trail.after,
-      usage: optional(mapping, frame, "usage"),
-      cost: optional(string, frame, "cost"),
-      state: optional(string, frame, "state"),
-      retryAfterMs: optional(integer, frame, "retry_after_ms"),
-    });
+    return this.#end(
+      failed(this.ref, error, this.#streamId, this.#trail.epoch, this.#trail.after, frame),
+    );
   }
 
   // -- the user ---------------------------------------------------------------------------------
 
-  /** Ends the stream at the server; its terminal message is the answer. */
-  cancel(): Action[] {
+  /**
+   * Ends the stream at the server; its terminal message is the answer. `usable` says whether the
+   * connection takes messages: of a paused stream nothing is asked, and yet it can be cancelled.
+   */
+  cancel(usable: boolean): Action[] {
     this.#cancelled = true;
     if (this.#streamId === null && !this.#offered) {
-      return this.#end(this.#done({ finish_reason: "cancelled" }, 0, 0));
+      return this.#end(done(this.ref, { finish_reason: "cancelled" }, 0, 0));
     }
-    return this.asked ? this.#sendCancel() : [];
+    return this.asked || (usable && this.#paused) ? this.#sendCancel() : [];
+  }
+
+  /** Receives nothing for now; the position stays, and the next asking goes on there. */
+  pause(): Action[] {
+    if (this.#paused || this.#streamId === null) return [];
+    this.#paused = true;
+    if (!this.asked) return [];
+    this.asked = this.#live = false;
+    return [this.#detach()];
+  }
+
+  /** Is to be asked for again. */
+  unpause(): void {
+    this.#paused = false;
   }
 
   /** Stops receiving; the stream goes on without this client. */
@@ -145,7 +159,7 @@ export class Lane {
     const after = integer(frame, "from");
     const head = integer(frame, "head");
     if (integer(frame, "epoch") !== this.#trail.epoch || after > this.#trail.after) {
-      throw new UnreadableFrame("`resumed` is not what was asked for");
+      throw new UnreadableFrame("resumed");
     }
     this.#live = true;
     const over = frame["state"] === "done" && head > 0 && head === this.#trail.after;
@@ -161,7 +175,7 @@ export class Lane {
     const epoch = integer(frame, "epoch");
     const keepThrough = integer(frame, "keep_through");
     const reason = optional(string, frame, "reason") ?? "";
-    if (epoch <= this.#trail.epoch) throw new UnreadableFrame("`reset` leads to no newer epoch");
+    if (epoch <= this.#trail.epoch) throw new UnreadableFrame("reset");
     const before = this.#trail.after;
     this.#trail.rewind(epoch, Math.min(keepThrough, before));
     this.#live = true;
@@ -194,7 +208,7 @@ export class Lane {
     const seq = integer(frame, "seq");
     if (!this.#fits(epoch, seq, seq)) return this.#mend(epoch, seq, seq);
     if (frame["type"] === "error") return this.fail(errorInfo(frame), frame);
-    return this.#end(this.#done(frame, epoch, seq));
+    return this.#end(done(this.ref, frame, epoch, seq));
   }
 
   /** Takes the whole answer in place of its records. */
@@ -202,9 +216,10 @@ export class Lane {
     const epoch = integer(frame, "epoch");
     const through = integer(frame, "through");
     const message = mapping(frame, "message");
-    const done = this.#done(frame, epoch, through);
     const told = deliver({ type: "snapshot", ref: this.ref, epoch, through, message });
-    return [told, ...this.#end(done)];
+    // The text of an answer that failed is kept as well.
+    if ((frame["error"] ?? null) !== null) return [told, ...this.fail(errorInfo(frame), frame)];
+    return [told, ...this.#end(done(this.ref, frame, epoch, through))];
   }
 
   // -- both -------------------------------------------------------------------------------------
@@ -219,7 +234,7 @@ export class Lane {
   #mend(epoch: number, first: number, last: number): Action[] {
     if (!this.#live || this.#trail.fit(epoch, first, last) === "known") return [];
     this.#gaps += 1;
-    if (this.#gaps > GAPS_MAX) throw new UnreadableFrame("records are missing again and again");
+    if (this.#gaps > GAPS_MAX) throw new UnreadableFrame("seq");
     return this.#askAnew();
   }
 
@@ -232,19 +247,6 @@ export class Lane {
   #end(event: Done | Failed): Action[] {
     this.ended = true;
     return [deliver(event)];
-  }
-
-  #done(frame: JsonObject, epoch: number, seq: number): Done {
-    return {
-      type: "done",
-      ref: this.ref,
-      finishReason: string(frame, "finish_reason"),
-      finishReasons: reasons(frame),
-      usage: optional(mapping, frame, "usage"),
-      cost: optional(string, frame, "cost"),
-      epoch,
-      seq,
-    };
   }
 
   #sendCancel(): Action[] {
@@ -273,3 +275,46 @@ export class Lane {
     return send({ type: "detach", stream_id: this.#streamId });
   }
 }
+
+/** Returns the event of a good end; `frame` is the terminal message. */
+export function done(ref: string, frame: JsonObject, epoch: number, seq: number): Done {
+  return {
+    type: "done",
+    ref,
+    finishReason: string(frame, "finish_reason"),
+    finishReasons: reasons(frame),
+    ...spent(frame),
+    notice: optional(mapping, frame, "notice"),
+    epoch,
+    seq,
+  };
+}
+
+/** Returns the event of a bad end; `frame` is what the error came in. */
+export function failed(
+  ref: string,
+  error: ErrorInfo,
+  streamId: string | null = null,
+  epoch = 0,
+  seq = 0,
+  frame: JsonObject = {},
+): Failed {
+  return {
+    type: "failed",
+    ref,
+    error,
+    streamId,
+    epoch,
+    seq,
+    ...spent(frame),
+    state: optional(string, frame, "state"),
+    retryAfterMs: optional(integer, frame, "retry_after_ms"),
+    limit: optional(mapping, frame, "limit"),
+  };
+}
+
+const spent = (frame: JsonObject) => ({
+  usage: optional(mapping, frame, "usage"),
+  cost: optional(string, frame, "cost"),
+  balance: optional(string, frame, "balance"),
+});

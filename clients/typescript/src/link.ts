@@ -8,23 +8,32 @@
 // case in spec/vectors. Weakness: it trusts its owner to carry actions out in order, and to report
 // nothing of a socket after `close`.
 
-import { type Action, send } from "./actions.js";
+import { type Action, deliver, send } from "./actions.js";
 import { delayMs, isFinal } from "./closing.js";
 import type { ErrorInfo, JsonObject } from "./events.js";
-import { UnreadableFrame, errorInfo, integer, optional, parse, string } from "./frames.js";
+import {
+  UnreadableFrame,
+  errorInfo,
+  integer,
+  optional,
+  parse,
+  rateLimits,
+  string,
+} from "./frames.js";
 import { type Creation, type Following, Lane } from "./lane.js";
+import {
+  GRACE_MS,
+  HEARTBEAT_MS,
+  HEARTBEAT_MS_MAX,
+  HEARTBEAT_MS_MIN,
+  type LinkOptions,
+  STABLE_MS,
+  STREAMS_MAX,
+} from "./link-options.js";
+
+export { STREAMS_MAX } from "./link-options.js";
 
 const VERSION = 1;
-export const STREAMS_MAX = 1024;
-// Section 6: the server's own default, until `ready` says otherwise.
-const HEARTBEAT_MS = 15_000;
-const HEARTBEAT_MS_MIN = 100;
-const HEARTBEAT_MS_MAX = 3_600_000;
-// For the way there and back, and a busy machine at either end.
-const GRACE_MS = 5_000;
-// A connection that lived this long was a good one, even if no record came: what ends it then is
-// a new fault, not the old one again.
-const STABLE_MS = 10_000;
 
 // What the client closes with; browsers allow a page no others than 1000 and those from 3000.
 const NORMAL = 1000;
@@ -32,19 +41,6 @@ const UNREADABLE = 4000;
 const SILENT = 4108;
 // No close frame, RFC 6455, 7.1.5: how a connection counts that the client has given up.
 export const ABNORMAL = 1006;
-
-export interface LinkOptions {
-  /** The key, to be sent in the first message; left out when it is in a header or a ticket. */
-  readonly token?: string;
-  /** Whether to authenticate with a ticket, got anew for each connection. */
-  readonly ticket?: boolean;
-  /** Whether to send `ping` after silence (the default); else to ask for the server's `hb`. */
-  readonly pings?: boolean;
-  /** Connections that may fail in a row before the link gives up; 30. */
-  readonly attemptsMax?: number;
-  /** How long things may go wrong before the link gives up; five minutes. */
-  readonly outageMsMax?: number;
-}
 
 export type Phase = "idle" | "dialling" | "open";
 
@@ -58,6 +54,8 @@ const OF_STREAM: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ["error", (lane, frame) => lane.terminal(frame)],
   ["snapshot", (lane, frame) => lane.snapshot(frame)],
 ]);
+
+const NOTICES: ReadonlySet<unknown> = new Set(["queued", "caught_up", "rate_limits"]);
 
 const OFF: Action = { kind: "timer", inMs: null };
 
@@ -89,6 +87,7 @@ export class Link {
   #leaving = false;
   #notBeforeMs = 0;
   #refusal: ErrorInfo | null = null;
+  #connectionId: string | null = null;
 
   constructor(options: LinkOptions = {}) {
     this.#options = options;
@@ -97,6 +96,26 @@ export class Link {
 
   get phase(): Phase {
     return this.#phase;
+  }
+
+  /** Whether streams can be asked for now. */
+  get usable(): boolean {
+    return this.ready && !this.#leaving;
+  }
+
+  /** Whether there is a connection, and the server has greeted it. */
+  get ready(): boolean {
+    return this.#phase === "open" && this.#ready;
+  }
+
+  /** Whether it authenticates with tickets. */
+  get ticket(): boolean {
+    return this.#options.ticket ?? false;
+  }
+
+  /** What the server calls the last connection; operators find it by that. */
+  get connectionId(): string | null {
+    return this.#connectionId;
   }
 
   // -- the user ---------------------------------------------------------------------------------
@@ -114,12 +133,32 @@ export class Link {
 
   /** Ends a stream; nothing happens to one that has ended. */
   cancel(ref: string, nowMs: number, randomBits: number): Action[] {
-    return this.#ofUser(ref, (lane) => lane.cancel(), nowMs, randomBits);
+    return this.#ofUser(ref, (lane) => lane.cancel(this.usable), nowMs, randomBits);
+  }
+
+  /** Receives nothing of a stream for now: its user has not read what there is. */
+  pause(ref: string, nowMs: number, randomBits: number): Action[] {
+    return this.#ofUser(ref, (lane) => lane.pause(), nowMs, randomBits);
+  }
+
+  /** Goes on with a paused stream where it was left. */
+  unpause(ref: string): Action[] {
+    const lane = this.#lanes.get(ref);
+    if (!lane?.paused) return [];
+    lane.unpause();
+    return this.usable && !lane.asked ? lane.ask() : [];
   }
 
   /** Stops receiving a stream, which goes on; nothing happens to one that has ended. */
   detach(ref: string, nowMs: number, randomBits: number): Action[] {
     return this.#ofUser(ref, (lane) => lane.detach(), nowMs, randomBits);
+  }
+
+  /** Takes note that no attempt to connect can succeed: all streams fail. */
+  refuse(error: ErrorInfo): Action[] {
+    const out = this.#hangUp(NORMAL);
+    this.#phase = "idle";
+    return [...out, ...this.#giveUp(error)];
   }
 
   /** Lets everything go: streams that have not ended fail with `client_closed`. */
@@ -146,9 +185,18 @@ export class Link {
     return [first, this.#timer(nowMs)];
   }
 
-  /** Takes note that the socket has closed, or could not be opened (1006). */
-  closed(code: number, nowMs: number, randomBits: number): Action[] {
+  /**
+   * Takes note that the socket has closed, or could not be opened (1006). `refusal` is what the
+   * server said of it, if it did so outside of a message.
+   */
+  closed(
+    code: number,
+    nowMs: number,
+    randomBits: number,
+    refusal: ErrorInfo | null = null,
+  ): Action[] {
     if (this.#phase === "idle") return [];
+    this.#refusal ??= refusal;
     const out = this.#phase === "open" ? [OFF] : [];
     return [...out, ...this.#lost(code, nowMs, randomBits)];
   }
@@ -192,6 +240,7 @@ export class Link {
       return [];
     }
     if (kind === "error" && frame["done"] !== true) return this.#onRefusal(frame, nowMs);
+    if (this.#options.notices && NOTICES.has(kind)) return this.#onNotice(frame);
     const handler = typeof kind === "string" ? OF_STREAM.get(kind) : undefined;
     const lane = handler && this.#ofStream(frame["stream_id"]);
     return handler && lane?.asked ? this.#settle(lane, handler(lane, frame)) : [];
@@ -199,10 +248,28 @@ export class Link {
 
   #onReady(frame: JsonObject, nowMs: number): Action[] {
     const heartbeatS = frame["heartbeat_s"];
-    if (typeof heartbeatS !== "number") throw new UnreadableFrame("`heartbeat_s` is no number");
+    if (typeof heartbeatS !== "number") throw new UnreadableFrame("heartbeat_s");
+    this.#connectionId = optional(string, frame, "connection_id");
     const wantedMs = Math.floor(Math.min(heartbeatS * 1000, HEARTBEAT_MS_MAX));
     this.#heartbeatMs = Math.max(HEARTBEAT_MS_MIN, wantedMs);
     return [...this.#askAll(), this.#timer(nowMs)];
+  }
+
+  /** Takes what is no part of an answer; of streams that are not followed, nothing. */
+  #onNotice(frame: JsonObject): Action[] {
+    if (frame["type"] === "rate_limits") {
+      const { ref } = frame;
+      if (typeof ref !== "string") return [];
+      return [deliver({ type: "rate_limits", ref, limits: rateLimits(frame) })];
+    }
+    const lane = this.#ofStream(frame["stream_id"]);
+    if (!lane?.asked) return [];
+    const { ref } = lane;
+    if (frame["type"] === "caught_up") {
+      return [deliver({ type: "caught_up", ref, seq: integer(frame, "seq") })];
+    }
+    const position = integer(frame, "position");
+    return [deliver({ type: "queued", ref, position, etaS: optional(integer, frame, "eta_s") })];
   }
 
   /** Asks for every stream, once the connection is known to be good. */
@@ -210,7 +277,8 @@ export class Link {
     if (this.#ready) return [];
     this.#ready = true;
     const out = this.#options.token === undefined ? [] : [this.#hello()];
-    if (!this.#leaving) for (const lane of this.#lanes.values()) out.push(...lane.ask());
+    if (this.#leaving) return out;
+    for (const lane of this.#lanes.values()) if (!lane.paused) out.push(...lane.ask());
     return out;
   }
 
@@ -253,8 +321,7 @@ export class Link {
   #settle(lane: Lane, out: Action[]): Action[] {
     if (lane.ended) this.#lanes.delete(lane.ref);
     const progress = out.some(
-      (action) =>
-        action.kind === "deliver" && ["chunk", "started"].includes(action.event.type),
+      (action) => action.kind === "deliver" && ["chunk", "started"].includes(action.event.type),
     );
     if (lane.ended || progress) this.#forgive();
     return out;
@@ -269,15 +336,10 @@ export class Link {
     }
     this.#lanes.set(lane.ref, lane);
     if (this.#phase === "idle") return this.#dial(Math.max(0, this.#notBeforeMs - nowMs));
-    return this.#phase === "open" && this.#ready && !this.#leaving ? lane.ask() : [];
+    return this.usable ? lane.ask() : [];
   }
 
-  #ofUser(
-    ref: string,
-    act: (lane: Lane) => Action[],
-    nowMs: number,
-    randomBits: number,
-  ): Action[] {
+  #ofUser(ref: string, act: (lane: Lane) => Action[], nowMs: number, randomBits: number): Action[] {
     const lane = this.#lanes.get(ref);
     if (!lane) return [];
     const out = act(lane);
@@ -330,7 +392,8 @@ export class Link {
 
   #dial(wait: number): Action[] {
     this.#phase = "dialling";
-    return [{ kind: "connect", delayMs: wait, ticket: this.#options.ticket ?? false }];
+    const ticket = this.#options.ticket ?? false;
+    return [{ kind: "connect", delayMs: wait, ticket, attempt: this.#attempts }];
   }
 
   #cutAll(): void {

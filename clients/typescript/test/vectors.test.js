@@ -4,12 +4,9 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { load } from "./dist.js";
 
-const dist = process.env.TOKENFERRY_DIST;
-const { Link, STREAMS_MAX } = await import(
-  dist ? new URL("link.js", pathToFileURL(`${dist}/`)) : "../dist/link.js"
-);
+const { Link, STREAMS_MAX } = await load("link");
 const VECTORS = new URL("../../../spec/vectors/client/", import.meta.url);
 const OPTIONS = { attempts_max: "attemptsMax", outage_ms_max: "outageMsMax" };
 const EVENT_KEYS = {
@@ -86,7 +83,9 @@ function wire(action) {
 const expected = (action) => (action.event ? { event: plain(action.event) } : action);
 
 let count = 0;
-for (const file of readdirSync(VECTORS).filter((name) => name.endsWith(".json")).sort()) {
+for (const file of readdirSync(VECTORS)
+  .filter((name) => name.endsWith(".json"))
+  .sort()) {
   for (const { name, options = {}, steps } of JSON.parse(
     readFileSync(new URL(file, VECTORS), "utf8"),
   ).cases) {
@@ -95,7 +94,11 @@ for (const file of readdirSync(VECTORS).filter((name) => name.endsWith(".json"))
       const link = new Link(renamed(options, OPTIONS));
       steps.forEach((step, number) => {
         const done = perform(link, step).map(wire);
-        assert.deepEqual(done, step.expect.map(expected), `step ${number}: ${JSON.stringify(step.do)}`);
+        assert.deepEqual(
+          done,
+          step.expect.map(expected),
+          `step ${number}: ${JSON.stringify(step.do)}`,
+        );
       });
     });
   }

@@ -87,9 +87,10 @@ def side_of(error_code: str) -> Side:
         number = error_code.removeprefix(_REJECTED)
         status = int(number) if number.isdecimal() else _SERVER_FAULT
         return "provider" if status >= _SERVER_FAULT or status in _STATUSES_BLAMED else "client"
-    if error_code in _PROVIDER_CODES:
+    # Asked of the classes each time: modules that read a wire have kinds of their own.
+    if error_code in _codes(ProviderError):
         return "provider"
-    return "gateway" if error_code in _GATEWAY_CODES else "client"
+    return "gateway" if error_code in _codes(GatewayError) else "client"
 
 
 def ended_by(finish: str, error_code: str | None, *, was_left: bool) -> EndedBy:
@@ -130,7 +131,3 @@ def _codes(family: type[TokenferryError]) -> Iterator[str]:
     yield family.code
     for kind in family.__subclasses__():
         yield from _codes(kind)
-
-
-_PROVIDER_CODES = frozenset(_codes(ProviderError))
-_GATEWAY_CODES = frozenset(_codes(GatewayError))

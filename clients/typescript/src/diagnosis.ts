@@ -1,0 +1,107 @@
+// Why no connection could be made, as well as Node lets it be told.
+//
+// A WebSocket that does not open says little. So the same address is asked by HTTP, and when that
+// fails as well, by the other scheme: who answers there was meant.
+//
+// Source: Node's error codes (nodejs.org/api/errors.html, OpenSSL's names), which `fetch` has in
+// `cause`. Weakness: for Node; what a page can find out is in page-diagnosis.ts.
+
+import type { Address } from "./address.js";
+import {
+  CertificateError,
+  ConnectTimeoutError,
+  ConnectionError,
+  type ConnectionKind,
+  ConnectionRefusedError,
+  DNSError,
+  UpgradeError,
+  WrongSchemeError,
+} from "./errors.js";
+
+const PROBE_MS = 3_000;
+const DNS = /^(ENOTFOUND|EAI_AGAIN|ENODATA)$/;
+const TIMEOUT = /^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/;
+// What OpenSSL says of bytes that are no TLS.
+const NO_TLS = /^(EPROTO|ERR_SSL_)/;
+const CERTIFICATE = /CERT|SELF_SIGNED|ERR_TLS_|UNABLE_TO_(VERIFY|GET)/;
+
+/** Returns the code that Node has for a failed `fetch` or socket; null if it has none. */
+export function causeCode(error: unknown): string | null {
+  for (let at = error, depth = 0; at instanceof Object && depth < 5; depth++) {
+    const { code, cause, errors } = at as { code?: unknown; cause?: unknown; errors?: unknown };
+    if (typeof code === "string" && code !== "") return code;
+    at = cause ?? (Array.isArray(errors) ? errors[0] : null);
+  }
+  return null;
+}
+
+/** Returns the error that says what is wrong with an address; it takes some seconds at most. */
+export async function diagnose(
+  address: Address,
+  own: typeof fetch,
+  socketError: unknown,
+): Promise<ConnectionError> {
+  const { http } = address;
+  const tls = http.startsWith("https:");
+  const failure = (Class: typeof ConnectionError, kind: ConnectionKind, said: string) =>
+    new Class(said, kind, { cause: socketError });
+  const wrongScheme = (said: string) => failure(WrongSchemeError, "wrong_scheme", said);
+  const schemes = ["http: or ws:", "https: or wss:"];
+  const [has, wants] = tls ? schemes.reverse() : schemes;
+  const mixedUp = `${http} is the wrong scheme: \`baseURL\` has ${has}, and the server speaks ${wants}.`;
+  const found = await probe(http, own);
+  if (found.answers && found.status !== 400) {
+    const said = `${http} answers HTTP and opens no WebSocket; does a proxy drop the Upgrade header?`;
+    return failure(UpgradeError, "upgrade", said);
+  }
+  const code = found.code ?? causeCode(socketError) ?? "";
+  if (code === "ECONNREFUSED") {
+    const said = `Nothing listens at ${http}: connection refused. Does the gateway run?`;
+    return failure(ConnectionRefusedError, "refused", said);
+  }
+  if (DNS.test(code)) return failure(DNSError, "dns", `There is no such host: ${http}.`);
+  if (tls && NO_TLS.test(code)) return wrongScheme(mixedUp);
+  if (tls && CERTIFICATE.test(code)) {
+    return failure(
+      CertificateError,
+      "certificate",
+      `The certificate of ${http} is not trusted: ${code}.`,
+    );
+  }
+  if (found.timedOut || TIMEOUT.test(code)) {
+    return failure(
+      ConnectTimeoutError,
+      "timeout",
+      `${http} does not answer; is a firewall in between?`,
+    );
+  }
+  const other = await probe(tls ? http.replace("s:", ":") : http.replace(":", "s:"), own);
+  // A certificate that is not trusted shows TLS as well as one that is.
+  if (other.answers || (!tls && CERTIFICATE.test(other.code ?? ""))) return wrongScheme(mixedUp);
+  return failure(
+    ConnectionError,
+    "unknown",
+    `No connection to ${http}: ${code || "no reason is known"}.`,
+  );
+}
+
+interface Found {
+  readonly answers: boolean;
+  readonly status: number;
+  readonly code: string | null;
+  readonly timedOut: boolean;
+}
+
+async function probe(http: string, own: typeof fetch): Promise<Found> {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), PROBE_MS);
+  try {
+    const response = await own(`${http}/healthz`, { signal: stop.signal });
+    void response.body?.cancel();
+    return { answers: true, status: response.status, code: null, timedOut: false };
+  } catch (error) {
+    return { answers: false, status: 0, code: causeCode(error), timedOut: stop.signal.aborted };
+  } finally {
+    clearTimeout(timer);
+  }
+}

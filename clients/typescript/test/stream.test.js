@@ -1,0 +1,299 @@
+// A client over sockets that the test answers for: what a server that died, and one that kept less, make of an answer.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { load } from "./dist.js";
+
+const { Tokenferry, ClientClosedError, ConfigurationError, StreamExpiredError, UpstreamError } =
+  await load("node");
+const VECTORS = new URL("../../../spec/vectors/api_key.json", import.meta.url);
+const apiKey = JSON.parse(readFileSync(VECTORS, "utf8")).cases[0].key;
+const request = { model: "m", messages: [{ role: "user", content: "?" }] };
+
+/** Returns a client, and its sockets as they come: `sent` is what it said, `give` answers. */
+function world(options = {}) {
+  const sockets = [];
+  class WebSocket {
+    sent = [];
+    constructor() {
+      sockets.push(this);
+      queueMicrotask(() => this.onopen?.());
+    }
+    send(text) {
+      const message = JSON.parse(text);
+      this.sent.push(message);
+      if (message.type === "auth")
+        this.give({ type: "ready", heartbeat_s: 15, connection_id: "c_1" });
+      this.waiting?.(message);
+    }
+    close() {}
+    give(...frames) {
+      for (const frame of frames) this.onmessage({ data: JSON.stringify(frame) });
+    }
+    /** Waits for a message of a type. */
+    async said(type) {
+      const found = () => this.sent.findIndex((message) => message.type === type);
+      while (found() < 0) await new Promise((resolve) => (this.waiting = resolve));
+      return this.sent.splice(found(), 1)[0];
+    }
+  }
+  const client = new Tokenferry({ baseURL: "http://gateway.test", apiKey, WebSocket, ...options });
+  const socket = async (number) => {
+    while (sockets.length <= number) await new Promise((resolve) => setTimeout(resolve, 1));
+    return sockets[number];
+  };
+  return { client, socket };
+}
+
+const ofStream = { stream_id: "st_1", epoch: 1 };
+const started = (ref) => ({ type: "started", ref, ...ofStream, seq: 0 });
+const chunk = (seq, content, more = {}) => ({
+  type: "chunk",
+  ...ofStream,
+  seq,
+  choices: [{ index: 0, delta: { content } }],
+  ...more,
+});
+const done = (seq, more = {}) => ({
+  type: "done",
+  ...ofStream,
+  seq,
+  finish_reason: "stop",
+  cost: "0.1",
+  done: true,
+  ...more,
+});
+
+/** Reads everything as a user would who shows it. */
+async function shown(stream) {
+  let text = "";
+  const replaced = [];
+  for await (const chunk of stream) {
+    text = chunk.replaces ? chunk.text : text + chunk.text;
+    if (chunk.replaces) replaced.push(chunk.replaces);
+  }
+  return { text, replaced };
+}
+
+test("what a dead server had sent and lost is taken back, and the rest follows", async () => {
+  const { client, socket } = world();
+  const stream = client.stream(request);
+  const reading = shown(stream);
+  const first = await socket(0);
+  const { ref, idempotency_key } = await first.said("create");
+  assert.equal(idempotency_key, stream.idempotencyKey);
+  first.give(started(ref), chunk(1, "a"), chunk(2, "b"), chunk(3, "c"));
+  first.onclose({ code: 1006 });
+  const second = await socket(1);
+  assert.equal((await second.said("resume")).after, 3);
+  second.give({
+    type: "reset",
+    ref,
+    stream_id: "st_1",
+    epoch: 2,
+    keep_through: 1,
+    head: 1,
+    state: "live",
+  });
+  second.give(chunk(2, "B", { epoch: 2 }), done(3, { epoch: 2 }));
+  assert.deepEqual(await reading, { text: "aB", replaced: ["reset"] });
+  assert.equal(stream.answer.text, "aB");
+  assert.deepEqual(stream.position, { streamId: "st_1", epoch: 2, seq: 3 });
+  assert.equal(stream.cost, "0.1");
+  client.close();
+});
+
+test("behind a position without its text, a reset begins anew", async () => {
+  const { client, socket } = world();
+  const stream = client.resume({ streamId: "st_1", epoch: 1, seq: 10 });
+  const reading = shown(stream);
+  const only = await socket(0);
+  const { ref } = await only.said("resume");
+  only.give({
+    type: "reset",
+    ref,
+    stream_id: "st_1",
+    epoch: 2,
+    keep_through: 4,
+    head: 4,
+    state: "live",
+  });
+  only.give(chunk(5, "lost", { epoch: 2 }));
+  assert.equal((await only.said("detach")).stream_id, "st_1");
+  const again = await only.said("resume");
+  assert.deepEqual([again.epoch, again.after], [2, 0]);
+  only.give({
+    type: "resumed",
+    ref: again.ref,
+    stream_id: "st_1",
+    epoch: 2,
+    from: 0,
+    head: 5,
+    state: "live",
+  });
+  only.give(chunk(5, "whole", { epoch: 2, from: 1 }), done(6, { epoch: 2 }));
+  assert.deepEqual(await reading, { text: "whole", replaced: ["reset"] });
+  client.close();
+});
+
+test("a saved answer goes on, and a reset within it is exact", async () => {
+  const { client, socket } = world();
+  const saved = {
+    streamId: "st_1",
+    epoch: 1,
+    seq: 3,
+    steps: [
+      [1, 0, "a"],
+      [3, 0, "bc", "why"],
+    ],
+  };
+  const stream = client.resume(saved);
+  const reading = shown(stream);
+  const only = await socket(0);
+  const { ref, after } = await only.said("resume");
+  assert.equal(after, 3);
+  only.give({
+    type: "reset",
+    ref,
+    stream_id: "st_1",
+    epoch: 2,
+    keep_through: 2,
+    head: 2,
+    state: "live",
+  });
+  const again = await only.said("resume");
+  assert.deepEqual([again.epoch, again.after], [2, 1], "of a merged chunk nothing can stay");
+  only.give({
+    type: "resumed",
+    ref: again.ref,
+    stream_id: "st_1",
+    epoch: 2,
+    from: 1,
+    head: 2,
+    state: "live",
+  });
+  only.give(chunk(2, "B", { epoch: 2 }), done(3, { epoch: 2 }));
+  assert.deepEqual(await reading, { text: "aB", replaced: ["reset"] });
+  assert.equal(stream.answer.reasoning, "");
+  client.close();
+});
+
+test("a snapshot takes the place of everything, also of an answer that failed", async () => {
+  const message = { content: "whole", reasoning_content: "why" };
+  const snapshot = {
+    type: "snapshot",
+    ...ofStream,
+    through: 9,
+    message,
+    usage: null,
+    cost: null,
+    done: true,
+  };
+  for (const [more, check] of [
+    [
+      { finish_reason: "stop" },
+      async (stream) => assert.equal((await stream.final()).reasoning, "why"),
+    ],
+    [
+      {
+        finish_reason: null,
+        error: { code: "provider_cut_off", type: "provider_error", message: "cut" },
+      },
+      (stream) => assert.rejects(stream.final(), UpstreamError),
+    ],
+  ]) {
+    const { client, socket } = world();
+    const stream = client.resume({ streamId: "st_1", epoch: 1, seq: 2 });
+    const only = await socket(0);
+    const { ref } = await only.said("resume");
+    only.give({ ...snapshot, ref, ...more });
+    await check(stream);
+    assert.equal(stream.answer.text, "whole");
+    client.close();
+  }
+});
+
+test("an expired stream says how it had ended", async () => {
+  const { client, socket } = world();
+  const stream = client.follow("st_1");
+  const only = await socket(0);
+  const { ref } = await only.said("resume");
+  const error = { code: "expired", type: "invalid_request_error", message: "gone" };
+  only.give({ type: "error", ref, error, state: "done", usage: { total_tokens: 3 }, cost: "0.2" });
+  await assert.rejects(stream.text(), (thrown) => {
+    assert.ok(thrown instanceof StreamExpiredError);
+    assert.deepEqual([thrown.state, thrown.cost, thrown.streamId], ["done", "0.2", "st_1"]);
+    return true;
+  });
+  assert.equal(stream.cost, "0.2");
+  client.close();
+});
+
+test("leaving the loop cancels; a second reader is refused", async () => {
+  const { client, socket } = world();
+  const stream = client.stream(request);
+  const reading = (async () => {
+    for await (const _ of stream) {
+      await assert.rejects(shown(stream), ConfigurationError);
+      break;
+    }
+  })();
+  const only = await socket(0);
+  only.give(started((await only.said("create")).ref), chunk(1, "a"), chunk(2, "b"));
+  await reading;
+  assert.equal((await only.said("cancel")).stream_id, "st_1");
+  only.give(done(3, { finish_reason: "cancelled" }));
+  const { text, finishReason } = await stream.final();
+  assert.deepEqual([text, finishReason], ["ab", "cancelled"]);
+  client.close();
+});
+
+test("a stream whose reader is behind is paused, and goes on when it has read", async () => {
+  const { client, socket } = world({ bufferBytes: 1_000 });
+  const stream = client.stream(request);
+  const only = await socket(0);
+  const { ref } = await only.said("create");
+  only.give(started(ref));
+  for (let seq = 1; seq < 20; seq++) only.give(chunk(seq, "x".repeat(100)));
+  assert.ok(stream.paused);
+  assert.ok(stream.bufferedBytes <= 1_400, String(stream.bufferedBytes));
+  await only.said("detach");
+  const reading = shown(stream);
+  const { after, ref: again } = await only.said("resume");
+  only.give({ type: "resumed", ref: again, ...ofStream, from: after, head: 20, state: "live" });
+  for (let seq = after + 1; seq < 20; seq++) {
+    only.give(chunk(seq, "x".repeat(100)));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  only.give(done(20));
+  assert.equal((await reading).text.length, 1_900);
+  client.close();
+});
+
+test("closing fails what has not ended, and nothing can be asked after it", async () => {
+  const { client, socket } = world();
+  const states = [];
+  client.on("connection", ({ status }) => states.push(status));
+  const stream = client.stream(request);
+  const only = await socket(0);
+  only.give(started((await only.said("create")).ref), chunk(1, "a"));
+  client.close();
+  await assert.rejects(stream.final(), ClientClosedError);
+  assert.equal(stream.answer.text, "a");
+  assert.throws(() => client.stream(request), ClientClosedError);
+  assert.deepEqual(states, ["connecting", "open", "closed"]);
+});
+
+test("a connection without streams is closed after a while", async () => {
+  const { client, socket } = world({ idleMs: 1 });
+  const stream = client.stream(request);
+  const only = await socket(0);
+  const closed = new Promise((resolve) => (only.close = resolve));
+  only.give(started((await only.said("create")).ref), done(1));
+  await stream.final();
+  assert.equal(await closed, 1000);
+  assert.deepEqual(client.connection, { status: "idle" });
+  client.close();
+});
