@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tokenferry.protocol import cursor
 from tokenferry_client import actions, events
 from tokenferry_client.lane import Creation
-from tokenferry_client.link import Link, LinkOptions
+from tokenferry_client.link import Link
+from tokenferry_client.link_options import LinkOptions
 
 STREAM = "st_1"
 END = None
