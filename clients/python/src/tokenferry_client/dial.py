@@ -175,7 +175,8 @@ async def _speaks_tls(address: Address) -> bool:
 async def _of_response(address: Address, response: Response) -> DialFailed:
     """Return what an HTTP answer in place of the upgrade says."""
     status = response.status_code
-    info = _read(status, response)
+    # A gateway has the page; whoever has not, is another server, or another path of it.
+    info = None if status == _NOT_FOUND else _read(status, response)
     if info is None:
         if status == _BAD_REQUEST and not address.tls and await _speaks_tls(address):
             return DialFailed(_say_https(address))
