@@ -96,18 +96,17 @@ async def dial(
         )
     except InvalidStatus as exc:
         raise await _of_response(address, exc.response) from exc
-    except ssl.SSLCertVerificationError as exc:
-        raise DialFailed(_certificate(address, exc)) from exc
-    except ssl.SSLError as exc:
-        raise DialFailed(_of_tls(address, exc)) from exc
-    except TimeoutError as exc:
-        said = f"{address.http_url} did not answer within {timeout_s:g} s."
-        raise DialFailed(ErrorInfo(errors.CONNECT_TIMEOUT, said, retryable=True)) from exc
     except (OSError, EOFError, WebSocketException) as exc:
-        raise DialFailed(await _of_failure(address, exc)) from exc
+        raise DialFailed(await explain(address, exc, timeout_s)) from exc
 
 
-async def _of_failure(address: Address, exc: Exception) -> ErrorInfo:
+async def explain(address: Address, exc: Exception, timeout_s: float) -> ErrorInfo:
+    """Return why a gateway could not be reached, and what to do about it."""
+    if isinstance(exc, ssl.SSLError):
+        return _of_tls(address, exc)
+    if isinstance(exc, TimeoutError):
+        said = f"{address.http_url} did not answer within {timeout_s:g} s."
+        return ErrorInfo(errors.CONNECT_TIMEOUT, said, retryable=True)
     if isinstance(exc, socket.gaierror):
         said = f"The host {address.host!r} is not known. Look for a typing error in the address."
         return ErrorInfo(errors.HOST_NOT_FOUND, said)
@@ -129,6 +128,8 @@ def _is_refusal(exc: OSError) -> bool:
 
 
 def _of_tls(address: Address, exc: ssl.SSLError) -> ErrorInfo:
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return _certificate(address, exc)
     if exc.reason in _NO_TLS:
         said = (
             f"The server at {address.host}:{address.port} does not speak TLS. "

@@ -5,6 +5,7 @@ loop's pool while it waits; it is asked for now and then.
 """
 
 import asyncio
+import http.client
 import json
 import ssl as tls
 import urllib.error
@@ -12,7 +13,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tokenferry_client import errors, frames
+from tokenferry_client import dial, errors, frames
 from tokenferry_client.address import Address
 from tokenferry_client.events import ErrorInfo
 from tokenferry_client.frames import UnreadableFrame
@@ -38,12 +39,21 @@ class Model:
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
+class _Unreachable(Exception):
+    """There was no answer."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 class AsyncModels:
     """The models of one gateway."""
 
     def __init__(
         self, address: Address, key: str, timeout_s: float, context: tls.SSLContext | None
     ) -> None:
+        self._address = address
         self._url = f"{address.http_url}/v1/models"
         self._key = key
         self._timeout_s = timeout_s
@@ -55,7 +65,11 @@ class AsyncModels:
         Raises:
             TokenferryError: If the gateway cannot be reached, or refuses.
         """
-        answer = await asyncio.to_thread(self._fetch)
+        try:
+            answer = await asyncio.to_thread(self._fetch)
+        except _Unreachable as exc:
+            info = await dial.explain(self._address, exc.reason, self._timeout_s)
+            raise errors.of_info(info) from exc.reason
         found = answer.get("data")
         entries = found if isinstance(found, list) else []
         return [_model(entry) for entry in entries if isinstance(entry, dict)]
@@ -71,9 +85,13 @@ class AsyncModels:
         except urllib.error.HTTPError as exc:
             with exc:
                 raise errors.of_info(_refusal(exc)) from exc
-        except (OSError, ValueError) as exc:
-            said = f"{self._url} cannot be read: {getattr(exc, 'reason', exc)}."
-            raise errors.of_info(ErrorInfo(errors.UNREACHABLE, said, retryable=True)) from exc
+        except urllib.error.URLError as exc:
+            raise _Unreachable(exc.reason if isinstance(exc.reason, Exception) else exc) from exc
+        except (OSError, http.client.HTTPException) as exc:
+            raise _Unreachable(exc) from exc
+        except ValueError as exc:
+            said = f"{self._url} answers with something else than a Tokenferry gateway does."
+            raise errors.of_info(ErrorInfo(errors.NO_GATEWAY, said)) from exc
         return body if isinstance(body, dict) else {}
 
 
