@@ -53,7 +53,7 @@ def wire(action: actions.Action) -> dict[str, Any]:
 
 
 def plain(event: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what an event does not say: null, no finish reasons; and what the link never says."""
+    """Leave out null and empty lists, and what only a stream says of a chunk."""
     return {
         key: plain(value) if key == "error" else list(value) if isinstance(value, tuple) else value
         for key, value in event.items()

@@ -77,6 +77,12 @@ class Feed:
         self._over = True
         self._wake()
 
+    def drop(self) -> None:
+        """Let nothing follow at all."""
+        self._events.clear()
+        self._paused = False
+        self.end()
+
     async def next(self) -> Event | None:
         """Return the next event; None when none will come.
 
@@ -90,13 +96,15 @@ class Feed:
                 continue
             if self._over:
                 return None
-            if self._reader is not None:
+            # A reader that was cancelled may not have been told yet.
+            if self._reader is not None and not self._reader.cancelled():
                 raise RuntimeError("a stream has one reader at a time")
-            self._reader = asyncio.get_running_loop().create_future()
+            reader = self._reader = asyncio.get_running_loop().create_future()
             try:
-                await self._reader
+                await reader
             finally:
-                self._reader = None
+                if self._reader is reader:
+                    self._reader = None
         event, characters = self._events.popleft()
         self._characters -= characters
         return event

@@ -123,7 +123,7 @@ class Session:
         """Stop receiving a stream, which goes on."""
         feed = self._feeds.pop(ref, None)
         if feed is not None:
-            feed.end()
+            feed.drop()
         self._forget(ref)
         self._act(self._link.detach(ref, now_ms=_now_ms(), random_bits=_random_bits()))
 
