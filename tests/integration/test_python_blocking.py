@@ -296,6 +296,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+def _short(code: str) -> str:
+    """Return a program whose answers are short: the demo takes its time."""
+    return code.replace("messages=messages)", "messages=messages, max_tokens=5)")
+
+
 class TestPackage:
     """What users install, and what they are told to type."""
 
@@ -307,17 +312,22 @@ class TestPackage:
         blocks, korean = ([match[1] for match in CODE.finditer(text)] for text in texts)
         assert len(blocks) == len(korean) >= 3
         results = await asyncio.gather(
-            *(self._run(installed, code, gateway, tmp_path, WEBSOCKETS_13) for code in blocks)
+            *(
+                self._run(installed, _short(code), gateway, tmp_path, WEBSOCKETS_13)
+                for code in blocks
+            )
         )
-        assert all(re.search("simulator|시뮬레이터", result) for result in results[:2])
+        assert all("This is Tokenferry" in result for result in results[:2])
 
-    @pytest.mark.parametrize("name", ["ask", "many", "resume"])
-    async def test_examples_run(self, gateway: Gateway, tmp_path: Path, name: str) -> None:
-        code = (PACKAGE / "examples" / f"{name}.py").read_text("utf-8")
-        # The demo takes its time.
-        code = code.replace("messages=messages)", "messages=messages, max_tokens=5)")
-        out = await self._run(Path(sys.executable), code, gateway, tmp_path, PACKAGE / "src")
-        assert {"ask": "5 tokens", "many": "셋? is done", "resume": "-- from st_"}[name] in out
+    async def test_examples_run(self, gateway: Gateway, tmp_path: Path) -> None:
+        names = ("ask", "many", "resume")
+        codes = [(PACKAGE / "examples" / f"{name}.py").read_text("utf-8") for name in names]
+        python, path = Path(sys.executable), PACKAGE / "src"
+        outs = await asyncio.gather(
+            *(self._run(python, _short(code), gateway, tmp_path, path) for code in codes)
+        )
+        for out, said in zip(outs, ("5 tokens", "셋? is done", "-- from st_"), strict=True):
+            assert said in out
 
     async def _run(
         self, python: Path, code: str, gateway: Gateway, directory: Path, path: Path

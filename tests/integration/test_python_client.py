@@ -590,7 +590,8 @@ class TestConnecting:
     async def test_a_server_that_says_nothing(self, gateway: Gateway) -> None:
         with silent_port() as port:
             address = f"http://127.0.0.1:{port}"
-            await self._fails(address, gateway.key, ConnectTimeoutError, r"within 0\.3 s")
+            said = r"within 0\.3 s"
+            await self._fails(address, gateway.key, ConnectTimeoutError, said, timeout=0.3)
 
     async def test_https_where_http_is_right(self, gateway: Gateway) -> None:
         await self._fails(
@@ -623,10 +624,15 @@ class TestConnecting:
                 assert await client.models.list()
 
     async def _fails(
-        self, address: str, key: str, error: type[GatewayConnectionError], said: str
+        self,
+        address: str,
+        key: str,
+        error: type[GatewayConnectionError],
+        said: str,
+        timeout: float = TIMEOUT_S,
     ) -> None:
         async with AsyncTokenferry(
-            api_key=key, base_url=address, connect_attempts=1, timeout=0.3
+            api_key=key, base_url=address, connect_attempts=1, timeout=timeout
         ) as client:
             with pytest.raises(error, match=said) as caught:
                 await client.stream(**asks("?")).text()

@@ -65,6 +65,8 @@ class Session:
         self._refs = 0
         self._connected = False
         self._dials_failed = 0
+        # Whether streams were under way when the last connection ended.
+        self._broken = False
         self._cause: ErrorInfo | None = None
         self._characters = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -323,7 +325,7 @@ class Session:
 
     def _connect(self, delay_ms: int) -> None:
         connection = self._connection = Connection()
-        if self._connected or self._dials_failed:
+        if self._broken:
             cause = "the connection was lost" if self._cause is None else self._cause.message
             for ref in self._feeds:
                 if self._pace.place(ref, _now_ms()) is None:
@@ -345,11 +347,13 @@ class Session:
         self._act(self._link.close())
 
     def _hang_up(self, code: int) -> None:
+        self._broken = bool(self._feeds)
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.hang_up(code)
 
     def _lost(self, code: int, refusal: ErrorInfo | None = None) -> None:
+        self._broken = bool(self._feeds)
         bits = _random_bits()
         self._act(self._link.closed(code, now_ms=_now_ms(), random_bits=bits, refusal=refusal))
 
@@ -366,7 +370,7 @@ class Session:
                 self._connection = None
                 self._not_dialled(exc)
             return
-        self._connected, self._dials_failed, self._cause = True, 0, None
+        self._connected, self._broken, self._dials_failed, self._cause = True, False, 0, None
         if connection.wanted:
             self._act(self._link.opened(now_ms=_now_ms()))
         code = await connection.carry(socket, self._received)
