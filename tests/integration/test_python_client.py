@@ -268,6 +268,22 @@ class TestLostConnections:
         assert all(event.delay_ms > 0 for event in told)
         assert len(provider.exchanges(prompt)) == 1
 
+    async def test_a_connection_that_was_lost_while_idle_is_no_news(
+        self, gateway: Gateway, provider: ScriptedProvider
+    ) -> None:
+        prompt = provider.play(replay(dialects.whole("openai", PIECES)))
+        async with (
+            relay_before(gateway) as relay,
+            AsyncTokenferry(api_key=gateway.key, base_url=relay.url) as client,
+        ):
+            assert await client.stream(**asks(prompt)).text() == TEXT
+            relay.cut()
+            await asyncio.wait({client._session._connection.task})
+            events = await everything(client.stream(**asks(prompt)))
+            assert relay.connections == 2
+        assert text_of(events) == TEXT
+        assert not [event for event in events if isinstance(event, Reconnecting)]
+
     async def test_silence_is_noticed(
         self, gateway: Gateway, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -251,6 +251,11 @@ def type_of_status(status: int) -> str:
     return _TYPE_BY_STATUS.get(status, "invalid_request_error")
 
 
+def at_limit(code: str, said: str) -> ErrorInfo:
+    """Return what the client's own limits say, as the gateway would."""
+    return ErrorInfo(code, said, "rate_limit_error", retryable=True)
+
+
 def of_info(info: ErrorInfo) -> TokenferryError:
     """Return the exception for an error that belongs to no stream."""
     return of(Failed("", info))

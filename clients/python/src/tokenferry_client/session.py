@@ -87,7 +87,7 @@ class Session:
         now_ms = _now_ms()
         if self._pace.must_wait(now_ms) and self._pace.full:
             said = f"{self._options.queue_max} requests of this client wait already."
-            raise errors.of_info(ErrorInfo(self._pace.code, said, "rate_limit_error", None, True))  # noqa: FBT003 -- retryable
+            raise errors.of_info(errors.at_limit(self._pace.code, said))
         feed = self._open_feed()
         self._creations[feed.ref] = creation
         if self._pace.come(feed.ref, now_ms):
@@ -105,9 +105,9 @@ class Session:
             TokenferryError: If the session is closed.
         """
         feed = self._open_feed()
-        stream_id, epoch, seq = position.stream_id, position.epoch, position.seq
+        where = (position.stream_id, position.epoch, position.seq)
         try:
-            wanted = self._link.follow(feed.ref, stream_id, epoch, seq, now_ms=_now_ms())
+            wanted = self._link.follow(feed.ref, *where, now_ms=_now_ms())
         except ValueError:
             del self._feeds[feed.ref]
             raise
@@ -165,8 +165,7 @@ class Session:
         try:
             wanted = self._link.create(ref, self._creations[ref], now_ms=_now_ms())
         except ValueError as exc:
-            error = ErrorInfo("too_many_streams", f"{exc}", "rate_limit_error")
-            self._deliver(Failed(ref, error))
+            self._deliver(Failed(ref, errors.at_limit("too_many_streams", str(exc))))
         else:
             self._act(wanted)
 
@@ -236,13 +235,12 @@ class Session:
                 return
             event = self._explained(event)
         feed = self._feeds.get(event.ref)
-        if feed is None:
-            return
-        feed.push(event, self._characters)
-        if isinstance(event, Done | Failed):
-            del self._feeds[event.ref]
-            feed.end()
-            self._forget(event.ref)
+        if feed is not None:
+            feed.push(event, self._characters)
+            if isinstance(event, Done | Failed):
+                del self._feeds[event.ref]
+                feed.end()
+                self._forget(event.ref)
 
     def _explained(self, failed: Failed) -> Failed:
         """Say why no connection held, and not only that none did."""
@@ -258,8 +256,7 @@ class Session:
             self._timer.cancel()
             self._timer = None
         if in_ms is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(in_ms / 1000, self._fired)
+            self._timer = asyncio.get_running_loop().call_later(in_ms / 1000, self._fired)
 
     def _fired(self) -> None:
         self._timer = None
@@ -273,10 +270,9 @@ class Session:
         # The client's own errors have no type.
         if ref not in self._creations or not error.retryable or not error.type:
             return False
-        wait_ms = failed.retry_after_ms
+        wait_ms = failed.retry_after_ms or error.retry_after_ms
         if wait_ms is None:
-            times = self._pace.refusals(ref)
-            wait_ms = closing.delay_ms(OVERLOADED, times, _random_bits())
+            wait_ms = closing.delay_ms(OVERLOADED, self._pace.refusals(ref), _random_bits())
         if not self._pace.refused(ref, error.code, wait_ms, _now_ms()):
             return False
         self._refusals[ref] = failed
@@ -303,13 +299,12 @@ class Session:
             self._pace_timer = None
         due = self._pace.due(_now_ms())
         if due.in_ms is not None and not self.closed:
-            loop = asyncio.get_running_loop()
-            self._pace_timer = loop.call_later(due.in_ms / 1000, self._look_at_line)
+            wait_s, loop = due.in_ms / 1000, asyncio.get_running_loop()
+            self._pace_timer = loop.call_later(wait_s, self._look_at_line)
         for ref in due.late:
             said = f"The request has waited for {self._options.max_wait_s:g} s for its turn."
-            error = ErrorInfo(self._pace.code, said, "rate_limit_error", None, True)  # noqa: FBT003 -- retryable
-            last = self._refusals.get(ref)
-            self._end(Failed(ref, error) if last is None else last)
+            late = Failed(ref, errors.at_limit(self._pace.code, said))
+            self._end(self._refusals.get(ref, late))
         for ref in due.go:
             self._ask(ref)
 
@@ -348,9 +343,9 @@ class Session:
 
     def _hang_up(self, code: int) -> None:
         self._broken = bool(self._feeds)
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.hang_up(code)
+        if self._connection is not None:
+            self._connection.hang_up(code)
+        self._connection = None
 
     def _lost(self, code: int, refusal: ErrorInfo | None = None) -> None:
         self._broken = bool(self._feeds)
