@@ -201,6 +201,14 @@ class Interleavings(RuleBasedStateMachine):
         self.server.lose_connection()
         self.carry_out(self.link.closed(1006, now_ms=0, random_bits=0))
 
+    @rule()
+    def pause(self) -> None:
+        self.carry_out(self.link.pause("a", now_ms=0))
+
+    @rule()
+    def unpause(self) -> None:
+        self.carry_out(self.link.unpause("a"))
+
     @precondition(lambda self: self.server.epoch < 4)
     @rule(lost=st.integers(0, 4))
     def take_over(self, lost: int) -> None:
@@ -219,6 +227,7 @@ class Interleavings(RuleBasedStateMachine):
         if not self.server.done:
             self.finish()
         self.disconnect()
+        self.unpause()
         while self.server.line:
             self.server.send(1, merged=False)
             self.deliver()

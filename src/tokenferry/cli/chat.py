@@ -4,6 +4,7 @@ It is a client like any other: it needs an address and a key, and no access to t
 """
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -134,9 +135,14 @@ class _Chat:
                 if self._command(line):
                     return EXIT_OK
             elif line:
-                chat_answer.on_screen(
-                    self._console, self._client, self._conversation, line, self._words
-                )
+                self._ask(line)
+
+    def _ask(self, question: str) -> None:
+        # One Ctrl-C too many, when the answer has been stopped already, is not meant to leave.
+        with contextlib.suppress(KeyboardInterrupt):
+            chat_answer.on_screen(
+                self._console, self._client, self._conversation, question, self._words
+            )
 
     def _command(self, line: str) -> bool:
         """Carry a command out; return whether the chat is to end."""

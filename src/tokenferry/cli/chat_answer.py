@@ -17,6 +17,7 @@ from tokenferry_client import (
     Event,
     Queued,
     Reconnecting,
+    Started,
     Stream,
     Tokenferry,
     TokenferryError,
@@ -134,6 +135,8 @@ def _show(event: Event, view: View, words: Words) -> None:
             view.replace(text)
         case Chunk(text=text, index=0) if text:
             view.feed(text)
+        case Started():
+            view.status = words.thinking
         case Queued(position=position, eta_s=None):
             view.status = words.in_line.format(position=position)
         case Queued(position=position, eta_s=eta_s):
