@@ -442,12 +442,17 @@ class TestSlowReader:
         assert seqs(chunks) == sorted(set(seqs(chunks)))
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def limited_key(gateway: Gateway) -> str:
+    """A key whose limit other tests do not use; each of these gives back all that it took."""
+    return await gateway.create_key()
+
+
 class TestLimits:
     async def test_refused_requests_wait_in_order(
-        self, gateway: Gateway, provider: ScriptedProvider
+        self, gateway: Gateway, provider: ScriptedProvider, limited_key: str
     ) -> None:
-        key = await gateway.create_key()
-        async with AsyncTokenferry(api_key=key, base_url=gateway.url) as client:
+        async with AsyncTokenferry(api_key=limited_key, base_url=gateway.url) as client:
             steps = [Steps(PIECES) for _ in range(4)]
             prompts = [provider.play(script) for script in steps]
             first = client.stream(**asks(prompts[0], max_tokens=TOKENS - 100))
@@ -478,11 +483,10 @@ class TestLimits:
         assert all(len(provider.exchanges(prompt)) == 1 for prompt in prompts)
 
     async def test_who_does_not_want_to_wait_is_told(
-        self, gateway: Gateway, provider: ScriptedProvider
+        self, gateway: Gateway, provider: ScriptedProvider, limited_key: str
     ) -> None:
-        key = await gateway.create_key()
         async with (
-            AsyncTokenferry(api_key=key, base_url=gateway.url, max_retries=0) as client,
+            AsyncTokenferry(api_key=limited_key, base_url=gateway.url, max_retries=0) as client,
             client.stream(**asks(provider.play(Steps(PIECES)), max_tokens=TOKENS - 100)) as first,
         ):
             await _until_started(first)
@@ -496,11 +500,12 @@ class TestLimits:
         assert caught.value.limit["name"] == "tokens_per_minute"
 
     async def test_the_wait_and_the_line_have_limits(
-        self, gateway: Gateway, provider: ScriptedProvider
+        self, gateway: Gateway, provider: ScriptedProvider, limited_key: str
     ) -> None:
-        key = await gateway.create_key()
         async with (
-            AsyncTokenferry(api_key=key, base_url=gateway.url, max_wait=0.5, queue_max=1) as client,
+            AsyncTokenferry(
+                api_key=limited_key, base_url=gateway.url, max_wait=0.5, queue_max=1
+            ) as client,
             client.stream(**asks(provider.play(Steps(PIECES)), max_tokens=TOKENS - 100)) as first,
         ):
             await _until_started(first)
@@ -529,15 +534,26 @@ class TestRefusals:
         with pytest.raises(InvalidKeyError, match="begin with `tf_`"):
             AsyncTokenferry(api_key="sk-proj-1234", base_url="http://127.0.0.1:1")
 
-    async def test_401(self, gateway: Gateway) -> None:
+    async def test_401_in_the_middle_and_at_the_door(
+        self, gateway: Gateway, provider: ScriptedProvider
+    ) -> None:
         key = await gateway.create_key()
-        await gateway.revoke_key(key)
+        steps = Steps(PIECES)
         async with (
             relay_before(gateway) as relay,
             AsyncTokenferry(api_key=key, base_url=relay.url) as client,
         ):
+            stream = client.stream(**asks(provider.play(steps)))
+            steps.give(1)
+            await next_chunks(stream, 2)
+            await gateway.revoke_key(key)
+            with pytest.raises(AuthenticationError) as caught:
+                await everything(stream)
+            assert caught.value.position == stream.position
+            relay.connections = 0
             with pytest.raises(AuthenticationError) as caught:
                 await client.stream(**asks("?")).text()
+            # It is told by HTTP, and not tried again.
             assert relay.connections == 1
             assert caught.value.code == "invalid_api_key"
             assert caught.value.status == 401
@@ -545,17 +561,6 @@ class TestRefusals:
             assert (caught.value.request_id or "").startswith("req_")
             with pytest.raises(AuthenticationError):
                 await client.models.list()
-
-    async def test_401_in_the_middle(self, gateway: Gateway, provider: ScriptedProvider) -> None:
-        key = await gateway.create_key()
-        steps = Steps(PIECES)
-        async with AsyncTokenferry(api_key=key, base_url=gateway.url) as client:
-            stream = client.stream(**asks(provider.play(steps)))
-            steps.give(1)
-            await next_chunks(stream, 2)
-            await gateway.revoke_key(key)
-            with pytest.raises(AuthenticationError):
-                await everything(stream)
 
     async def test_402_and_403(self, gateway: Gateway) -> None:
         where = ("--data-dir", str(gateway.data_dir))
