@@ -22,8 +22,9 @@ RUN /opt/build/bin/pip --python /opt/tokenferry/bin/python install --no-cache-di
       --disable-pip-version-check --require-hashes -r requirements-build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
+COPY clients/python clients/python
 COPY --from=web /build/src/tokenferry/server/web src/tokenferry/server/web
-RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /dist . \
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /dist . ./clients/python \
  && /opt/build/bin/pip --python /opt/tokenferry/bin/python install --no-deps --no-index \
       --disable-pip-version-check /dist/*.whl
 

@@ -44,10 +44,10 @@ $(WEB): $(WEB_SOURCES) | web/node_modules/.installed
 	@cd web && npm run --silent build -- --logLevel warn
 	@touch $@
 
-$(VENV)/.installed: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/.made
+$(VENV)/.installed: requirements.txt requirements-build.txt pyproject.toml clients/python/pyproject.toml | $(VENV)/.made
 	@echo "Installing Tokenferry and its pinned packages into $(VENV) ..."
 	@$(PIP) --require-hashes -r requirements.txt -r requirements-build.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PIP) --no-deps --no-build-isolation --editable . --editable clients/python
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
@@ -79,9 +79,10 @@ check: setup-dev ## linter, formatter, types and import contracts
 	PYTHONPATH=clients/python/src $(BIN)/lint-imports
 	$(if $(shell command -v npm),cd web && npm run --silent check)
 
-wheel: setup-dev web ## build dist/*.tar.gz, and from it dist/*.whl
+wheel: setup-dev web ## build dist/*.tar.gz, and from them dist/*.whl: the gateway, and its Python client
 	@rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/python -m build --no-isolation --outdir dist clients/python
 
 autobahn: setup-dev ## WebSocket conformance of the transport; needs CPython 2.7, PYTHON2=...
 	@$(BIN)/python tests/autobahn/run.py --python2 "$(PYTHON2)"

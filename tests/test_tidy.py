@@ -59,6 +59,10 @@ TESTED_ELSEWHERE = {
     "providers/demo/simulator.py": "tests/providers/test_demo_pace.py",
     # The sentences of the demo.
     "providers/demo/texts.py": "tests/providers/test_demo_script.py",
+    # What there is to see of the terminal chat, only a terminal shows.
+    "cli/chat.py": "tests/integration/test_chat.py",
+    "cli/chat_answer.py": "tests/integration/test_chat.py",
+    "cli/chat_screen.py": "tests/integration/test_chat.py",
     # What is left of the server when its decisions are elsewhere: sockets and wiring, which only
     # a running gateway and real connections show to be right.
     "server/account_site.py": "tests/integration/test_accounts.py",

@@ -6,6 +6,7 @@ Weakness: one request; what the gateway can do is tested elsewhere.
 """
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -68,6 +69,26 @@ def look(address: str) -> None:
             raise SystemExit("the pages are not in the package")
 
 
+def chat(command: str, address: str, key: str) -> None:
+    """Ask once more with the installed terminal chat, which needs the client's wheel as well.
+
+    Raises:
+        SystemExit: If it does not answer.
+    """
+    variables = {**os.environ, "TOKENFERRY_API_KEY": key, "TOKENFERRY_BASE_URL": address}
+    done = subprocess.run(
+        [command, "chat", "--model", "demo"],
+        input="안녕하세요",
+        env=variables,
+        stdout=subprocess.PIPE,
+        timeout=ANSWER_TIMEOUT_S,
+        check=False,
+        encoding="utf-8",
+    )
+    if done.returncode != 0 or "안녕하세요" not in done.stdout:
+        raise SystemExit(f"the terminal chat ended with status {done.returncode}: {done.stdout}")
+
+
 def main(command: str) -> None:
     """Start, ask, stop; any failure ends with a status other than 0."""
     command = str(Path(command).absolute())
@@ -89,6 +110,7 @@ def main(command: str) -> None:
             wait_until_ready(server, address)
             look(address)
             text = ask(address, key)
+            chat(command, address, key)
         finally:
             server.terminate()
             status = server.wait(STOP_TIMEOUT_S)

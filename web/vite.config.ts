@@ -10,7 +10,7 @@ export default defineConfig({
   publicDir: false,
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   resolve: {
-    alias: { tokenferry: here("../clients/typescript/src/index.ts") },
+    alias: { tokenferry: here("../clients/typescript/src/browser.ts") },
   },
   build: {
     outDir: here("../src/tokenferry/server/web"),

@@ -91,6 +91,17 @@ def test_keys_do_not_wait_for_the_server_s_libraries() -> None:
     assert result.stdout == b"False\n"
 
 
+def test_the_chat_without_its_client_says_what_is_missing(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("tokenferry.cli.chat")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tokenferry_client", None)
+    result = run("chat", "안녕")
+    assert (result.code, result.out) == (1, "")
+    assert "pip install dist/tokenferry_client-*.whl" in result.err
+
+
 def test_an_interrupted_command(run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: argparse.Namespace) -> int:
         raise KeyboardInterrupt

@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tokenferry.protocol import cursor
 from tokenferry_client import actions, events
 from tokenferry_client.lane import Creation
-from tokenferry_client.link import Link, LinkOptions
+from tokenferry_client.link import Link
+from tokenferry_client.link_options import LinkOptions
 
 STREAM = "st_1"
 END = None
@@ -200,6 +201,14 @@ class Interleavings(RuleBasedStateMachine):
         self.server.lose_connection()
         self.carry_out(self.link.closed(1006, now_ms=0, random_bits=0))
 
+    @rule()
+    def pause(self) -> None:
+        self.carry_out(self.link.pause("a", now_ms=0))
+
+    @rule()
+    def unpause(self) -> None:
+        self.carry_out(self.link.unpause("a"))
+
     @precondition(lambda self: self.server.epoch < 4)
     @rule(lost=st.integers(0, 4))
     def take_over(self, lost: int) -> None:
@@ -218,6 +227,7 @@ class Interleavings(RuleBasedStateMachine):
         if not self.server.done:
             self.finish()
         self.disconnect()
+        self.unpause()
         while self.server.line:
             self.server.send(1, merged=False)
             self.deliver()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Sequence
 
 from harness import dialects
@@ -41,14 +42,23 @@ class Relay:
         answers_withheld: How many further connections are cut when the gateway has answered a
             `create`, before the answer gets through.
         connections: How many there were.
+        cut_after: How many bytes of the gateway's the next connections let through before they
+            are reset, one number a connection.
+        silent: Whether nothing at all gets through, in either direction, and nobody is told.
     """
 
     def __init__(self, gateway: Gateway) -> None:
         self.answers_withheld = 0
         self.connections = 0
+        self.cut_after: list[int] = []
+        self.silent = False
         self.url = ""
         self._gateway_port = gateway.port
         self._writers: list[asyncio.StreamWriter] = []
+
+    def redirect(self, port: int) -> None:
+        """Lead further connections somewhere else."""
+        self._gateway_port = port
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -62,13 +72,18 @@ class Relay:
         self.connections += 1
         withholds = self.answers_withheld > 0
         self.answers_withheld -= withholds
-        gateway_in, gateway_out = await asyncio.open_connection("127.0.0.1", self._gateway_port)
+        left = self.cut_after.pop(0) if self.cut_after else None
+        try:
+            gateway_in, gateway_out = await asyncio.open_connection("127.0.0.1", self._gateway_port)
+        except OSError:  # it is down, and whoever listens in its place hangs up
+            client_out.transport.abort()
+            return
         writers = [client_out, gateway_out]
         self._writers += writers
         with contextlib.suppress(ConnectionError):
             async with asyncio.TaskGroup() as group:
                 up = group.create_task(self._pump(client_in, gateway_out))
-                await self._down(gateway_in, client_out, withholds=withholds)
+                await self._down(gateway_in, client_out, left, withholds=withholds)
                 up.cancel()
         for writer in writers:
             writer.close()  # and not abort(): what was written still goes out
@@ -76,23 +91,41 @@ class Relay:
     async def _pump(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await source.read(READ_BYTES_MAX):
-                to.write(data)
+                if not self.silent:
+                    to.write(data)
 
     async def _down(
-        self, source: asyncio.StreamReader, to: asyncio.StreamWriter, *, withholds: bool
+        self,
+        source: asyncio.StreamReader,
+        to: asyncio.StreamWriter,
+        left: int | None,
+        *,
+        withholds: bool,
     ) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await source.read(READ_BYTES_MAX):
                 if withholds and b'"started"' in data:
                     return
+                if self.silent:
+                    continue
+                if left is not None and len(data) >= left:
+                    to.write(data[:left])
+                    # What was written goes out first: the cut is to be where the test wants it.
+                    await to.drain()
+                    to.transport.abort()
+                    return
+                left = None if left is None else left - len(data)
                 to.write(data)
 
 
 @contextlib.asynccontextmanager
-async def relay_before(gateway: Gateway) -> AsyncIterator[Relay]:
+async def relay_before(gateway: Gateway, tls: ssl.SSLContext | None = None) -> AsyncIterator[Relay]:
+    """Run a relay; with `tls` it is what a proxy with a certificate is."""
     relay = Relay(gateway)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    relay.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/stream"
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0, ssl=tls)
+    relay.url = (
+        f"{'wss' if tls else 'ws'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/stream"
+    )
     try:
         yield relay
     finally:

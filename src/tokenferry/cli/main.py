@@ -19,6 +19,8 @@ from tokenferry.config import ConfigError
 EXIT_OK = 0
 EXIT_FAULT = 1
 EXIT_USAGE = 2
+# What `chat` is built on, and nothing else needs: docs/decisions/0017-clients.md.
+CLIENT = "tokenferry_client"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,9 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "module" not in arguments:
         arguments.parser.print_help(sys.stderr)
         return EXIT_USAGE
-    command = importlib.import_module(arguments.module)
     try:
-        code: int = getattr(command, arguments.function)(arguments)
+        code = _run(arguments)
         sys.stdout.flush()
     except ConfigError as exc:
         print_fault("the configuration has faults:", *exc.lines())
@@ -49,6 +50,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         # and has to go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAULT
+    return code
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Carry a command out, and return the exit code."""
+    try:
+        command = importlib.import_module(arguments.module)
+    except ModuleNotFoundError as exc:
+        if exc.name != CLIENT:
+            raise
+        print_fault(
+            "`tokenferry chat` is built on the package tokenferry-client, which is not installed.",
+            "Its wheel is beside the gateway's: pip install dist/tokenferry_client-*.whl",
+        )
+        return EXIT_FAULT
+    code: int = getattr(command, arguments.function)(arguments)
     return code
 
 
@@ -66,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run the gateway"))
+    _add_chat(commands.add_parser("chat", help="talk with a model in the terminal"))
     _add_config(commands.add_parser("config", help="check or explain the configuration"))
     _add_keys(commands.add_parser("keys", help="create, list and revoke API keys"))
     _add_prices(commands.add_parser("prices", help="list, set and import what models cost"))
@@ -89,6 +107,23 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain, PEM")
     parser.add_argument("--tls-key", metavar="FILE", help="its private key, PEM")
     parser.set_defaults(module="tokenferry.cli.serve", function="serve", parser=parser)
+
+
+def _add_chat(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Talks with a model: at the terminal, or once, when a question is given or comes through a "
+        "pipe. The API key is in the environment variable TOKENFERRY_API_KEY."
+    )
+    parser.add_argument("prompt", metavar="PROMPT", nargs="*", help="one question; then it ends")
+    parser.add_argument("--model", metavar="NAME", help="whom to ask (default: the first there is)")
+    parser.add_argument("--system", metavar="TEXT", help="what the model is told before all else")
+    parser.add_argument(
+        "--url",
+        help="where the gateway is (default: TOKENFERRY_BASE_URL, else by the configuration)",
+    )
+    parser.add_argument("--key", help="the API key; others on this machine can see it here")
+    _add_config_option(parser)
+    parser.set_defaults(module="tokenferry.cli.chat", function="chat", parser=parser)
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

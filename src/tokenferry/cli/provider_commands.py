@@ -10,8 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
-from tokenferry.cli.terminal import table
-from tokenferry.config import load
+from tokenferry.cli.terminal import server_url, table
 from tokenferry.domain.breaker import State
 
 KEY_VARIABLE = "TOKENFERRY_API_KEY"
@@ -57,7 +56,7 @@ def show_status(arguments: argparse.Namespace) -> int:
     if not key:
         print_fault(f"set {KEY_VARIABLE} to one of your API keys: `tokenferry keys create NAME`")
         return EXIT_USAGE
-    url = arguments.url or _configured_url(arguments)
+    url = arguments.url or server_url(arguments.config)
     if not url.startswith(("http://", "https://")):
         print_fault("--url must begin with http:// or https://")
         return EXIT_USAGE
@@ -74,13 +73,6 @@ def show_status(arguments: argparse.Namespace) -> int:
         return EXIT_FAULT
     sys.stdout.write(_page(answer))
     return EXIT_OK
-
-
-def _configured_url(arguments: argparse.Namespace) -> str:
-    server = load(arguments.config, os.environ).server
-    scheme = "https" if server.tls_cert else "http"
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104 -- compared, not bound
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
 def _fetch(url: str, key: str) -> bytes:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tokenferry.cli.main import print_fault
-from tokenferry.config import ServerSettings, load_data_dir
+from tokenferry.config import ServerSettings, load, load_data_dir
 from tokenferry.engine.keys import StoreUnusable
 
 _WIDE = frozenset("WF")
@@ -32,6 +32,18 @@ def database(arguments: argparse.Namespace) -> Path:
     options = {} if arguments.data_dir is None else {"data_dir": arguments.data_dir}
     data_dir = load_data_dir(arguments.config, os.environ, options)
     return ServerSettings(data_dir=data_dir).database
+
+
+def server_url(config: Path | None) -> str:
+    """Return the address of the server that a configuration is of.
+
+    Raises:
+        ConfigError: If the configuration has faults.
+    """
+    server = load(config, os.environ).server
+    scheme = "https" if server.tls_cert else "http"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104 -- compared, not bound
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -22,7 +22,7 @@ _HEARTBEAT_LOST: Final = 4108
 
 # docs/errors.md. Other statuses below 500 say that the request is at fault, and would be again.
 _CODES_OF_STATUS: Final = {401: 4001, 403: 4003, 408: 1013, 429: 4029}
-_SERVER_ERRORS: Final = 500
+SERVER_ERRORS: Final = 500
 
 
 def is_final(code: int) -> bool:
@@ -50,7 +50,7 @@ def code_of_status(status: int) -> int:
     """Return the close code that stands for the HTTP status of a refused upgrade."""
     if status in _CODES_OF_STATUS:
         return _CODES_OF_STATUS[status]
-    return 1013 if status >= _SERVER_ERRORS else 4000
+    return 1013 if status >= SERVER_ERRORS else 4000
 
 
 def _ceiling_ms(doublings: int) -> int:

@@ -7,11 +7,13 @@ section 6): 2^53 - 1.
 import json
 from typing import Any, Final
 
-from tokenferry_client.events import ErrorInfo
+from tokenferry_client.events import ErrorInfo, RateLimit
 
 INTEGER_MAX: Final = 2**53 - 1
 # The choices of one answer; OpenAI's `n` goes to 128. It bounds what a faulty index can cost.
 CHOICES_MAX: Final = 128
+# A server has two limits; it is not asked how many more it may invent.
+RATE_LIMITS_MAX: Final = 16
 
 
 class UnreadableFrame(ValueError):
@@ -114,6 +116,26 @@ def error_info(frame: dict[str, Any]) -> ErrorInfo:
         type=optional_string(error, "type") or "",
         param=optional_string(error, "param"),
         retryable=error.get("retryable") is True,
+    )
+
+
+def rate_limits(frame: dict[str, Any]) -> tuple[RateLimit, ...]:
+    """Return how the key stands with its limits.
+
+    Raises:
+        UnreadableFrame: If that is no list of them.
+    """
+    value = frame.get("rate_limits")
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise UnreadableFrame("`rate_limits` is no list of objects")
+    return tuple(
+        RateLimit(
+            string(one, "name"),
+            integer(one, "limit"),
+            integer(one, "remaining"),
+            integer(one, "reset_ms"),
+        )
+        for one in value[:RATE_LIMITS_MAX]
     )
 
 

@@ -53,6 +53,7 @@ class Lane:
         "_trail",
         "asked",
         "ended",
+        "paused",
         "ref",
         "stream_id",
     )
@@ -68,6 +69,7 @@ class Lane:
         self.stream_id = stream_id
         self.asked = False
         self.ended = False
+        self.paused = False
         self._creation = creation
         self._trail = trail or Trail()
         self._live = False
@@ -111,6 +113,8 @@ class Lane:
             cost=frames.optional_string(frame, "cost"),
             state=frames.optional_string(frame, "state"),
             retry_after_ms=frames.optional_integer(frame, "retry_after_ms"),
+            limit=frames.optional_mapping(frame, "limit"),
+            balance=frames.optional_string(frame, "balance"),
         )
         return self._end(failed)
 
@@ -121,7 +125,20 @@ class Lane:
         self._cancelled = True
         if self.stream_id is None and not self._offered:
             return self._end(Done(self.ref, "cancelled"))
+        if self.paused:
+            # Perhaps there is no connection; whoever asks for the rest later says it again.
+            return [Send({"type": "cancel", "stream_id": self.stream_id})]
         return self._send_cancel() if self.asked else []
+
+    def pause(self) -> list[Action]:
+        """Receive nothing for now; the position stays, and the next asking goes on there."""
+        if self.paused or self.stream_id is None:
+            return []
+        self.paused = True
+        if not self.asked:
+            return []
+        self.asked = self._live = False
+        return [self._detach()]
 
     def detach(self) -> list[Action]:
         """Stop receiving; the stream goes on without this client."""
@@ -140,7 +157,7 @@ class Lane:
         self._live = True
         if self._detached:
             self.ended = True
-            return [self._detach()]
+            return [*self._send_cancel(), self._detach()]
         told = Deliver(Started(self.ref, stream_id, epoch))
         return [told, *self._send_cancel()]
 
@@ -236,6 +253,8 @@ class Lane:
             frames.optional_string(frame, "cost"),
             epoch,
             seq,
+            balance=frames.optional_string(frame, "balance"),
+            notice=frames.optional_mapping(frame, "notice"),
         )
 
     def _send_cancel(self) -> list[Action]:

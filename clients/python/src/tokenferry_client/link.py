@@ -10,54 +10,32 @@ of a socket after `Close`.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
 from tokenferry_client import closing, frames
 from tokenferry_client.actions import Action, Close, Connect, Deliver, Send, Timer
-from tokenferry_client.events import Chunk, ErrorInfo, Started
+from tokenferry_client.events import CaughtUp, Chunk, ErrorInfo, Queued, RateLimits, Started
 from tokenferry_client.frames import UnreadableFrame
 from tokenferry_client.lane import Creation, Lane
+from tokenferry_client.link_options import (
+    GRACE_MS,
+    HEARTBEAT_MS,
+    HEARTBEAT_MS_MAX,
+    HEARTBEAT_MS_MIN,
+    STABLE_MS,
+    STREAMS_MAX,
+    LinkOptions,
+)
 from tokenferry_client.trail import Trail
 
 VERSION: Final = 1
-STREAMS_MAX: Final = 1024
-# Section 6: the server's own default, until `ready` says otherwise.
-HEARTBEAT_MS: Final = 15_000
-HEARTBEAT_MS_MIN: Final = 100
-HEARTBEAT_MS_MAX: Final = 3_600_000
-# For the way there and back, and a busy machine at either end.
-GRACE_MS: Final = 5_000
-# A connection that lived this long was a good one, even if no record came: what ends it then is a
-# new fault, not the old one again.
-STABLE_MS: Final = 10_000
-
 # What the client closes with; browsers allow a page no others than 1000 and those from 3000.
 NORMAL: Final = 1000
 UNREADABLE: Final = 4000
 SILENT: Final = 4108
 # No close frame, RFC 6455, 7.1.5: how a connection counts that the client has given up.
 ABNORMAL: Final = 1006
-
-
-@dataclass(frozen=True, slots=True)
-class LinkOptions:
-    """How a link behaves.
-
-    Attributes:
-        token: The key, to be sent in the first message; None when it is in a header or a ticket.
-        ticket: Whether to authenticate with a ticket, got anew for each connection.
-        pings: Whether to send `ping` after silence; else to ask for the server's `hb`.
-        attempts_max: Connections that may fail in a row before the link gives up.
-        outage_ms_max: How long things may go wrong before the link gives up.
-    """
-
-    token: str | None = None
-    ticket: bool = False
-    pings: bool = True
-    attempts_max: int = 30
-    outage_ms_max: int = 300_000
 
 
 class Phase(Enum):
@@ -85,6 +63,7 @@ class Link:
         self._pinged = self._ready = self._leaving = False
         self._not_before_ms = 0
         self._refusal: ErrorInfo | None = None
+        self.connection_id: str | None = None
 
     @property
     def phase(self) -> Phase:
@@ -121,6 +100,24 @@ class Link:
         """Stop receiving a stream, which goes on; nothing happens to one that has ended."""
         return self._of_user(ref, Lane.detach, now_ms, random_bits)
 
+    def pause(self, ref: str, *, now_ms: int, random_bits: int = 0) -> list[Action]:
+        """Receive nothing of a stream for now: its user has not read what there is."""
+        return self._of_user(ref, Lane.pause, now_ms, random_bits)
+
+    def unpause(self, ref: str) -> list[Action]:
+        """Go on with a paused stream where it was left."""
+        lane = self._lanes.get(ref)
+        if lane is None:
+            return []
+        lane.paused = False
+        open_to_asks = self._phase is Phase.OPEN and self._ready and not self._leaving
+        return lane.ask() if open_to_asks and not lane.asked else []
+
+    def refuse(self, error: ErrorInfo) -> list[Action]:
+        """Take note that no attempt to connect can succeed: all streams fail."""
+        self._phase = Phase.IDLE
+        return self._give_up(error)
+
     def close(self) -> list[Action]:
         """Let everything go: streams that have not ended fail with `client_closed`."""
         out = self._hang_up(NORMAL)
@@ -144,10 +141,16 @@ class Link:
         first = self._hello() if token is None else Send({"type": "auth", "token": token})
         return [first, self._timer(now_ms)]
 
-    def closed(self, code: int, *, now_ms: int, random_bits: int) -> list[Action]:
-        """Take note that the socket has closed, or could not be opened (1006)."""
+    def closed(
+        self, code: int, *, now_ms: int, random_bits: int, refusal: ErrorInfo | None = None
+    ) -> list[Action]:
+        """Take note that the socket has closed, or could not be opened (1006).
+
+        `refusal` is what the server said of it, if it did so outside of a message.
+        """
         if self._phase is Phase.IDLE:
             return []
+        self._refusal = refusal or self._refusal
         out: list[Action] = [Timer(None)] if self._phase is Phase.OPEN else []
         return out + self._lost(code, now_ms, random_bits)
 
@@ -188,6 +191,8 @@ class Link:
             return self._on_started(frame)
         elif kind == "error" and frame.get("done") is not True:
             return self._on_refusal(frame, now_ms)
+        elif self._options.notices and isinstance(kind, str) and kind in _NOTICES:
+            return self._on_notice(frame)
         elif isinstance(kind, str) and kind in _OF_STREAM:
             lane = self._of_stream(frame.get("stream_id"))
             if lane is not None and lane.asked:
@@ -198,8 +203,23 @@ class Link:
         heartbeat_s = frame.get("heartbeat_s")
         if not isinstance(heartbeat_s, int | float):
             raise UnreadableFrame("`heartbeat_s` is no number")
+        self.connection_id = frames.optional_string(frame, "connection_id")
         self._heartbeat_ms = int(max(HEARTBEAT_MS_MIN, min(heartbeat_s * 1000, HEARTBEAT_MS_MAX)))
         return [*self._ask_all(), self._timer(now_ms)]
+
+    def _on_notice(self, frame: dict[str, Any]) -> list[Action]:
+        """Take what is no part of an answer; of streams that are not followed, nothing."""
+        if frame["type"] == "rate_limits":
+            ref = frame.get("ref")
+            found = frames.rate_limits(frame)
+            return [Deliver(RateLimits(ref, found))] if isinstance(ref, str) else []
+        lane = self._of_stream(frame.get("stream_id"))
+        if lane is None or not lane.asked:
+            return []
+        if frame["type"] == "caught_up":
+            return [Deliver(CaughtUp(lane.ref, frames.integer(frame, "seq")))]
+        eta_s = frames.optional_integer(frame, "eta_s")
+        return [Deliver(Queued(lane.ref, frames.integer(frame, "position"), eta_s))]
 
     def _ask_all(self) -> list[Action]:
         """Ask for every stream, once the connection is known to be good."""
@@ -209,7 +229,7 @@ class Link:
         out: list[Action] = [] if self._options.token is None else [self._hello()]
         if not self._leaving:
             for lane in self._lanes.values():
-                out += lane.ask()
+                out += [] if lane.paused else lane.ask()
         return out
 
     def _hello(self) -> Send:
@@ -365,6 +385,7 @@ class Link:
         return self._lanes.get(ref) if isinstance(ref, str) else None
 
 
+_NOTICES: Final = frozenset(("caught_up", "queued", "rate_limits"))
 _OF_STREAM: Final[dict[str, Callable[[Lane, dict[str, Any]], list[Action]]]] = {
     "resumed": Lane.resumed,
     "reset": Lane.reset,
