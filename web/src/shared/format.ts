@@ -20,10 +20,12 @@ export function nanosOf(text: string): bigint {
 
 export type Amount = string | bigint | null | undefined;
 
-/** USD, rounded to so many decimals, half away from zero; what would look like zero and is not is `<$0.01`. */
+/** USD, rounded to so many decimals, half away from zero. Nothing is `$0.00`, however many there are;
+ *  what would look like it and is not is `<$0.01`. */
 export function dollars(amount: Amount, decimals = 2): string {
   if (amount === null || amount === undefined) return UNKNOWN;
   const nanos = typeof amount === "string" ? nanosOf(amount) : amount;
+  if (nanos === 0n) return "$0.00";
   const unit = 10n ** BigInt(DECIMALS - decimals);
   const size = nanos < 0n ? -nanos : nanos;
   const sign = nanos < 0n ? "-" : "";

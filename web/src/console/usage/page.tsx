@@ -246,7 +246,8 @@ interface CsvProps {
   readonly name?: (group: string) => string;
 }
 
-function Csv({ title, file, head, rows, name }: CsvProps): VNode {
+function Csv({ title, file, head, rows, name }: CsvProps): VNode | null {
+  if (rows.length === 0) return null;
   const save = (): void => {
     const names = [
       head,
