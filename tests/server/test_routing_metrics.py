@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from engine.virtual import VirtualTimers
 from server.test_metrics import OUTCOME
 from tokenferry.domain.breaker import BreakerTerms
+from tokenferry.domain.capacity_headers import Capacity, Left
 from tokenferry.domain.routing import Try
 from tokenferry.engine.router import Router, RoutingRules
 from tokenferry.server.routing_metrics import RoutingMetrics
@@ -54,3 +55,24 @@ def test_breakers_and_keys_are_shown_as_they_are_when_asked() -> None:
     assert 'tokenferry_breaker_state{model="m",provider="a",state="open"} 1.0' in text
     assert 'tokenferry_provider_key_rest_seconds{position="1",provider="a"} 0.0' in text
     assert 'tokenferry_provider_key_rest_seconds{position="2",provider="a"} 7.0' in text
+
+
+def test_what_is_left_is_shown_until_it_is_whole_again() -> None:
+    registry, timers = CollectorRegistry(), VirtualTimers()
+    router = Router(RoutingRules(keys={"a": 2}), timers, lambda: 0.5)
+    metrics = RoutingMetrics(registry)
+    router.health("a", "m")
+    metrics.watch(router)
+    router.heard("a", "m", 1, Capacity(Left(60, 0, 60_000), Left(0, 9, 500)))
+    metrics.refresh()
+    text = generate_latest(registry).decode()
+    requests = 'kind="requests",model="m",position="2",provider="a"'
+    tokens = 'kind="tokens",model="m",position="2",provider="a"'
+    assert f"tokenferry_provider_limit{{{requests}}} 60.0" in text
+    assert f"tokenferry_provider_limit{{{tokens}}}" not in text
+    assert f"tokenferry_provider_limit_remaining{{{requests}}} 0.0" in text
+    assert f"tokenferry_provider_limit_remaining{{{tokens}}} 9.0" in text
+    assert f"tokenferry_provider_limit_hold_seconds{{{requests}}} 1.0" in text
+    timers.advance(60)
+    metrics.refresh()
+    assert "provider_limit_remaining{" not in generate_latest(registry).decode()

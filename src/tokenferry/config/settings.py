@@ -142,7 +142,8 @@ class ProviderSettings:
         metadata=spec(
             Flag(),
             "Whether fewer are sent at once after the provider has refused for being too many "
-            "(429), and a model waits as long as it was told.",
+            "(429), a model waits as long as it was told, and no call is begun with a key of "
+            "which its answers say that nothing is left.",
         ),
     )
     connections_max: int = field(

@@ -45,7 +45,7 @@ class LiveCall:
         self.attempt = attempt
         self.health = health
         self._started_s = now_s
-        self._ticket, self._key = health.begin(now_s)
+        self._ticket, self._key = health.begin(now_s, place.ask.tokens)
         self._sink: AttemptSink | None = None
         self._drop: Cancel | None = None
         # Whether the breaker has heard of it.

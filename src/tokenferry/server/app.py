@@ -275,7 +275,7 @@ def _hub(
     metrics.routing.watch(candidates)
     engine = Engine(
         catalog=settings.catalog(),
-        providers=providers(settings, pool),
+        providers=providers(settings, pool, candidates.heard),
         durability=storage.durability,
         archive=storage.archive,
         timers=timers,

@@ -76,7 +76,7 @@ class RoutingMetrics:
     def watch(self, router: Router) -> None:
         """Show the breakers, keys and lines of a router."""
         self._router = router
-        self._line.watch(router.gates())
+        self._line.watch(router)
 
     def count(self, outcome: Outcome) -> None:
         """Count the calls of a stream that has ended."""
