@@ -22,6 +22,7 @@ def test_calls_are_counted_by_outcome_and_by_why_they_were_made() -> None:
     for _ in range(2):
         metrics.count(replace(OUTCOME, provider="b", model="m", tries=calls))
     metrics.count(replace(OUTCOME, provider="b", model="m", tries=(), call_first_token_s=0.3))
+    metrics.count(replace(OUTCOME, provider="b", model="m", tries=(), chunk_gap_s=0.04))
     metrics.refresh()
     text = generate_latest(registry).decode()
     for outcome, name in (("provider_http_503", "a"), ("provider_timeout", "a"), ("ok", "b")):
@@ -32,6 +33,10 @@ def test_calls_are_counted_by_outcome_and_by_why_they_were_made() -> None:
     assert 'tokenferry_fallbacks_total{model="m",provider="a"}' not in text
     labels = 'model="m",provider="b"'
     assert f"tokenferry_provider_first_token_seconds_sum{{{labels}}} 0.3" in text
+    gaps = "tokenferry_provider_chunk_gap_seconds"
+    assert f"{gaps}_sum{{{labels}}} 0.04" in text
+    assert f'{gaps}_bucket{{le="0.03",{labels}}} 0.0' in text
+    assert f'{gaps}_bucket{{le="0.05",{labels}}} 1.0' in text
 
 
 def test_breakers_and_keys_are_shown_as_they_are_when_asked() -> None:

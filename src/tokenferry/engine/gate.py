@@ -18,10 +18,10 @@ from tokenferry.domain.fair_queue import CLASSES, Entry, FairQueue, ServiceClass
 from tokenferry.domain.rate_limit import MINUTE_NS, per_minute
 from tokenferry.domain.token_rate import TokenRate
 from tokenferry.engine.ports import TimerHandle, Timers
-from tokenferry.engine.rests import Rests
+from tokenferry.engine.rests import NS_PER_S, Rests
+from tokenferry.engine.traces import RequestTrace
 from tokenferry.errors import QueueFull, QueueTimeout, TokenferryError
 
-NS_PER_S: Final = 1_000_000_000
 MS_PER_S: Final = 1_000
 # How often those who wait are told where they stand.
 NEWS_S: Final = 1.0
@@ -60,12 +60,14 @@ class Ask(NamedTuple):
         service_class: Its class.
         account: Whose turn it takes.
         tokens: What it may use; at least 1.
+        trace: Its trace, if it has one.
     """
 
     stream_id: str
     service_class: ServiceClass
     account: str
     tokens: int
+    trace: RequestTrace | None = None
 
 
 class Waiter(Protocol):

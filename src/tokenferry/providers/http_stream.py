@@ -123,7 +123,9 @@ class PreparedCall:
         # Refuses what is no path, before anything is begun.
         self._written = provider.writers[0].write(wire_request)
 
-    def start(self, sink: Sink, key: int = 0) -> "HttpCall":
+    def start(
+        self, sink: Sink, key: int = 0, headers: Sequence[tuple[str, str]] = ()
+    ) -> "HttpCall":
         """Send it: at once, if a connection is idle. The sink hears nothing before the return."""
         provider, continuation, heard = self._provider, self._continuation, self._provider.heard
         if continuation is not None and continuation.repeated:
@@ -137,8 +139,8 @@ class PreparedCall:
             heard=heard and partial(heard, provider.name, self._model, key),
         )
         written = self._written
-        if key:
-            own = self._wire_request._replace(headers=provider.wires[key].headers)
+        if key or headers:
+            own = self._wire_request._replace(headers=(*provider.wires[key].headers, *headers))
             written = provider.writers[key].write(own)
         call = HttpCall(provider.settings, provider.lane, asked, written)
         call.open()
