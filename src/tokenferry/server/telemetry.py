@@ -7,6 +7,7 @@ Source: OpenTelemetry specification, "Environment variable specification" and "O
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import AsyncIterator, Mapping
@@ -121,7 +122,8 @@ async def _shut_down(spans: "TracerProvider") -> None:
         try:
             spans.shutdown()
         finally:
-            loop.call_soon_threadsafe(done.set)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(done.set)
 
     threading.Thread(target=shut_down, name="telemetry-shutdown", daemon=True).start()
     try:
