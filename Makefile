@@ -94,7 +94,7 @@ lock: build/lock-venv/.made ## write requirements*.txt anew: make lock UPGRADE=-
 	$(PIP_COMPILE) --output-file requirements-build.txt --constraint requirements.txt \
 	  --only-build-deps --build-deps-for editable --build-deps-for wheel pyproject.toml
 	$(PIP_COMPILE) --output-file requirements-dev.txt --constraint requirements.txt \
-	  --constraint requirements-build.txt --extra dev pyproject.toml
+	  --constraint requirements-build.txt --extra dev --extra telemetry pyproject.toml
 	tools/sign-lock requirements.txt requirements-build.txt requirements-dev.txt
 
 build/lock-venv/.made: Makefile

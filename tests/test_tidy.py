@@ -41,7 +41,6 @@ TESTED_ELSEWHERE = {
     "engine/shop.py": "tests/engine/test_topups.py",
     "config/payment_checks.py": "tests/config/test_payment_settings.py",
     "config/telemetry_settings.py": "tests/server/test_telemetry.py",
-    "engine/traces.py": "tests/server/test_span_traces.py",
     "server/arrivals.py": "tests/integration/test_telemetry.py",
     "server/span_export.py": "tests/integration/test_telemetry.py",
     "server/line_metrics.py": "tests/integration/test_queue.py",

@@ -127,7 +127,9 @@ def test_a_call_that_was_not_needed_is_no_error(outcome: str) -> None:
 def test_whose_fault_it_was_decides_whether_the_request_failed() -> None:
     bench = Bench()
     bench.begin().refused(ModelNotFound("There is no such model."))
-    bench.begin().settled(end(finish="error")._replace(error=ProviderCutOff("gone"), resumes=2))
+    bench.begin().settled(
+        end(finish="error", queued_s=1.5)._replace(error=ProviderCutOff("gone"), resumes=2)
+    )
     refused, failed = bench.spans()
     assert refused.attributes is not None
     assert failed.attributes is not None
@@ -137,3 +139,4 @@ def test_whose_fault_it_was_decides_whether_the_request_failed() -> None:
     assert not failed.status.is_unset
     assert failed.attributes["error.type"] == "provider_cut_off"
     assert failed.attributes["tokenferry.resumes"] == 2
+    assert failed.attributes["tokenferry.queue.wait"] == 1.5

@@ -20,13 +20,11 @@ RESET_MS_MAX: Final = 24 * 60 * 60 * MS_PER_S
 
 # As Go writes a time.Duration, in which OpenAI has it: `6m0s`, `1.5s`, `17ms`. Header values are
 # latin-1, in which the µ of UTF-8 is two characters.
-_PART = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(h|ms|m|s|us|µs|\xc2\xb5s|ns)"
-_PARTS = re.compile(_PART)
-_DURATION = re.compile(rf"(?:{_PART})+")
+_PARTS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(h|ms|m|s|us|µs|\xc2\xb5s|ns)")
 _UNITS_MS: Final = {"h": 3_600_000.0, "m": 60_000.0, "s": 1_000.0, "ms": 1.0, "ns": 1e-6}
 _MICROSECOND_MS = 1e-3
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
-_COUNT = re.compile(r"[0-9]{1,15}")
+_COUNT_DIGITS_MAX = 15
 # RFC 3339, 5.6.
 _MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
@@ -79,12 +77,12 @@ def _anthropic(kind: str) -> _Names:
 
 _REQUESTS: Final = (_openai("requests"), _anthropic("requests"))
 _TOKENS: Final = (_openai("tokens"), *map(_anthropic, ("tokens", "input-tokens", "output-tokens")))
-_REMAINING: Final = tuple(names.remaining for names in (*_REQUESTS, *_TOKENS))
+_REMAINING: Final = frozenset(names.remaining for names in (*_REQUESTS, *_TOKENS))
 
 
 def is_told(headers: Mapping[str, str]) -> bool:
-    """Say whether a response says anything of limits: a handful of look-ups, for every response."""
-    return any(name in headers for name in _REMAINING)
+    """Say whether a response says anything of limits; this is asked of every response."""
+    return not _REMAINING.isdisjoint(headers)
 
 
 def read_capacity(headers: Mapping[str, str], wall_ms: int) -> Capacity | None:
@@ -103,32 +101,36 @@ def _tightest(
     all_names: tuple[_Names, ...], headers: Mapping[str, str], wall_ms: int
 ) -> Left | None:
     found = [left for names in all_names if (left := _left(names, headers, wall_ms)) is not None]
+    if len(found) <= 1:
+        return found[0] if found else None
     # Of those that are used up, the one that is back last.
-    return min(found, key=lambda left: (left.remaining, -left.reset_ms), default=None)
+    return min(found, key=lambda left: (left.remaining, -left.reset_ms))
 
 
 def _left(names: _Names, headers: Mapping[str, str], wall_ms: int) -> Left | None:
     remaining = _count(headers.get(names.remaining, ""))
+    if remaining is None:
+        return None
     reset = headers.get(names.reset, "")
     reset_ms = duration_ms(reset)
     if reset_ms is None and (moment_ms := unix_ms(reset)) is not None:
         reset_ms = max(0, moment_ms - wall_ms)
-    if remaining is None or reset_ms is None:
+    if reset_ms is None:
         return None
     return Left(_count(headers.get(names.limit, "")) or 0, remaining, min(reset_ms, RESET_MS_MAX))
 
 
 def _count(text: str) -> int | None:
-    return int(text) if _COUNT.fullmatch(text) else None
+    is_count = text.isascii() and text.isdigit() and len(text) <= _COUNT_DIGITS_MAX
+    return int(text) if is_count else None
 
 
 def duration_ms(text: str) -> int | None:
     """Return a duration in milliseconds, rounded up; a number without a unit is in seconds."""
-    if _NUMBER.fullmatch(text):
-        return _up(float(text) * MS_PER_S)
-    if not _DURATION.fullmatch(text):
-        return None
     parts = _PARTS.findall(text)
+    # Nothing before, between and after them.
+    if not parts or sum(len(number) + len(unit) for number, unit in parts) != len(text):
+        return _up(float(text) * MS_PER_S) if _NUMBER.fullmatch(text) else None
     return _up(sum(float(n) * _UNITS_MS.get(unit, _MICROSECOND_MS) for n, unit in parts))
 
 

@@ -384,6 +384,7 @@ class Generation:
             first_token_s=None if self._first_s is None else self._first_s - arrived_s,
             duration_s=self._timers.time() - arrived_s,
             call_first_token_s=self._pursuit.first_token_s,
+            queued_s=self._pursuit.queued_s,
             chunk_gap_s=self.stream.chunk_gap_s(self._first_s),
             finish_reasons=tuple(reason for _, reason in sorted(self._finish_reasons.items())),
             answered_as=self._head_info[0],

@@ -239,6 +239,7 @@ class Outcome:
         first_token_s: Seconds from arrival to the first token; None when there was none.
         duration_s: Seconds from arrival to the end.
         call_first_token_s: Seconds from the call that served to its first token.
+        queued_s: Seconds in lines before providers; None if that is not known.
         chunk_gap_s: The mean time between its chunks; None with fewer than two.
         finish_reasons: Those that the provider gave, in the order of the choices.
         answered_as: What the provider calls the model that has answered; empty if it does not say.
@@ -255,6 +256,7 @@ class Outcome:
     first_token_s: float | None
     duration_s: float
     call_first_token_s: float | None = None
+    queued_s: float | None = None
     chunk_gap_s: float | None = None
     finish_reasons: tuple[str, ...] = ()
     answered_as: str = ""

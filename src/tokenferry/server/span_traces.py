@@ -125,6 +125,8 @@ class RequestSpan:
         }
         if outcome.first_token_s is not None:
             facts["tokenferry.time_to_first_token"] = outcome.first_token_s
+        if outcome.queued_s:
+            facts["tokenferry.queue.wait"] = outcome.queued_s
         if end.resumes:
             facts["tokenferry.resumes"] = end.resumes
         if end.error is None and outcome.finish not in NO_ERRORS:
