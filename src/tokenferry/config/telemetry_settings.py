@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from tokenferry.config.rules import Flag
 from tokenferry.config.spec import spec
-from tokenferry.config.web_rules import PublicUrl
+from tokenferry.config.web_rules import CollectorUrl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +14,7 @@ class TelemetrySettings:
     otlp_endpoint: str = field(
         default="",
         metadata=spec(
-            PublicUrl(),
+            CollectorUrl(),
             "Where OpenTelemetry traces are sent, by OTLP over HTTP: a collector's address such as "
             "`http://localhost:4318`, to which `/v1/traces` is added. Empty: where the variables "
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT or "
