@@ -1,7 +1,9 @@
 """Whether traces are sent, and where; and that no collector can hold the gateway up."""
 
+import asyncio
 import logging
 import sys
+import threading
 
 import pytest
 
@@ -93,9 +95,14 @@ async def test_a_collector_that_never_answers_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "SHUTDOWN_S", 0.05)
+    # The SDK's own patience, so that its thread does not outlive this test.
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.3")
     with silent_port() as port:
         async with telemetry(settings(f"http://127.0.0.1:{port}"), {}) as tracer:
             assert isinstance(tracer, SpanTracer)
             trace = tracer.begin(Arrival("POST /x", {}, {}), Question("k", False, 1, None, 0.0))
             trace.call("p", "m").ended("provider_timeout")
+        for thread in threading.enumerate():
+            if thread.name == module.SHUTDOWN_THREAD:
+                await asyncio.to_thread(thread.join)
     assert "the last traces were not taken" in caplog.text

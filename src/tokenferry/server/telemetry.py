@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 SETTING = "otlp_endpoint in [telemetry]"
 # How long the last spans may take when the server stops: nobody waits for a collector that is gone.
 SHUTDOWN_S = 5.0
+SHUTDOWN_THREAD = "telemetry-shutdown"
 _EXPORTER = "OTEL_TRACES_EXPORTER"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -125,7 +126,7 @@ async def _shut_down(spans: "TracerProvider") -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(done.set)
 
-    threading.Thread(target=shut_down, name="telemetry-shutdown", daemon=True).start()
+    threading.Thread(target=shut_down, name=SHUTDOWN_THREAD, daemon=True).start()
     try:
         await asyncio.wait_for(done.wait(), SHUTDOWN_S)
     except TimeoutError:
