@@ -72,6 +72,7 @@ _NOTES = {
     ),
     "[queue]": "Who waits for a turn at a provider; docs/queue.md tells who is next.\n",
     "[limits]": "How much at once; docs/limits.md tells how it is counted.\n",
+    "[telemetry]": "OpenTelemetry traces; docs/operations.md tells what is in them.\n",
     "[mail]": "How mails are sent, to prove an address and to replace a forgotten password.\n",
     "[payments]": "What accounts can buy; docs/payments.md tells how payments are set up.\n",
     "[toss]": "Toss Payments. It takes won.\n",

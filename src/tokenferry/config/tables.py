@@ -27,6 +27,7 @@ from tokenferry.config.settings import (
     ProviderSettings,
 )
 from tokenferry.config.spec import spec_of
+from tokenferry.config.telemetry_settings import TelemetrySettings
 from tokenferry.config.toml_lines import Place
 from tokenferry.config.web_rules import Credential
 
@@ -42,6 +43,7 @@ SECTIONS: dict[str, type[Any]] = {
     "routing": RoutingSettings,
     "limits": LimitSettings,
     "queue": QueueSettings,
+    "telemetry": TelemetrySettings,
 }
 # What stood elsewhere in a version that some have tried.
 _MOVED = {"creates_per_minute": "write requests_per_minute below a line [limits]"}

@@ -6,7 +6,7 @@ generation. What becomes of the stream after that is in the book.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -22,11 +22,19 @@ from tokenferry.engine.generation import Generation
 from tokenferry.engine.keys import Key
 from tokenferry.engine.meta import fingerprint, stream_meta
 from tokenferry.engine.options import Limits, Options
-from tokenferry.engine.ports import Journal, JournalUnavailable, Meter, Provider, Timers
+from tokenferry.engine.ports import (
+    Journal,
+    JournalUnavailable,
+    Meter,
+    Outcome,
+    Provider,
+    Timers,
+)
 from tokenferry.engine.prices import Prices, serving
 from tokenferry.engine.relay import Durability, Relay
 from tokenferry.engine.router import Router
 from tokenferry.engine.stream import Stream
+from tokenferry.engine.traces import End, RequestTrace, Tracer, begun
 from tokenferry.errors import (
     Draining,
     IdempotencyKeyReused,
@@ -63,6 +71,7 @@ class Engine:
         prices: What models cost, and which ones their providers serve no more.
         billing: Puts money before and after streams.
         router: What is known of the candidates.
+        tracer: Where traces go; None where they are off.
     """
 
     catalog: Catalog
@@ -77,6 +86,7 @@ class Engine:
     prices: Prices
     billing: Billing
     router: Router
+    tracer: Tracer | None = None
 
     @property
     def journal(self) -> Journal:
@@ -128,6 +138,23 @@ class Dispatcher:
             known = self._repeated(owner, options.idempotency_key, request_hash)
             if known is not None:
                 return known
+        trace = begun(self.engine.tracer, options.arrival, key.public_id, request, arrived_s)
+        try:
+            return self._create(key, request, options, request_hash, arrived_s, trace)
+        except TokenferryError as error:
+            if trace is not None:
+                trace.refused(error)
+            raise
+
+    def _create(
+        self,
+        key: Key,
+        request: ChatRequest,
+        options: Options,
+        request_hash: bytes | None,
+        arrived_s: float,
+        trace: RequestTrace | None,
+    ) -> Stream:
         if self.draining:
             raise Draining("The server is about to restart; try again in a moment.")
         tokens = _tokens(request)
@@ -137,7 +164,8 @@ class Dispatcher:
             bill = self.engine.billing.bill(key, request, attempts)
             bill.admission = admission
             meta = stream_meta(bill, request, options, request_hash, attempts[0], tokens.prompt)
-            return self._begin(meta, self.plan(request, attempts, meta, bill, arrived_s))
+            plan = self.plan(request, attempts, meta, bill, arrived_s)
+            return self._begin(meta, plan if trace is None else replace(plan, trace=trace))
         except BaseException:
             # From the beginning on, the settlement does it.
             admission.close(0)
@@ -169,7 +197,7 @@ class Dispatcher:
 
     def _reserve(self, entry: Entry, request: ChatRequest, generation: Generation) -> None:
         """Have credit held, where that is needed, and then the provider called."""
-        bill = generation.bill
+        bill = generation.plan.bill
 
         def reserved(refusal: TokenferryError | None) -> None:
             if refusal is not None:
@@ -218,7 +246,13 @@ class Dispatcher:
     def generation(self, stream: Stream, plan: Plan) -> Generation:
         """Return what fills a stream; `start` sets it to work."""
         engine = self.engine
-        return Generation(stream, plan, self.relay, engine.router, engine.meter, self.book.settled)
+        return Generation(stream, plan, self.relay, engine.router, engine.meter, self._settled)
+
+    def _settled(self, generation: Generation, outcome: Outcome) -> None:
+        self.book.settled(generation)
+        plan, stream = generation.plan, generation.stream
+        if plan.trace is not None:
+            plan.trace.settled(End(outcome, stream.error, plan.request.model, stream.resumes))
 
     def start(self, generation: Generation) -> None:
         """Have the provider called."""

@@ -19,18 +19,13 @@ from tokenferry.domain.ledger import Charge
 from tokenferry.domain.routing import Try
 from tokenferry.domain.usage import Usage, estimate, with_lost
 from tokenferry.engine.attempt import Attempt, Plan
-from tokenferry.engine.bill import Bill, End
+from tokenferry.engine.bill import End
 from tokenferry.engine.ports import Meter, Outcome, TimerHandle
 from tokenferry.engine.pursuit import CANCELLED, SERVED, Pursuit
 from tokenferry.engine.relay import Relay
 from tokenferry.engine.router import Router
 from tokenferry.engine.stream import Stream
-from tokenferry.errors import (
-    ProviderCutOff,
-    StreamTooLarge,
-    TokenferryError,
-    UpstreamLost,
-)
+from tokenferry.errors import ProviderCutOff, StreamTooLarge, TokenferryError, UpstreamLost
 from tokenferry.protocol.chat import ChatRequest, Delta, named_reasoning
 from tokenferry.protocol.completion import folded
 from tokenferry.protocol.frames import Head, Terminal, encode, wire_error, wire_usage
@@ -79,7 +74,7 @@ class Generation:
         relay: Relay,
         router: Router,
         meter: Meter,
-        on_settled: Callable[["Generation"], None],
+        on_settled: Callable[["Generation", Outcome], object],
     ) -> None:
         self.stream = stream
         self._plan = plan
@@ -108,9 +103,9 @@ class Generation:
         self._plan = replace(self._plan, request=request, attempts=attempts)
 
     @property
-    def bill(self) -> Bill:
-        """The money of it."""
-        return self._plan.bill
+    def plan(self) -> Plan:
+        """What it does."""
+        return self._plan
 
     def start(self) -> None:
         """Send the request to the first candidate."""
@@ -179,6 +174,7 @@ class Generation:
         """Hold a choice's reason until all have one and usage has had its chance to come."""
         self._finish_reasons.setdefault(index, reason)
         if self._hold is None and len(self._finish_reasons) >= self._plan.request.choice_count:
+            self.stream.finished_s = self._timers.time()
             self._hold = self._timers.call_later(USAGE_WAIT_S, self._stop_waiting)
 
     def usage(self, usage: Usage) -> None:
@@ -290,12 +286,8 @@ class Generation:
             return
         if not self._opened:
             self._open()  # an empty answer still says which model gave it
-        self._seal(
-            journal.FINISH,
-            self._terminal(self._finish_reasons),
-            self._finish_reasons.get(0, "stop"),
-            None,
-        )
+        reasons = self._finish_reasons
+        self._seal(journal.FINISH, self._terminal(reasons), reasons.get(0, "stop"), None)
 
     def _terminate_with_error(self, error: TokenferryError) -> None:
         if not self.stream.sealed:
@@ -380,20 +372,23 @@ class Generation:
         attempt, arrived_s, usage = self._serving, self._plan.arrived_s, self._final_usage()
         # Anew: a call that was drained has said since what it used.
         self._plan.bill.settle(self._charge(finish, error_code))
-        self._meter.settled(
-            Outcome(
-                stream_id=self.stream.id,
-                owner=self.stream.owner,
-                provider=attempt.provider,
-                model=attempt.model,
-                finish=finish,
-                error_code=error_code,
-                usage=usage,
-                tries=self._tries(),
-                first_token_s=None if self._first_s is None else self._first_s - arrived_s,
-                duration_s=self._timers.time() - arrived_s,
-                call_first_token_s=self._pursuit.first_token_s,
-            )
+        outcome = Outcome(
+            stream_id=self.stream.id,
+            owner=self.stream.owner,
+            provider=attempt.provider,
+            model=attempt.model,
+            finish=finish,
+            error_code=error_code,
+            usage=usage,
+            tries=self._tries(),
+            first_token_s=None if self._first_s is None else self._first_s - arrived_s,
+            duration_s=self._timers.time() - arrived_s,
+            call_first_token_s=self._pursuit.first_token_s,
+            queued_s=self._pursuit.queued_s,
+            chunk_gap_s=self.stream.chunk_gap_s(self._first_s),
+            finish_reasons=tuple(reason for _, reason in sorted(self._finish_reasons.items())),
+            answered_as=self._head_info[0],
         )
+        self._meter.settled(outcome)
         self._pursuit.end(None if usage is None else usage.total_tokens)
-        self._on_settled(self)
+        self._on_settled(self, outcome)

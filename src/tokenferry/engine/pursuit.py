@@ -40,6 +40,7 @@ class Pursuit:
         serving: The candidate that is called, or was called last; None before the first.
         calls: How many calls were made.
         first_token_s: Seconds from the call that served to its first token.
+        queued_s: Seconds that it has stood in lines.
         tries: What became of each; the one under way is not among them.
     """
 
@@ -50,6 +51,7 @@ class Pursuit:
         "_host",
         "_is_over",
         "_left",
+        "_lined_up_s",
         "_live",
         "_name",
         "_retries",
@@ -63,6 +65,7 @@ class Pursuit:
         "_waiting",
         "calls",
         "first_token_s",
+        "queued_s",
         "serving",
         "tries",
     )
@@ -76,6 +79,7 @@ class Pursuit:
         # Who it is for, to the gates; and the place in a line, with who is to be called then.
         self._ask = Ask("", "default", "", 1)
         self._waiting: tuple[Attempt, Place] | None = None
+        self._lined_up_s = self.queued_s = 0.0
         # The second call, while neither has shown anything; and when it begins.
         self._rival: LiveCall | None = None
         self._hedge_timer: TimerHandle | None = None
@@ -270,6 +274,7 @@ class Pursuit:
             self._begin(attempt, place)
         else:
             self._waiting = (attempt, place)
+            self._lined_up_s = self._timers.time()
 
     def _begin(self, attempt: Attempt, place: Place) -> None:
         health = self._router.health(attempt.provider, attempt.model)
@@ -282,8 +287,7 @@ class Pursuit:
 
     def go(self) -> None:
         """Call whom this has lined up for: it is its turn."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
+        if (waiting := self._step_out()) is not None:
             self._begin(*waiting)
 
     def stands(self, position: int, eta_s: float | None) -> None:
@@ -292,7 +296,7 @@ class Pursuit:
 
     def refused(self, error: TokenferryError) -> None:
         """Go to the next candidate, if there is one: this one has no place for us."""
-        self._waiting = None
+        self._step_out()
         serving = self.serving
         if self._is_over or serving is None or self._live is not None:
             return
@@ -303,9 +307,14 @@ class Pursuit:
             self._host.abort(error)
 
     def _leave_line(self) -> None:
+        if (waiting := self._step_out()) is not None:
+            waiting[1].leave()
+
+    def _step_out(self) -> tuple[Attempt, Place] | None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            waiting[1].leave()
+            self.queued_s += self._timers.time() - self._lined_up_s
+        return waiting
 
     def _start(self, live: LiveCall, sink: AttemptSink) -> None:
         self.calls += 1

@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -31,6 +32,7 @@ from tokenferry.engine.recovery import Takeover, recover, start
 from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.retention import Periods, Retention
 from tokenferry.engine.settlement import Commit, Committed, Settlement
+from tokenferry.engine.traces import Tracer
 from tokenferry.providers.http_pool import ConnectionPool
 from tokenferry.server.account_site import account_site
 from tokenferry.server.api_document import with_document
@@ -44,6 +46,7 @@ from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
 from tokenferry.server.provider_site import providers, router
 from tokenferry.server.providers_api import provider_routes
+from tokenferry.server.telemetry import TelemetryUnusable, telemetry
 from tokenferry.server.tickets import Tickets
 from tokenferry.server.web_app import add_web_app
 from tokenferry.stores.memory import MemoryJournal
@@ -87,7 +90,7 @@ def run(settings: Settings, on_ready: OnReady) -> int:
     try:
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
             runner.run(_serve(settings, on_ready))
-    except StoreUnusable as exc:
+    except (StoreUnusable, TelemetryUnusable) as exc:
         log.error("%s", exc)  # noqa: TRY400 -- the message says what to do
         return 1
     except OSError as exc:
@@ -116,7 +119,8 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         ledger = stack.enter_context(contextlib.closing(_ledger(settings)))
         books = stack.enter_context(ThreadPoolExecutor(1, "ledger"))
         settlement = Settlement(_committing(ledger, books, loop), LoopTimers(loop))
-        hub = _hub(settings, keys, _Money(prices, settlement), storage, pool)
+        tracer = await stack.enter_async_context(telemetry(settings, os.environ))
+        hub = _hub(settings, keys, _Money(prices, settlement), storage, _Outward(pool, tracer))
         hub.low_balance_nanos = settings.billing.low_balance
         hub.trusted_proxies = settings.accounts.trusted_proxies
         settlement.on_charged = hub.charged
@@ -263,8 +267,16 @@ class _Money:
     settlement: Settlement
 
 
+@dataclass(frozen=True, slots=True)
+class _Outward:
+    """What goes to others: calls of providers, and traces."""
+
+    pool: ConnectionPool
+    tracer: Tracer | None
+
+
 def _hub(
-    settings: Settings, keys: KeyStore, money: _Money, storage: Storage, pool: ConnectionPool
+    settings: Settings, keys: KeyStore, money: _Money, storage: Storage, outward: _Outward
 ) -> Hub:
     """Wire the engine together."""
     loop = asyncio.get_running_loop()
@@ -275,7 +287,7 @@ def _hub(
     metrics.routing.watch(candidates)
     engine = Engine(
         catalog=settings.catalog(),
-        providers=providers(settings, pool),
+        providers=providers(settings, outward.pool, candidates.heard),
         durability=storage.durability,
         archive=storage.archive,
         timers=timers,
@@ -285,6 +297,7 @@ def _hub(
         reasoning_fields=REASONING_FIELDS[server.reasoning_field],
         prices=money.prices,
         router=candidates,
+        tracer=outward.tracer,
         billing=Billing(money.prices, money.settlement, _rules(settings), _wall_ms),
     )
     limits = Limits(server.stream_bytes_max, server.followers_per_stream_max, settings.rates())
