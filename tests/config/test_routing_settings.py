@@ -42,3 +42,13 @@ adaptive = false
     provider = settings.providers[0]
     assert (provider.streams_max, provider.requests_per_minute) == (2, 0)
     assert (provider.tokens_per_minute, provider.adaptive) == (1000, False)
+
+
+def test_what_is_kept_of_requests(tmp_path):
+    plain = load(None, {}).request_log
+    assert (plain.enabled, plain.content, plain.status_page) == (True, False, True)
+    assert (plain.retention_days, plain.content_retention_days) == (90, 7)
+    path = tmp_path / "tokenferry.toml"
+    path.write_text("[request_log]\ncontent = true\nretention_days = 3\nstatus_page = false\n")
+    own = load(path, {}).request_log
+    assert (own.content, own.retention_days, own.status_page) == (True, 3, False)

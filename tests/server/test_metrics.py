@@ -86,6 +86,15 @@ def test_a_settled_stream_is_one_log_line(caplog: pytest.LogCaptureFixture) -> N
     assert all(isinstance(value, str | int | bool) for value in plain)
 
 
+def test_records_of_requests_are_counted_by_what_became_of_them() -> None:
+    metrics = Metrics()
+    metrics.recorded("written", 12)
+    metrics.recorded("dropped", 1)
+    metrics.recorded("written", 3)
+    assert value(metrics, 'tokenferry_request_log_total{result="written"}') == 15
+    assert value(metrics, 'tokenferry_request_log_total{result="dropped"}') == 1
+
+
 def test_registries_are_apart() -> None:
     one, other = Metrics(), Metrics()
     one.connected(1)

@@ -37,7 +37,9 @@ def test_keys_that_are_older_than_limits_have_the_usual_ones(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every = sqlite_database.MIGRATIONS
-    monkeypatch.setattr(sqlite_database, "MIGRATIONS", every[: every.index("limits_1.sql")])
+    monkeypatch.setattr(
+        sqlite_database.Database, "migrations", every[: every.index("limits_1.sql")]
+    )
     SqliteKeys(path).close()
     with sqlite3.connect(path) as old:
         old.execute(
@@ -46,7 +48,7 @@ def test_keys_that_are_older_than_limits_have_the_usual_ones(
             (HASH,),
         )
     old.close()
-    monkeypatch.setattr(sqlite_database, "MIGRATIONS", every)
+    monkeypatch.setattr(sqlite_database.Database, "migrations", every)
     store = SqliteKeys(path)
     (record,) = store.all()
     assert record == KeyRecord("id", "김철수", HASH, 1)

@@ -42,10 +42,8 @@ def test_summaries_outlive_the_process(path: Path) -> None:
 def test_a_database_that_has_only_keys_gets_the_archive(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tokenferry.stores import sqlite_database
-
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_database, "MIGRATIONS", MIGRATIONS[:1])
+        patch.setattr(Database, "migrations", MIGRATIONS[:1])
         Database(path).close()
     with closing(sqlite3.connect(path)) as old, old:
         # As the release wrote it that knew no more.

@@ -1,7 +1,8 @@
 import pytest
 
 from stores.test_sqlite_ledger import NOW_MS, charge, grant, hold
-from tokenferry.engine.statement import Balance, Used
+from tokenferry.domain.request_page import Wanted
+from tokenferry.engine.statement import Balance, Booked, Reserved, Used
 from tokenferry.stores.sqlite_ledger import SqliteLedger
 from tokenferry.stores.sqlite_statements import SqliteStatements
 
@@ -51,9 +52,27 @@ def test_the_end_of_a_span_is_not_in_it(statements, until, count):
 
 
 def test_charges_page_by_page(statements):
-    first = statements.charges("a", 2, None)
-    rest = statements.charges("a", 9, (first[-1].ended_ms, first[-1].stream_id))
-    assert [row.stream_id for row in (*first, *rest)] == ["s3", "s5", "s2", "s1"]
+    first = statements.charges(Wanted(2, "a"))
+    rest = statements.charges(Wanted(9, "a", before=first.reached))
+    assert [row.stream_id for row in (*first.rows, *rest.rows)] == ["s3", "s5", "s2", "s1"]
+    assert rest.reached is None
+
+
+def test_what_is_booked_of_one_stream(statements):
+    booked = statements.booked("s1", "a")
+    assert (booked.charge.cost_nanos, booked.shortfall_nanos, booked.reserved) == (10, 0, None)
+    ((_, transfer),) = booked.transfers
+    assert (transfer.kind, transfer.reference, transfer.amount_nanos) == ("usage", "s1", 10)
+    held = statements.booked("s6", "a")
+    assert (held.charge, held.reserved) == (None, Reserved(50, "open"))
+    assert statements.booked("s4", None).charge.account_id == "operator"
+
+
+def test_what_is_booked_of_another_s_stream_is_nothing(statements):
+    nothing = Booked(None, 0, None, ())
+    assert statements.booked("s4", "a") == nothing
+    assert statements.booked("s6", "b") == nothing
+    assert statements.booked("none", None) == nothing
 
 
 def test_transfers_page_by_page(statements):

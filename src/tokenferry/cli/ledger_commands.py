@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK
 from tokenferry.cli.terminal import database, explained
+from tokenferry.domain.csv_cell import harmless
 from tokenferry.domain.money import format_dollars
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.stores.sqlite_audit import Entry, SqliteAudit
@@ -56,12 +57,7 @@ def _write_csv(entries: Iterable[Entry]) -> None:
     for entry in entries:
         amount = format_dollars(entry.amount_nanos)
         cells = (entry.kind, entry.reference, entry.debit, entry.credit, amount, entry.note)
-        writer.writerow((entry.number, _time(entry), *map(_harmless, cells)))
-
-
-def _harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula; a note is what somebody wrote."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+        writer.writerow((entry.number, _time(entry), *map(harmless, cells)))
 
 
 def _write_beancount(entries: Iterable[Entry]) -> None:

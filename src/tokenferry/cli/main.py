@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prices(commands.add_parser("prices", help="list, set and import what models cost"))
     _add_vouchers(commands.add_parser("vouchers", help="make and list credit codes"))
     _add_ledger(commands.add_parser("ledger", help="check and export the books"))
+    _add_requests(commands.add_parser("requests", help="list requests, and tell the story of one"))
     _add_providers(commands.add_parser("providers", help="show how the providers are"))
     _add_accounts(commands.add_parser("accounts", help="create, suspend and credit accounts"))
     return parser
@@ -271,6 +272,27 @@ def _add_ledger(parser: argparse.ArgumentParser) -> None:
         _add_config_option(command)
         _add_data_dir_option(command)
         command.set_defaults(module="tokenferry.cli.ledger_commands")
+
+
+def _add_requests(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    listing = commands.add_parser("list", help="list requests, the latest first")
+    listing.add_argument("--account", metavar="ID", help="of one account")
+    listing.add_argument("--key", metavar="PUBLIC_ID", help="of one key")
+    listing.add_argument("--model", metavar="NAME", help="asked for by this name")
+    listing.add_argument("--status", choices=("ok", "failed", "stopped"), help="by how they ended")
+    listing.add_argument(
+        "--limit", metavar="N", type=int, default=50, help="how many (default: 50)"
+    )
+    listing.set_defaults(function="list_requests")
+    show = commands.add_parser("show", help="tell the story of one request")
+    show.add_argument("stream_id", metavar="STREAM_ID", help="st_…")
+    show.set_defaults(function="show_request")
+    for command in (listing, show):
+        _add_config_option(command)
+        _add_data_dir_option(command)
+        command.set_defaults(module="tokenferry.cli.request_commands")
 
 
 def _add_providers(parser: argparse.ArgumentParser) -> None:

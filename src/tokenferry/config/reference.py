@@ -71,6 +71,9 @@ _NOTES = {
         "candidates are chosen.\n"
     ),
     "[queue]": "Who waits for a turn at a provider; docs/queue.md tells who is next.\n",
+    "[request_log]": (
+        "What is recorded of requests, and the status page; docs/requests.md tells what is kept.\n"
+    ),
     "[limits]": "How much at once; docs/limits.md tells how it is counted.\n",
     "[telemetry]": "OpenTelemetry traces; docs/operations.md tells what is in them.\n",
     "[mail]": "How mails are sent, to prove an address and to replace a forgotten password.\n",

@@ -12,6 +12,7 @@ from tokenferry.config.web_rules import Origin, PublicUrl
 
 MIB = 1024 * 1024
 DATABASE_NAME = "tokenferry.db"
+REQUESTS_NAME = "requests.db"
 JOURNAL_NAME = "journal"
 
 
@@ -239,3 +240,8 @@ class ServerSettings:
     def database(self) -> Path:
         """Return the path of the database file."""
         return self.data_dir / DATABASE_NAME
+
+    @property
+    def requests_database(self) -> Path:
+        """Return the path of the request log's file."""
+        return self.data_dir / REQUESTS_NAME

@@ -15,6 +15,7 @@ from tokenferry.config.payment_settings import (
     TossSettings,
 )
 from tokenferry.config.queue_settings import QueueSettings
+from tokenferry.config.request_log_settings import RequestLogSettings
 from tokenferry.config.routing_rules import Integers
 from tokenferry.config.routing_settings import RoutingSettings
 from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
@@ -286,6 +287,7 @@ class Settings:
         limits: What keys, accounts and models may have.
         queue: The lines before providers.
         telemetry: Traces.
+        request_log: What is recorded of requests, and the status page.
     """
 
     server: ServerSettings = field(default_factory=ServerSettings)
@@ -302,6 +304,7 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    request_log: RequestLogSettings = field(default_factory=RequestLogSettings)
 
     def catalog(self) -> Catalog:
         """Return what clients can ask for."""

@@ -16,6 +16,7 @@ from tokenferry.config.payment_settings import (
 from tokenferry.config.presets import KEY_VARIABLES, KIND_URLS, PRESETS, preset_url
 from tokenferry.config.queue_settings import QueueSettings
 from tokenferry.config.report import Report, did_you_mean
+from tokenferry.config.request_log_settings import RequestLogSettings
 from tokenferry.config.routing_settings import RoutingSettings
 from tokenferry.config.rules import Refused, Surroundings, type_of
 from tokenferry.config.server_settings import ServerSettings
@@ -44,6 +45,7 @@ SECTIONS: dict[str, type[Any]] = {
     "limits": LimitSettings,
     "queue": QueueSettings,
     "telemetry": TelemetrySettings,
+    "request_log": RequestLogSettings,
 }
 # What stood elsewhere in a version that some have tried.
 _MOVED = {"creates_per_minute": "write requests_per_minute below a line [limits]"}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from msgspec import Raw, Struct
 
 from tokenferry.domain.ledger import OPERATOR
+from tokenferry.domain.request_record import Transport
 from tokenferry.engine.generation import Generation
 from tokenferry.engine.ports import TimerHandle, Timers
 from tokenferry.engine.stream import Stream, Subscription
@@ -43,6 +44,8 @@ class StreamMeta(Struct, omit_defaults=True):
         recovery: "fail" or "continue": what a later process does with a stream it finds unfinished.
         request: The request, where recovery needs it; else null.
         account: Who pays.
+        transport: How the client asked for it.
+        request_id: Id of the HTTP request.
     """
 
     owner: str
@@ -61,6 +64,8 @@ class StreamMeta(Struct, omit_defaults=True):
     # No union: msgspec reads `Raw | None` as None alone.
     request: Raw = NO_REQUEST
     account: str = OPERATOR
+    transport: Transport = "unknown"
+    request_id: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -166,8 +171,9 @@ class Book:
             subscription: Whose reader is gone.
             lost: Whether the connection was lost, as against a client that asked to detach.
         """
-        subscription.close()
         stream = subscription.stream
+        stream.drops += lost and not stream.done and subscription in stream.subscriptions
+        subscription.close()
         entry = self._entries.get(stream.id)
         if entry is None or stream.followed:
             return
@@ -190,8 +196,8 @@ class Book:
 
     # -- the end -------------------------------------------------------------------------------
 
-    def settled(self, generation: Generation) -> None:
-        """Take note that a generation has reported its outcome."""
+    def settled(self, generation: Generation) -> Entry:
+        """Take note that a generation has reported its outcome; return whose it is."""
         entry = self._entries[generation.stream.id]
         self.live_count -= 1
         entry.generation = None
@@ -200,6 +206,7 @@ class Book:
             entry.orphan_timer = None
         # If the terminal record is pending still, `finished` comes after its commit.
         self.retire(entry)
+        return entry
 
     def finished(self, stream: Stream) -> None:
         """Take note that a terminal record was committed, and offered to the readers."""

@@ -32,6 +32,7 @@ from tokenferry.engine.ports import (
 )
 from tokenferry.engine.prices import Prices, serving
 from tokenferry.engine.relay import Durability, Relay
+from tokenferry.engine.request_log import NOT_RECORDED, Requests
 from tokenferry.engine.router import Router
 from tokenferry.engine.stream import Stream
 from tokenferry.engine.traces import End, RequestTrace, Tracer, begun
@@ -72,6 +73,7 @@ class Engine:
         billing: Puts money before and after streams.
         router: What is known of the candidates.
         tracer: Where traces go; None where they are off.
+        requests: Where finished requests are recorded.
     """
 
     catalog: Catalog
@@ -87,6 +89,7 @@ class Engine:
     billing: Billing
     router: Router
     tracer: Tracer | None = None
+    requests: Requests = NOT_RECORDED
 
     @property
     def journal(self) -> Journal:
@@ -249,8 +252,9 @@ class Dispatcher:
         return Generation(stream, plan, self.relay, engine.router, engine.meter, self._settled)
 
     def _settled(self, generation: Generation, outcome: Outcome) -> None:
-        self.book.settled(generation)
+        entry = self.book.settled(generation)
         plan, stream = generation.plan, generation.stream
+        self.engine.requests.ended(entry, outcome, plan.request)
         if plan.trace is not None:
             plan.trace.settled(End(outcome, stream.error, plan.request.model, stream.resumes))
 

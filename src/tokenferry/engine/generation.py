@@ -371,7 +371,8 @@ class Generation:
         finish, error_code = self._outcome
         attempt, arrived_s, usage = self._serving, self._plan.arrived_s, self._final_usage()
         # Anew: a call that was drained has said since what it used.
-        self._plan.bill.settle(self._charge(finish, error_code))
+        charge = self._charge(finish, error_code)
+        self._plan.bill.settle(charge)
         outcome = Outcome(
             stream_id=self.stream.id,
             owner=self.stream.owner,
@@ -384,6 +385,7 @@ class Generation:
             first_token_s=None if self._first_s is None else self._first_s - arrived_s,
             duration_s=self._timers.time() - arrived_s,
             call_first_token_s=self._pursuit.first_token_s,
+            charge=charge,
             queued_s=self._pursuit.queued_s,
             chunk_gap_s=self.stream.chunk_gap_s(self._first_s),
             finish_reasons=tuple(reason for _, reason in sorted(self._finish_reasons.items())),

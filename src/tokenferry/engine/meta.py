@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 from msgspec import Raw
 
+from tokenferry.domain.request_record import Transport
 from tokenferry.engine.attempt import Attempt
 from tokenferry.engine.bill import Bill
 from tokenferry.engine.book import NO_REQUEST, StreamMeta
@@ -40,12 +41,20 @@ def stream_meta(
         recovery=options.recovery,
         request=_kept(request) if options.recovery == "continue" else NO_REQUEST,
         account=bill.account_id,
+        transport=_transport(request, options),
+        request_id=options.request_id,
     )
 
 
 def fingerprint(request: ChatRequest) -> bytes:
     """Return what tells one request from another: its fields as they came, in any order."""
     return hashlib.sha256(_sorted.encode(request.fields)).digest()
+
+
+def _transport(request: ChatRequest, options: Options) -> Transport:
+    if not options.request_id:
+        return "websocket"
+    return "sse" if request.stream else "http"
 
 
 def _kept(request: ChatRequest) -> Raw:

@@ -31,6 +31,7 @@ class Options:
         idempotency_key: A repeated create with it returns the first one's stream.
         recovery: "fail" or "continue": what becomes of it when the process dies.
         arrival: How it was asked for; None where no traces are sent.
+        request_id: Id of the HTTP request; empty over a WebSocket.
     """
 
     on_disconnect_cancel: bool
@@ -38,3 +39,4 @@ class Options:
     idempotency_key: str | None = None
     recovery: str = "fail"
     arrival: Arrival | None = None
+    request_id: str = ""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import Raw
 
+from tokenferry.domain.ledger import Charge
 from tokenferry.domain.routing import Try
 from tokenferry.domain.usage import Usage
 from tokenferry.errors import ProviderError
@@ -239,6 +240,7 @@ class Outcome:
         first_token_s: Seconds from arrival to the first token; None when there was none.
         duration_s: Seconds from arrival to the end.
         call_first_token_s: Seconds from the call that served to its first token.
+        charge: What is booked; None if nothing was begun.
         queued_s: Seconds in lines before providers; None if that is not known.
         chunk_gap_s: The mean time between its chunks; None with fewer than two.
         finish_reasons: Those that the provider gave, in the order of the choices.
@@ -256,6 +258,7 @@ class Outcome:
     first_token_s: float | None
     duration_s: float
     call_first_token_s: float | None = None
+    charge: Charge | None = None
     queued_s: float | None = None
     chunk_gap_s: float | None = None
     finish_reasons: tuple[str, ...] = ()

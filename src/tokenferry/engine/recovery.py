@@ -119,6 +119,7 @@ def _keep(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, terminal: 
     if end.charge is not None:
         # Perhaps it was not booked yet; if it was, this changes nothing.
         dispatcher.engine.billing.charge(end.charge)
+        dispatcher.engine.requests.found(entry, end.charge)
     elif end.error is not None:
         dispatcher.book.release(entry)
     dispatcher.book.retire(entry, found.written_ms)
@@ -181,7 +182,8 @@ def _end(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, stream: Str
     bill.complete(terminal, charge)
     bill.settle(charge)
     stream.error = error
-    dispatcher.book.add(Entry(stream, meta))
+    entry = Entry(stream, meta)
+    dispatcher.book.add(entry)
     dispatcher.relay.mark(stream)
     stream.pending.append(journal.pack(journal.ERROR, encode(terminal)))
     stream.sealed = True
@@ -198,8 +200,11 @@ def _end(dispatcher: Dispatcher, found: Recovered, meta: StreamMeta, stream: Str
             tries=(),
             first_token_s=None,
             duration_s=duration_s,
+            charge=charge,
         )
     )
+    if charge is not None:
+        engine.requests.found(entry, charge)
 
 
 def _bill(dispatcher: Dispatcher, meta: StreamMeta, attempts: Sequence[Offered]) -> Bill:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from tokenferry.domain.ledger import Charge, Transfer
+from tokenferry.domain.request_page import Part, Wanted
 
 Grouping = Literal["day", "model", "key"]
 
@@ -47,6 +48,34 @@ class Used(NamedTuple):
     cache_saved_nanos: int
 
 
+class Reserved(NamedTuple):
+    """What was held for a stream.
+
+    Attributes:
+        amount_nanos: How much.
+        state: `open`, `posted`, `voided` or `expired`.
+    """
+
+    amount_nanos: int
+    state: str
+
+
+class Booked(NamedTuple):
+    """What the books have of one stream.
+
+    Attributes:
+        charge: What it used and costs; None if nothing is charged.
+        shortfall_nanos: The part of it that no credit was left for.
+        reserved: What was held; None if nothing was.
+        transfers: Its entries with their numbers, the oldest first.
+    """
+
+    charge: Charge | None
+    shortfall_nanos: int
+    reserved: Reserved | None
+    transfers: Sequence[tuple[int, Transfer]]
+
+
 class Statements(Protocol):
     """Reads of the books. Every method may raise `StoreUnusable`."""
 
@@ -58,10 +87,11 @@ class Statements(Protocol):
     ) -> Sequence[Used]:
         """Return what was used by streams that ended from the first moment, before the second."""
 
-    def charges(
-        self, account_id: str, limit: int, before: tuple[int, str] | None
-    ) -> Sequence[Charge]:
-        """Return the latest charges, the newest first, those before a (moment, stream)."""
+    def charges(self, wanted: Wanted) -> Part:
+        """Return charges, the newest first."""
+
+    def booked(self, stream_id: str, account_id: str | None) -> Booked:
+        """Return what the books have of a stream, of any account if that is None."""
 
     def transfers(
         self, account_id: str, limit: int, before: int | None

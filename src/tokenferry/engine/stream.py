@@ -43,7 +43,8 @@ class Stream:
         log: The journal's own.
         done: Whether the terminal record is committed.
         error: What the stream ended in, if it is an error.
-        resumes: How often one came back to it.
+        drops: How often a reader was lost before the end.
+        resumes: How often one came back.
         finished_s: When the provider gave its finish reason, monotonic seconds.
         sealed: Whether the terminal record is at least pending; nothing may follow it.
     """
@@ -55,6 +56,7 @@ class Stream:
         "_ring",
         "calls",
         "done",
+        "drops",
         "epoch",
         "epochs",
         "error",
@@ -93,7 +95,7 @@ class Stream:
         self.sealed = False
         self.error: TokenferryError | None = None
         self.calls = 0
-        self.resumes = 0
+        self.drops = self.resumes = 0
         self.finished_s: float | None = None
         # Records that are no chunks of this generation: the head record, or an earlier owner's.
         self._before = max(1, head)

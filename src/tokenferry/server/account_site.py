@@ -14,6 +14,7 @@ from tokenferry.config.settings import Settings
 from tokenferry.engine.accounts import AccountStore
 from tokenferry.engine.links import World
 from tokenferry.engine.membership import Membership, Policy
+from tokenferry.engine.request_log import RequestStore
 from tokenferry.engine.vouchers import Redeemer
 from tokenferry.engine.workers import Workers
 from tokenferry.server.accounts_api import AccountsApi
@@ -23,6 +24,7 @@ from tokenferry.server.keys_api import KeysApi
 from tokenferry.server.mail import SmtpMailer
 from tokenferry.server.passwords import Argon2Passwords
 from tokenferry.server.payment_site import PaymentSite, payment_site
+from tokenferry.server.requests_api import RequestsApi
 from tokenferry.server.usage_api import UsageApi
 from tokenferry.server.vouchers_api import VouchersApi
 from tokenferry.stores.sqlite import SqliteKeys
@@ -58,8 +60,12 @@ class AccountSite:
 
 
 @contextlib.asynccontextmanager
-async def account_site(settings: Settings) -> AsyncIterator[AccountSite]:
+async def account_site(settings: Settings, requests: RequestStore) -> AsyncIterator[AccountSite]:
     """Open what accounts need; at the end it is let go.
+
+    Args:
+        settings: The configuration.
+        requests: The request log.
 
     Raises:
         StoreUnusable: If the database cannot be used.
@@ -91,6 +97,7 @@ async def account_site(settings: Settings) -> AsyncIterator[AccountSite]:
                 Redeemer(vouchers, disk, world.wall_ms, world.clock_ns), statements, disk
             ).routes(),
             *UsageApi(statements, store, store.book, disk, world).routes(),
+            *RequestsApi(statements, requests, disk, world.wall_ms).routes(),
             *payments.routes,
         ]
         yield AccountSite(routes, membership, store, disk, _origins(settings), payments)

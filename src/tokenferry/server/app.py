@@ -33,10 +33,11 @@ from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.retention import Periods, Retention
 from tokenferry.engine.settlement import Commit, Committed, Settlement
 from tokenferry.engine.traces import Tracer
+from tokenferry.engine.workers import Workers
 from tokenferry.providers.http_pool import ConnectionPool
 from tokenferry.server.account_site import account_site
 from tokenferry.server.api_document import with_document
-from tokenferry.server.api_routes import Api
+from tokenferry.server.api_routes import Api, Route
 from tokenferry.server.drain import drain
 from tokenferry.server.http_api import HttpApi
 from tokenferry.server.hub import Hub, Shared
@@ -46,6 +47,9 @@ from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
 from tokenferry.server.provider_site import providers, router
 from tokenferry.server.providers_api import provider_routes
+from tokenferry.server.request_site import RequestSite, request_site
+from tokenferry.server.status_board import StatusBoard
+from tokenferry.server.status_page import StatusPage
 from tokenferry.server.telemetry import TelemetryUnusable, telemetry
 from tokenferry.server.tickets import Tickets
 from tokenferry.server.web_app import add_web_app
@@ -120,9 +124,16 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         books = stack.enter_context(ThreadPoolExecutor(1, "ledger"))
         settlement = Settlement(_committing(ledger, books, loop), LoopTimers(loop))
         tracer = await stack.enter_async_context(telemetry(settings, os.environ))
-        hub = _hub(settings, keys, _Money(prices, settlement), storage, _Outward(pool, tracer))
-        hub.low_balance_nanos = settings.billing.low_balance
-        hub.trusted_proxies = settings.accounts.trusted_proxies
+        recording = await stack.enter_async_context(
+            request_site(settings, LoopTimers(loop), _wall_ms)
+        )
+        hub = _hub(
+            settings,
+            keys,
+            _Money(prices, settlement),
+            storage,
+            _Outward(pool, tracer, recording),
+        )
         settlement.on_charged = hub.charged
         dispatcher = hub.shared.dispatcher
         takeover = _take_over(dispatcher, storage, ledger)
@@ -131,9 +142,10 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         HttpApi(hub, models).add_to(app)
         add_pages(app)
         add_web_app(app)
-        site = await stack.enter_async_context(account_site(settings))
+        site = await stack.enter_async_context(account_site(settings, recording.store))
         site.payments.pages.add_to(app)
-        routes = [*site.routes, *provider_routes(dispatcher.engine.router)]
+        status = _status_routes(settings, recording, site.disk, app)
+        routes = [*site.routes, *provider_routes(dispatcher.engine.router), *status]
         Api(with_document(routes), site.membership, site.origins).add_to(app)
         retention = Retention(dispatcher.book, storage.journal, storage.archive, _periods(settings))
         stop = _stop_event(loop)
@@ -145,6 +157,7 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
                     hub.sweep_forever(),
                     hub.watch_revocations(),
                     retention.run(_wall_ms),
+                    recording.expire_forever(),
                     site.payments.reconcile(),
                 ]
                 background = [tasks.create_task(work) for work in endless]
@@ -180,6 +193,17 @@ async def _settled(settlement: Settlement) -> None:
             return
         await asyncio.sleep(SETTLE_POLL_S)
     log.error("the ledger took not everything; the next start books it from the journal")
+
+
+def _status_routes(
+    settings: Settings, recording: RequestSite, disk: Workers, app: web.Application
+) -> list[Route]:
+    """Add the status page, and return its routes; none where it is switched off."""
+    if recording.log is None or not settings.request_log.status_page:
+        return []
+    board = StatusBoard(recording.store, disk, settings.catalog(), _wall_ms)
+    StatusPage(board).add_to(app)
+    return board.routes()
 
 
 def _ledger(settings: Settings) -> SqliteLedger:
@@ -269,10 +293,11 @@ class _Money:
 
 @dataclass(frozen=True, slots=True)
 class _Outward:
-    """What goes to others: calls of providers, and traces."""
+    """Where things go from the engine: calls of providers, traces, and records of requests."""
 
     pool: ConnectionPool
     tracer: Tracer | None
+    recording: RequestSite
 
 
 def _hub(
@@ -282,6 +307,8 @@ def _hub(
     loop = asyncio.get_running_loop()
     server = settings.server
     metrics = Metrics()
+    if outward.recording.log is not None:
+        outward.recording.log.counted = metrics.recorded
     timers = LoopTimers(loop)
     candidates = router(settings, timers)
     metrics.routing.watch(candidates)
@@ -298,6 +325,7 @@ def _hub(
         prices=money.prices,
         router=candidates,
         tracer=outward.tracer,
+        requests=outward.recording.requests,
         billing=Billing(money.prices, money.settlement, _rules(settings), _wall_ms),
     )
     limits = Limits(server.stream_bytes_max, server.followers_per_stream_max, settings.rates())
@@ -312,7 +340,10 @@ def _hub(
         Tickets(secrets.token_urlsafe, time.monotonic),
         metrics,
     )
-    return Hub(shared, loop)
+    hub = Hub(shared, loop)
+    hub.low_balance_nanos = settings.billing.low_balance
+    hub.trusted_proxies = settings.accounts.trusted_proxies
+    return hub
 
 
 def _rules(settings: Settings) -> Rules:

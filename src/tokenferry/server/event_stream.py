@@ -102,6 +102,7 @@ def _options(request: web.Request, hub: Hub) -> Options:
         idempotency_key=idempotency_key,
         recovery=recovery,
         arrival=http_arrival(request, hub),
+        request_id=request["id"],
     )
 
 

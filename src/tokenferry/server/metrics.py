@@ -47,7 +47,7 @@ class Metrics:
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a third of all lines, and no dashboard reads them
-        self._registry = CollectorRegistry()
+        self._registry = registry = CollectorRegistry()
         self.routing = RoutingMetrics(self._registry)
         self._open = Gauge(
             "tokenferry_open_streams", "Streams that are generating.", registry=self._registry
@@ -71,15 +71,14 @@ class Metrics:
             ("provider", "model", "kind"),
             registry=self._registry,
         )
-        self._errors = Counter(
-            "tokenferry_errors", "Errors by code.", ("code",), registry=self._registry
-        )
+        self._errors = Counter("tokenferry_errors", "Errors by code.", ("code",), registry=registry)
         self._limited = Counter(
             "tokenferry_limited",
             "Requests refused by a rate limit: whose, and of what.",
             ("limit",),
             registry=self._registry,
         )
+        self._recorded = _recorded(self._registry)
         self._first_token = Histogram(
             "tokenferry_time_to_first_token_seconds",
             "From the request's arrival to its first token.",
@@ -158,6 +157,10 @@ class Metrics:
         if isinstance(error, LimitError | TokensOverLimit) and error.limit is not None:
             self._limited.labels(error.limit).inc()
 
+    def recorded(self, result: str, count: int) -> None:
+        """Count records of the request log that were written or dropped."""
+        self._recorded.labels(result).inc(count)
+
     def connected(self, change: int) -> None:
         """Count a WebSocket connection that opens (1) or closes (-1)."""
         self._connections.inc(change)
@@ -191,6 +194,15 @@ class Metrics:
                 }
             },
         )
+
+
+def _recorded(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        "tokenferry_request_log",
+        "Records of finished requests, by what became of them: written or dropped.",
+        ("result",),
+        registry=registry,
+    )
 
 
 def _written(tries: Sequence[Try]) -> str | None:

@@ -2,7 +2,6 @@
 
     GET /api/balance    its credit
     GET /api/usage      what it used, by day, model or key, and what the same costs elsewhere
-    GET /api/requests   its requests, one by one
     GET /api/ledger     its transfers, one by one
     POST /api/admin/accounts/{id}/grants   credit from the operator, with a reason
 
@@ -14,13 +13,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 
 from tokenferry.domain.account import REASON_CHARACTERS_MAX, clean_reason
-from tokenferry.domain.ledger import Charge, Transfer, account_book, grant
+from tokenferry.domain.ledger import Transfer, account_book, grant
 from tokenferry.domain.money import format_dollars, parse_dollars
-from tokenferry.domain.routing import Try
 from tokenferry.engine.accounts import AccountStore
 from tokenferry.engine.ledger import Overdrawn
 from tokenferry.engine.links import World
@@ -35,6 +32,8 @@ PAGE_MAX = 500
 DAYS_MAX = 3_660
 DAYS_DEFAULT = 30
 MS_PER_S = 1000
+# Before it there was nothing, and spans may begin years before their last day.
+_FIRST_DAY = "2000-01-01"
 _REFERENCE_BYTES = 12
 
 Day = Annotated[
@@ -86,51 +85,6 @@ class UsageList(Struct):
 
     by: Grouping
     data: list[UsageFacts]
-
-
-class TryFacts(Struct):
-    """One call of a provider.
-
-    `outcome` is `ok`, `cancelled`, `slower` (another call was first) or an error's kind.
-    """
-
-    provider: str
-    model: str
-    outcome: str
-    duration_ms: int
-
-
-class RequestFacts(Struct):
-    """One request; `cost` is null where no price is known.
-
-    `tries` are the calls that it took, in order; none for a request of before they were kept.
-    """
-
-    stream_id: str
-    key: str
-    model: str
-    provider: str
-    created: int
-    finish_reason: str
-    error_code: str | None
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    reasoning_tokens: int
-    estimated: bool
-    cost: str | None
-    list_cost: str | None
-    first_token_ms: int | None
-    duration_ms: int
-    attempts: int
-    tries: list[TryFacts]
-
-
-class RequestList(Struct):
-    """Requests, the newest first; `next` asks for those before, null at the end."""
-
-    data: list[RequestFacts]
-    next: str | None
 
 
 class TransferFacts(Struct):
@@ -190,8 +144,6 @@ class UsageApi:
             Route("GET", "/api/balance", self._balance, "Show the credit", answer=BalanceFacts),
             Route("GET", "/api/usage", self._usage, "Show what was used",
                   query=Span, answer=UsageList),
-            Route("GET", "/api/requests", self._requests, "List requests",
-                  query=Page, answer=RequestList),
             Route("GET", "/api/ledger", self._transfers, "List transfers",
                   query=Page, answer=TransferList),
             Route("POST", grants, self._grant, "Give credit",
@@ -210,32 +162,22 @@ class UsageApi:
     async def _usage(self, call: Call[Any]) -> UsageList:
         span: Span = call.query
         account_id = call.account.account_id
-        from_ms, until_ms = _moments(span, self._world.wall_ms())
+        from_ms, until_ms = moments(span.from_, span.to, self._world.wall_ms())
         rows = await self._disk.run(
             lambda: self._statements.used(account_id, from_ms, until_ms, span.by)
         )
         return UsageList(span.by, [_usage_facts(row) for row in rows])
 
-    async def _requests(self, call: Call[Any]) -> RequestList:
-        page: Page = call.query
-        account_id = call.account.account_id
-        before = _before_charge(page.before)
-        rows = await self._disk.run(
-            lambda: self._statements.charges(account_id, page.limit, before)
-        )
-        more = f"{rows[-1].ended_ms}.{rows[-1].stream_id}" if len(rows) == page.limit else None
-        return RequestList([_request_facts(row) for row in rows], more)
-
     async def _transfers(self, call: Call[Any]) -> TransferList:
         page: Page = call.query
         account_id = call.account.account_id
-        before = _number(page.before) if page.before else None
+        before = cursor_number(page.before) if page.before else None
         rows = await self._disk.run(
             lambda: self._statements.transfers(account_id, page.limit, before)
         )
         more = str(rows[-1][0]) if len(rows) == page.limit else None
         book = account_book(account_id)
-        return TransferList([_transfer_facts(*row, book) for row in rows], more)
+        return TransferList([transfer_facts(*row, book) for row in rows], more)
 
     async def _grant(self, call: Call[Grant]) -> BalanceFacts:
         nanos, reason = parse_dollars(call.body.amount), clean_reason(call.body.reason)
@@ -263,13 +205,25 @@ class UsageApi:
         return await self._shown(account_id)
 
 
-def _moments(span: Span, now_ms: int) -> tuple[int, int]:
-    """Return the first moment of a span, and the first one after it."""
+def moments(
+    from_: str | None, to: str | None, now_ms: int, *, days: int = DAYS_DEFAULT
+) -> tuple[int, int]:
+    """Return the first moment of a span of days, and the first one after it.
+
+    Args:
+        from_: The first day; None for so many up to the last.
+        to: The last day; None for today.
+        now_ms: Unix time.
+        days: How many there are without a first one.
+
+    Raises:
+        InvalidRequest: If one is no day, or they are no span.
+    """
     today = datetime.fromtimestamp(now_ms // MS_PER_S, UTC).replace(
         hour=0, minute=0, second=0, microsecond=0
     )
-    last = _day(span.to, "to") if span.to else today
-    first = _day(span.from_, "from") if span.from_ else last - timedelta(days=DAYS_DEFAULT - 1)
+    last = _day(to, "to") if to else today
+    first = _day(from_, "from") if from_ else last - timedelta(days=days - 1)
     if not 0 <= (last - first).days < DAYS_MAX:
         raise InvalidRequest(
             f"`from` must be a day before `to`, {DAYS_MAX} days at most.", param="from"
@@ -280,20 +234,20 @@ def _moments(span: Span, now_ms: int) -> tuple[int, int]:
 
 def _day(text: str, name: str) -> datetime:
     try:
+        if text < _FIRST_DAY:
+            raise ValueError(text)  # noqa: TRY301 -- one refusal for both
         # The last day of all would have none after it.
         return min(datetime.fromisoformat(text), datetime(9999, 12, 30)).replace(tzinfo=UTC)  # noqa: DTZ001 -- compared with one that has none either
     except ValueError:
         raise InvalidRequest(f"`{name}` is no day; write 2026-11-27.", param=name) from None
 
 
-def _before_charge(cursor: str) -> tuple[int, str] | None:
-    if not cursor:
-        return None
-    moment, _, stream_id = cursor.partition(".")
-    return _number(moment), stream_id
+def cursor_number(text: str) -> int:
+    """Return what the first part of a cursor says.
 
-
-def _number(text: str) -> int:
+    Raises:
+        InvalidRequest: If that is no number.
+    """
     if not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004 -- what fits 64 bits
         raise InvalidRequest("`before` must be the `next` of the page before.", param="before")
     return int(text)
@@ -308,34 +262,8 @@ def _usage_facts(used: Used) -> UsageFacts:
     )
 
 
-def _request_facts(charge: Charge) -> RequestFacts:
-    return RequestFacts(
-        stream_id=charge.stream_id,
-        key=charge.key_id,
-        model=charge.model,
-        provider=charge.provider,
-        created=charge.created_ms // MS_PER_S,
-        finish_reason=charge.finish,
-        error_code=charge.error_code,
-        prompt_tokens=charge.prompt_tokens,
-        cached_tokens=charge.cached_tokens,
-        completion_tokens=charge.completion_tokens,
-        reasoning_tokens=charge.reasoning_tokens,
-        estimated=bool(charge.estimated),
-        cost=None if charge.cost_nanos is None else format_dollars(charge.cost_nanos),
-        list_cost=None if charge.list_nanos is None else format_dollars(charge.list_nanos),
-        first_token_ms=charge.first_token_ms,
-        duration_ms=charge.duration_ms,
-        attempts=charge.attempts,
-        tries=[TryFacts(*call) for call in _tries(charge)],
-    )
-
-
-def _tries(charge: Charge) -> list[Try]:
-    return msgspec.json.decode(charge.tries, type=list[Try]) if charge.tries else []
-
-
-def _transfer_facts(number: int, transfer: Transfer, book: str) -> TransferFacts:
+def transfer_facts(number: int, transfer: Transfer, book: str) -> TransferFacts:
+    """Return an entry as one book sees it."""
     sign = 1 if transfer.credit == book else -1
     return TransferFacts(
         number,

@@ -12,12 +12,12 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from tokenferry.engine.keys import StoreUnusable
 
@@ -32,6 +32,7 @@ MIGRATIONS = (
     "topups_1.sql",
     "ledger_2.sql",
     "limits_1.sql",
+    "ledger_3.sql",
 )
 # "tfry", so that another program's database is not taken for ours.
 APPLICATION_ID = 0x74667279
@@ -59,6 +60,10 @@ def explained(method: Callable[Concatenate[_D, _P], _R]) -> Callable[Concatenate
 class Database:
     """A connection to the database file.
 
+    Attributes:
+        migrations: The steps to today's form.
+        application_id: Whose file it is.
+
     Args:
         path: The database file; it is created, readable by its owner alone, and so is its
             directory. What already exists keeps its mode.
@@ -68,6 +73,9 @@ class Database:
         StoreUnusable: If the file cannot be opened, is no database of ours, or was written by a
             newer release.
     """
+
+    migrations: ClassVar[Sequence[str]] = MIGRATIONS
+    application_id: ClassVar[int] = APPLICATION_ID
 
     def __init__(self, path: Path, *, any_thread: bool = False) -> None:
         self.path = path
@@ -101,31 +109,32 @@ class Database:
         # a summary must be there before the chunks are given up.
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA trusted_schema = OFF")
-        if format_version < len(MIGRATIONS):
+        if format_version < len(self.migrations):
             self._migrate()
 
     def _recognise(self) -> int:
         application_id = self._pragma("application_id")
         format_version = self._pragma("user_version")
-        if application_id != APPLICATION_ID and (application_id or not self._is_blank()):
+        if application_id != self.application_id and (application_id or not self._is_blank()):
             raise StoreUnusable(
                 f"{self.path} is a database of another program. Name another data directory."
             )
-        if format_version > len(MIGRATIONS):
+        if format_version > len(self.migrations):
             raise StoreUnusable(
                 f"{self.path} was written by a newer Tokenferry (format {format_version}, this one "
-                f"knows {len(MIGRATIONS)}). Start that release, or name another data directory."
+                f"knows {len(self.migrations)}). Start that release, or name another data "
+                "directory."
             )
         return format_version
 
     def _migrate(self) -> None:
         with self._transaction("IMMEDIATE"):
             # Asked again under the lock: another process may have been faster.
-            for name in MIGRATIONS[self._recognise() :]:
+            for name in self.migrations[self._recognise() :]:
                 for statement in _statements(name):
                     self._connection.execute(statement)
-            self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            self._connection.execute(f"PRAGMA application_id = {self.application_id}")
+            self._connection.execute(f"PRAGMA user_version = {len(self.migrations)}")
 
     @contextmanager
     def _transaction(self, kind: str) -> Iterator[None]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokenferry.domain.ledger import Charge, Transfer, account_book
-from tokenferry.engine.statement import Balance, Grouping, Used
+from tokenferry.domain.request_page import Part, Wanted
+from tokenferry.engine.statement import Balance, Booked, Grouping, Reserved, Used
+from tokenferry.stores.charge_search import search
 from tokenferry.stores.sqlite_database import Database, explained
 
 _GROUPS: dict[Grouping, str] = {
@@ -16,6 +18,9 @@ _GROUPS: dict[Grouping, str] = {
     "key": "key_id",
 }
 _CHARGE = ", ".join(Charge._fields)
+_TRANSFER = "transfer_id, kind, reference, debit, credit, amount_nanos, created_ms, note"
+# Of one account, or of any.
+_WHOSE = "WHERE stream_id = ? AND account_id = COALESCE(?, account_id)"
 
 
 class SqliteStatements(Database):
@@ -52,18 +57,35 @@ class SqliteStatements(Database):
         return [Used(*row) for row in rows]
 
     @explained
-    def charges(
-        self, account_id: str, limit: int, before: tuple[int, str] | None
-    ) -> Sequence[Charge]:
-        """Return the latest charges; see `Statements`."""
-        ended_ms, stream_id = before or (2**62, "")
-        rows = self._connection.execute(
-            f"SELECT {_CHARGE} FROM charge "  # noqa: S608 -- constants only
-            "WHERE account_id = ? AND (ended_ms, stream_id) < (?, ?) "
-            "ORDER BY ended_ms DESC, stream_id DESC LIMIT ?",
-            (account_id, ended_ms, stream_id, limit),
+    def charges(self, wanted: Wanted) -> Part:
+        """Return charges; see `Statements`."""
+        return search(self._connection, "charge", wanted)
+
+    @explained
+    def booked(self, stream_id: str, account_id: str | None) -> Booked:
+        """Return what the books have of a stream; see `Statements`."""
+        whose = (stream_id, account_id)
+        row = self._connection.execute(
+            f"SELECT shortfall_nanos, {_CHARGE} FROM charge {_WHOSE}",  # noqa: S608 -- constants only
+            whose,
+        ).fetchone()
+        held = self._connection.execute(
+            f"SELECT amount_nanos, state FROM ledger_reservation {_WHOSE}",  # noqa: S608 -- as above
+            whose,
+        ).fetchone()
+        if row is None and held is None:
+            return Booked(None, 0, None, ())
+        transfers = self._connection.execute(
+            f"SELECT {_TRANSFER} FROM ledger_transfer "  # noqa: S608 -- as above
+            "WHERE kind IN ('usage', 'shortfall') AND reference = ? ORDER BY transfer_id",
+            (stream_id,),
         )
-        return [Charge(*row) for row in rows]
+        return Booked(
+            None if row is None else Charge(*row[1:]),
+            0 if row is None else row[0],
+            None if held is None else Reserved(*held),
+            [(row[0], Transfer(*row[1:])) for row in transfers],
+        )
 
     @explained
     def transfers(
@@ -73,7 +95,7 @@ class SqliteStatements(Database):
         book = account_book(account_id)
         number = 2**62 if before is None else before
         rows = self._connection.execute(
-            "SELECT transfer_id, kind, reference, debit, credit, amount_nanos, created_ms, note "
+            f"SELECT {_TRANSFER} "  # noqa: S608 -- constants only
             "FROM ledger_transfer WHERE (debit = ? OR credit = ?) AND transfer_id < ? "
             "ORDER BY transfer_id DESC LIMIT ?",
             (book, book, number, limit),
