@@ -91,11 +91,11 @@ PIP_COMPILE := build/lock-venv/bin/pip-compile --quiet --no-header --generate-ha
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe $(UPGRADE)
 
 lock: build/lock-venv/.made ## write requirements*.txt anew: make lock UPGRADE=--upgrade
-	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
+	$(PIP_COMPILE) --output-file requirements.txt --extra telemetry pyproject.toml
 	$(PIP_COMPILE) --output-file requirements-build.txt --constraint requirements.txt \
 	  --only-build-deps --build-deps-for editable --build-deps-for wheel pyproject.toml
 	$(PIP_COMPILE) --output-file requirements-dev.txt --constraint requirements.txt \
-	  --constraint requirements-build.txt --extra dev pyproject.toml
+	  --constraint requirements-build.txt --extra dev --extra telemetry pyproject.toml
 	tools/sign-lock requirements.txt requirements-build.txt requirements-dev.txt
 
 build/lock-venv/.made: Makefile

@@ -18,6 +18,16 @@ ANSWER: dict[str, Any] = {
                 {"position": 1, "state": "limited", "rests_ms": 7_250},
                 {"position": 2, "state": "ready", "rests_ms": 0},
             ],
+            "limits": [
+                {
+                    "position": 1, "model": "qwen3", "kind": "requests", "limit": 60,
+                    "remaining": 0, "reset_ms": 60_000, "hold_ms": 1_000,
+                },
+                {
+                    "position": 2, "model": "qwen3", "kind": "tokens", "limit": None,
+                    "remaining": 7, "reset_ms": 1_500, "hold_ms": 0,
+                },
+            ],
             "models": [
                 {
                     "model": "qwen3", "state": "open", "opens_ms": 4_100, "calls": 12,
@@ -74,12 +84,25 @@ def test_models_and_resting_keys_are_shown(run, server: Server) -> None:
     result = run("providers", "status", "--url", url(server))
     assert (result.code, result.err) == (0, "")
     assert server.asked == ("/v1/providers", "Bearer tf_key")
-    header, first, second, key = result.out.splitlines()
+    header, first, second, key, _, *limits = result.out.splitlines()
     assert header.split()[:3] == ["PROVIDER", "MODEL", "STATE"]
     assert "left alone for 4.1 s" in first
     assert first.endswith("provider_timeout")
     assert second.split() == ["우리-vllm", "other", "ok", "3", "0", "0", "240", "ms", "-"]
     assert key == "Key 1 of 우리-vllm is limited and rests for 7.2 s."
+    assert [line.split() for line in limits] == [
+        ["PROVIDER", "KEY", "MODEL", "LEFT", "WHOLE", "IN", "HELD", "BACK"],
+        ["우리-vllm", "1", "qwen3", "0", "of", "60", "requests", "60.0", "s", "1.0", "s"],
+        ["우리-vllm", "2", "qwen3", "7", "of", "?", "tokens", "1.5", "s", "-"],
+    ]
+
+
+def test_where_no_limit_is_known_there_is_no_table_of_them(run, server: Server) -> None:
+    [provider] = ANSWER["data"]
+    server.answer = (200, json.dumps({"data": [provider | {"limits": []}]}).encode())
+    result = run("providers", "status", "--url", url(server))
+    assert result.code == 0
+    assert len(result.out.splitlines()) == 4
 
 
 def test_what_the_server_refuses_is_told_in_its_words(run, server: Server) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tokenferry.config.rules import Refused, Rule, Surroundings
 from tokenferry.config.web_rules import (
     BaseUrl,
+    CollectorUrl,
     Credential,
     Credentials,
     Headers,
@@ -183,6 +184,14 @@ class TestBaseUrl:
         message = refusal(BaseUrl(), value)
         assert message.startswith(expected)
         assert "hidden" not in message
+
+
+def test_a_collectors_credential_has_a_place_of_its_own() -> None:
+    assert CollectorUrl().read("", AROUND) == ""
+    assert CollectorUrl().read("http://c:4318/", AROUND) == "http://c:4318"
+    message = refusal(CollectorUrl(), "http://user:hidden@c:4318")
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in message
+    assert "hidden" not in message
 
 
 class TestProxyUrl:

@@ -104,3 +104,12 @@ def test_a_key_that_rests_is_chosen_only_where_all_do(count, acts) -> None:
             assert 0 <= chosen < count
             assert (ring._until_s(chosen, name) <= now_s) == ring.is_free(name, now_s)
             assert ring.is_free(name, max(now_s, ring.free_s(name)))
+
+
+def test_a_spent_key_is_used_only_where_all_others_rest() -> None:
+    ring = KeyRing(3)
+    assert ring.choose("m", 100, {0}) == 1
+    assert ring.choose("m", 100, {0, 1, 2}) == 0
+    ring.limited(1, "m", 100, 9)
+    ring.limited(2, "m", 100, 5)
+    assert ring.choose("m", 100, {0}) == 0

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from engine.virtual import VirtualTimers
+from tokenferry.domain.capacity_headers import Capacity, Left
 from tokenferry.engine.gate import NEWS_S, Ask, Gate, GateTerms, Place
 from tokenferry.errors import QueueFull, QueueTimeout
 
@@ -331,3 +332,81 @@ def test_nothing_leaks_in_ten_thousand_lives(timers, seed):
     assert busy.running == 0
     assert sum(busy.state().waiting.values()) == 0
     assert Caller(busy, "last").went
+
+
+def spent(limit: int, reset_ms: int) -> Capacity:
+    return Capacity(Left(limit, 0, reset_ms), None)
+
+
+class Taker(Caller):
+    """Takes of what is left, as a call that is begun does."""
+
+    def go(self) -> None:
+        super().go()
+        self.gate.rests.took(0, "m", 1, self.gate._timers.time())
+
+
+class TestLearned:
+    def test_no_call_goes_before_the_reset_and_all_go_then(self, timers):
+        told = gate(timers)
+        told.heard(0, "m", spent(0, 2_500))
+        callers = [Caller(told, f"{number}") for number in range(5)]
+        other = Caller(told, "other", model="n")
+        timers.advance(2.49)
+        assert not any(caller.went for caller in callers)
+        # Not for a limit of another model's.
+        assert other.went
+        timers.advance(0.02)
+        assert all(caller.went for caller in callers)
+
+    def test_what_is_refilled_goes_one_by_one(self, timers):
+        """A limit of 60 a minute of which nothing is left: one call a second."""
+        told = gate(timers)
+        told.heard(0, "m", spent(60, 60_000))
+        callers = [Taker(told, f"{number}") for number in range(4)]
+        for number in range(1, 5):
+            timers.advance(0.98)
+            assert sum(caller.went for caller in callers) == number - 1
+            timers.advance(0.02 + 0.002)
+            assert sum(caller.went for caller in callers) == number
+
+    def test_an_answer_that_says_there_is_room_lets_them_go_at_once(self, timers):
+        told = gate(timers)
+        told.heard(0, "m", spent(0, 30_000))
+        caller = Caller(told, "1")
+        timers.advance(1)
+        assert not caller.went
+        told.heard(0, "m", Capacity(Left(60, 5, 55_000), None))
+        timers.tick()
+        assert caller.went
+
+    def test_nonsense_is_waited_for_a_minute_and_no_longer_than_anybody_waits(self, timers):
+        patient = gate(timers, wait_max_s=100)
+        patient.heard(0, "m", spent(0, 86_400_000))
+        caller = Caller(patient, "1")
+        timers.advance(59.9)
+        assert not caller.went
+        timers.advance(0.2)
+        assert caller.went
+        hasty = gate(timers, wait_max_s=5)
+        hasty.heard(0, "m", spent(0, 86_400_000))
+        late = Caller(hasty, "2")
+        timers.advance(5.1)
+        assert isinstance(late.said[-1], QueueTimeout)
+
+    def test_without_learning_nobody_waits_for_what_is_said(self, timers):
+        deaf = gate(timers, is_adaptive=False)
+        deaf.heard(0, "m", spent(0, 5_000))
+        assert Caller(deaf, "1").went
+
+    def test_another_key_serves_meanwhile(self, timers):
+        two = Gate(GateTerms(), timers, 2)
+        two.heard(0, "m", spent(0, 5_000))
+        assert Caller(two, "1").went
+        two.heard(1, "m", spent(0, 3_000))
+        assert two.is_full("m")
+        late = Caller(two, "2")
+        timers.advance(2.9)
+        assert not late.went
+        timers.advance(0.2)
+        assert late.went

@@ -285,3 +285,49 @@ def test_several_choices_are_complete_only_together() -> None:
     bench.sink.end()
     bench.timers.tick()
     assert outlet.frames()[-1]["finish_reasons"] == ["stop", "length"]
+
+
+def test_the_time_between_chunks_is_the_mean_up_to_the_finish_reason() -> None:
+    bench = Bench()
+    bench.follow(bench.create())
+    bench.timers.advance(3)
+    for text in ("하나", "둘", "셋"):
+        bench.sink.text(text)
+        bench.timers.advance(0.5)
+    bench.sink.reasoning("넷")
+    bench.timers.advance(0.3)
+    bench.sink.finish(0, "stop")
+    # What follows is no pace of the model's.
+    bench.timers.advance(1)
+    bench.sink.usage(USAGE)
+    bench.sink.end()
+    (outcome,) = bench.meter.outcomes
+    assert outcome.chunk_gap_s == pytest.approx((1.5 + 0.3) / 3)
+
+
+@pytest.mark.parametrize("end", ["one chunk", "failure", "cancel", "failed before"])
+def test_there_is_no_time_between_chunks_without_two_and_a_finish(end: str) -> None:
+    bench = Bench([ScriptedProvider("a"), ScriptedProvider("b")])
+    stream = bench.create()
+    bench.follow(stream)
+    if end == "failed before":
+        # What a call has said that shows nothing is not the next one's.
+        bench.providers[0].sink.finish(0, "stop")
+        bench.providers[0].sink.fail(ProviderUnreachable("no"))
+    bench.timers.advance(1)
+    sink = bench.providers[end == "failed before"].sink
+    sink.text("하나")
+    bench.timers.advance(1)
+    if end == "one chunk":
+        sink.finish(0, "stop")
+        sink.end()
+    else:
+        sink.text("둘")
+        bench.timers.advance(1)
+        if end == "failure":
+            sink.fail(ProviderCutOff("gone"))
+        else:
+            bench.dispatcher.cancel("k", stream.id)
+    (outcome,) = bench.meter.outcomes
+    assert outcome.chunk_gap_s is None
+    assert outcome.first_token_s is not None

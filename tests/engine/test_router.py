@@ -5,6 +5,7 @@ import pytest
 from engine.virtual import ScriptedProvider, VirtualTimers, request
 from tokenferry.domain.balance import Policy
 from tokenferry.domain.breaker import BreakerTerms
+from tokenferry.domain.capacity_headers import Capacity, Left
 from tokenferry.engine.attempt import Attempt
 from tokenferry.engine.router import Health, Router, RoutingRules
 
@@ -133,3 +134,31 @@ def test_answers_that_break_in_the_middle_count_beside_their_beginnings() -> Non
     assert knows.candidates()[0].state == "open"
     health.broke(timers.now_s, "provider_cut_off")  # nothing more to be found out
     assert knows.candidates()[0].last_error == "provider_cut_off"
+
+
+def test_what_a_key_has_left_decides_who_is_asked_and_with_which_key() -> None:
+    knows, timers = router(keys={"a": 2})
+    two = attempts("a", "b")
+    spent = Capacity(Left(0, 0, 3_000), None)
+    knows.heard("a", "m", 0, spent)
+    health = knows.health("a", "m")
+    assert names(knows.order("m", two)) == ["a", "b"]
+    assert health.begin(timers.now_s, 7)[1] == 1
+    # Nothing is left of either: who would have to wait comes last.
+    knows.heard("a", "m", 1, spent)
+    assert names(knows.order("m", two)) == ["b", "a"]
+    assert [state.position for state in knows.limits()["a"]] == [1, 2]
+    timers.advance(3)
+    assert names(knows.order("m", two)) == ["a", "b"]
+    assert health.begin(timers.now_s)[1] == 0
+
+
+def test_a_call_takes_its_tokens_of_what_is_refilled() -> None:
+    knows, timers = router()
+    knows.heard("a", "m", 0, Capacity(None, Left(600, 0, 60_000)))
+    gate = knows.health("a", "m").provision.gate
+    assert gate.is_full("m")
+    timers.advance(1)
+    assert not gate.is_full("m")
+    knows.health("a", "m").begin(timers.now_s, 10)
+    assert gate.is_full("m")

@@ -23,6 +23,7 @@ from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.router import Router, RoutingRules
 from tokenferry.engine.settlement import Commit, Committed, Settlement
 from tokenferry.engine.stream import Outlet, Stream, Subscription
+from tokenferry.engine.traces import Tracer
 from tokenferry.errors import RequestError  # noqa: TC001 -- no import of its own for one name
 from tokenferry.protocol.chat import ChatRequest, parse_request
 from tokenferry.protocol.frames import FrameRenderer
@@ -102,8 +103,9 @@ class ScriptedProvider:
         self.beginnings: list[str] = []
         self.prepared: list[ChatRequest] = []
         self.calls: list[ScriptedCall] = []
-        # With which key each call was made.
+        # With which key each call was made, and with which headers beyond its own.
         self.keys: list[int] = []
+        self.headers: list[Sequence[tuple[str, str]]] = []
 
     def prepare(self, request: ChatRequest, model: str) -> "ScriptedProvider":
         if self.refusal is not None:
@@ -119,9 +121,12 @@ class ScriptedProvider:
         self.beginnings.append(text)
         return self.prepare(request, model)
 
-    def start(self, sink: Sink, key: int = 0) -> ScriptedCall:
+    def start(
+        self, sink: Sink, key: int = 0, headers: Sequence[tuple[str, str]] = ()
+    ) -> ScriptedCall:
         if self.failure is not None:
             raise self.failure
+        self.headers.append(headers)
         self.keys.append(key)
         self.calls.append(call := ScriptedCall(sink, drains=self.drains))
         return call
@@ -235,6 +240,7 @@ class Bench:
         prices: Prices | None = None,
         ledger: Commit | None = None,
         rules: RoutingRules = NO_RETRIES,
+        tracer: Tracer | None = None,
     ) -> None:
         self.providers = providers or [ScriptedProvider()]
         self.timers = VirtualTimers()
@@ -261,6 +267,7 @@ class Bench:
             prices=prices,
             billing=Billing(prices, self.settlement, Rules(), lambda: self.wall_ms),
             router=self.router,
+            tracer=tracer,
         )
         self.dispatcher = Dispatcher(engine, limits or Limits(stream_bytes_max=1 << 20))
 

@@ -107,7 +107,7 @@ def environment(**changes: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.endswith("_API_KEY")
         and not name.lower().endswith("_proxy")
-        and not name.startswith("TOKENFERRY")
+        and not name.startswith(("TOKENFERRY", "OTEL_"))
     }
     source = str(ROOT / "src")
     return {**kept, "PYTHONPATH": source, "PYTHONUTF8": "1", **changes}
@@ -122,6 +122,7 @@ class Gateway:
         providers: The `[[providers]]` tables.
         aliases: The `[[models]]` tables: name -> candidates, or all other keys.
         tables: Further tables: name -> its keys.
+        variables: Environment variables that the process gets.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Gateway:
         providers: Sequence[ProviderEntry] = (),
         aliases: Mapping[str, Alias] | None = None,
         tables: Mapping[str, Mapping[str, Any]] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -141,6 +143,7 @@ class Gateway:
         text = to_toml(server or {}, providers, aliases or {}, tables)
         self.config.write_text(text, encoding="utf-8")
         self.log_path = directory / "gateway.log"
+        self.variables = dict(variables or {})
         self.port = free_port()
         self.key = ""
         self._process: asyncio.subprocess.Process | None = None
@@ -224,7 +227,7 @@ class Gateway:
                 str(self.port),
                 "--data-dir",
                 str(self.data_dir),
-                env=environment(),
+                env=environment(**self.variables),
                 cwd=self.directory,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

@@ -417,3 +417,45 @@ async def test_texts_of_what_waited_are_whole(
             slots.let_go()
         texts = {text_of([]) or (await each).text for each in asked}
         assert texts == {f"{number}번 님의 차례" for number in range(6)}
+
+
+async def test_who_is_told_that_nothing_is_left_calls_again_when_there_is(
+    tmp_path: Path, provider: ScriptedProvider
+) -> None:
+    came_s: list[float] = []
+    reset_s = 0.4
+
+    async def script(exchange: Exchange) -> None:
+        came_s.append(asyncio.get_running_loop().time())
+        left = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "400ms"}
+        if len(came_s) > 1:
+            left = {"x-ratelimit-remaining-requests": "9", "x-ratelimit-reset-requests": "6m0s"}
+        exchange.head(headers=left)
+        for part in (*opening("openai"), token("openai", "남은 몫"), *closing("openai", 1)):
+            exchange.chunk(part)
+        exchange.end()
+
+    prompt = provider.play(script)
+    async with serving(tmp_path, provider, streams_max=0) as gateway:
+        assert (await post(gateway, body(MODEL, prompt))).status == 200
+        answers = await asyncio.gather(*(post(gateway, body(MODEL, prompt)) for _ in range(3)))
+        assert [answer.status for answer in answers] == [200] * 3
+        first_s, *later_s = came_s
+        assert len(later_s) == 3
+        # Held back by the gateway: it has heard of it only after this.
+        assert min(later_s) >= first_s + reset_s
+        facts = (await gateway.get("/v1/providers", gateway.key)).json["data"]
+        [limit] = next(one for one in facts if one["name"] == "openai")["limits"]
+        assert 0 < limit.pop("reset_ms") <= 360_000
+        assert limit == {
+            "position": 1, "model": MODEL, "kind": "requests", "limit": None, "remaining": 9,
+            "hold_ms": 0,
+        }  # fmt: skip
+        metrics = (await fetch(gateway.port, "GET", "/metrics")).body.decode()
+        labels = f'kind="requests",model="{MODEL}",position="1",provider="openai"'
+        assert f"tokenferry_provider_limit_remaining{{{labels}}} 9.0" in metrics
+        waited = 'tokenferry_queue_wait_seconds_count{provider="openai",service_class="default"}'
+        assert f"{waited} 3.0" in metrics
+        key = {"TOKENFERRY_API_KEY": gateway.key}
+        status, out, _ = await gateway.command("providers", "status", "--url", gateway.url, **key)
+        assert (status, "9 of ? requests" in out) == (0, True)

@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 from msgspec import Raw
 
+from tokenferry.domain.capacity_headers import Capacity
 from tokenferry.domain.usage import Usage
 from tokenferry.engine.ports import Sink
 from tokenferry.errors import (
@@ -17,7 +18,7 @@ from tokenferry.errors import (
     ProviderRejected,
 )
 from tokenferry.protocol.chat import ChatRequest, Delta, parse_request
-from tokenferry.providers.http_body import Asked
+from tokenferry.providers.http_asked import Asked
 from tokenferry.providers.http_pool import ConnectionPool
 from tokenferry.providers.http_stream import HttpCall, HttpProvider, HttpProviderSettings
 from tokenferry.providers.wire import WireRequest
@@ -165,8 +166,14 @@ class FakeWire:
         return ProviderRejected(body.decode("utf-8", "replace"), status=status)
 
 
-def asked(sink: RecordingSink, wire: FakeWire | None = None, *, body_bytes_max: int = 999) -> Asked:
-    return Asked("fake", wire or FakeWire(), REQUEST, sink, body_bytes_max)
+def asked(
+    sink: RecordingSink,
+    wire: FakeWire | None = None,
+    *,
+    body_bytes_max: int = 999,
+    heard: Callable[[Capacity], None] | None = None,
+) -> Asked:
+    return Asked("fake", wire or FakeWire(), REQUEST, sink, body_bytes_max, heard)
 
 
 class Peer:

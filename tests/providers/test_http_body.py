@@ -8,7 +8,8 @@ import pytest
 
 from providers.http_fakes import FakeWire, RecordingSink, asked, event
 from tokenferry.errors import ProviderCutOff, ProviderInvalidResponse
-from tokenferry.providers.http_body import Body, EventsBody, Head, open_body
+from tokenferry.providers.http_asked import Head
+from tokenferry.providers.http_body import Body, EventsBody, open_body
 
 TYPE = {"content-type": "text/event-stream"}
 GZIP = {**TYPE, "content-encoding": "gzip"}

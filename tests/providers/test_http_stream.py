@@ -27,6 +27,7 @@ from providers.http_fakes import (
     within,
     zipped,
 )
+from tokenferry.domain.capacity_headers import Capacity, Left
 from tokenferry.errors import (
     InvalidRequest,
     ProviderCutOff,
@@ -105,6 +106,39 @@ class TestRequest:
                 prepared.start(sink)
                 await within(sink.over.wait())
                 assert sink.calls == [("text", text), ("end", None)]
+
+    async def test_headers_of_one_call_are_not_the_next_ones(self, pool: ConnectionPool) -> None:
+        heads: list[bytes] = []
+
+        async def script(peer: Peer) -> None:
+            for _ in range(2):
+                heads.append(await peer.head())
+                await peer.reader.readexactly(len(BODY))
+                peer.send(sized(event("네")))
+
+        async with Scripted(script) as server:
+            prepared = make_provider(server.url, pool).prepare(REQUEST, "m")
+            for headers in ((("traceparent", "00-1"),), ()):
+                sink = RecordingSink()
+                prepared.start(sink, 0, headers)
+                await within(sink.over.wait())
+        assert b"\r\ntraceparent: 00-1\r\n" in heads[0]
+        assert heads[1] == heads[0].replace(b"traceparent: 00-1\r\n", b"")
+
+    async def test_what_is_said_of_limits_is_heard_with_provider_model_and_key(
+        self, pool: ConnectionPool
+    ) -> None:
+        heard: list[tuple[object, ...]] = []
+
+        async def script(peer: Peer) -> None:
+            said = b"x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 2s\r\n"
+            await peer.answer(sized(event("네")).replace(b"\r\n", b"\r\n" + said, 1))
+
+        async with Scripted(script) as server:
+            provider = make_provider(server.url, pool)
+            provider.heard = lambda *said: heard.append(said)
+            assert (await finished(provider)).calls[0] == ("text", "네")
+        assert heard == [(provider.name, "m", 0, Capacity(Left(0, 0, 2_000), None))]
 
     async def test_model_that_is_no_path(self, pool: ConnectionPool) -> None:
         wire = FakeWire()

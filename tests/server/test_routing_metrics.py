@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from engine.virtual import VirtualTimers
 from server.test_metrics import OUTCOME
 from tokenferry.domain.breaker import BreakerTerms
+from tokenferry.domain.capacity_headers import Capacity, Left
 from tokenferry.domain.routing import Try
 from tokenferry.engine.router import Router, RoutingRules
 from tokenferry.server.routing_metrics import RoutingMetrics
@@ -21,6 +22,7 @@ def test_calls_are_counted_by_outcome_and_by_why_they_were_made() -> None:
     for _ in range(2):
         metrics.count(replace(OUTCOME, provider="b", model="m", tries=calls))
     metrics.count(replace(OUTCOME, provider="b", model="m", tries=(), call_first_token_s=0.3))
+    metrics.count(replace(OUTCOME, provider="b", model="m", tries=(), chunk_gap_s=0.04))
     metrics.refresh()
     text = generate_latest(registry).decode()
     for outcome, name in (("provider_http_503", "a"), ("provider_timeout", "a"), ("ok", "b")):
@@ -31,6 +33,10 @@ def test_calls_are_counted_by_outcome_and_by_why_they_were_made() -> None:
     assert 'tokenferry_fallbacks_total{model="m",provider="a"}' not in text
     labels = 'model="m",provider="b"'
     assert f"tokenferry_provider_first_token_seconds_sum{{{labels}}} 0.3" in text
+    gaps = "tokenferry_provider_chunk_gap_seconds"
+    assert f"{gaps}_sum{{{labels}}} 0.04" in text
+    assert f'{gaps}_bucket{{le="0.03",{labels}}} 0.0' in text
+    assert f'{gaps}_bucket{{le="0.05",{labels}}} 1.0' in text
 
 
 def test_breakers_and_keys_are_shown_as_they_are_when_asked() -> None:
@@ -54,3 +60,24 @@ def test_breakers_and_keys_are_shown_as_they_are_when_asked() -> None:
     assert 'tokenferry_breaker_state{model="m",provider="a",state="open"} 1.0' in text
     assert 'tokenferry_provider_key_rest_seconds{position="1",provider="a"} 0.0' in text
     assert 'tokenferry_provider_key_rest_seconds{position="2",provider="a"} 7.0' in text
+
+
+def test_what_is_left_is_shown_until_it_is_whole_again() -> None:
+    registry, timers = CollectorRegistry(), VirtualTimers()
+    router = Router(RoutingRules(keys={"a": 2}), timers, lambda: 0.5)
+    metrics = RoutingMetrics(registry)
+    router.health("a", "m")
+    metrics.watch(router)
+    router.heard("a", "m", 1, Capacity(Left(60, 0, 60_000), Left(0, 9, 500)))
+    metrics.refresh()
+    text = generate_latest(registry).decode()
+    requests = 'kind="requests",model="m",position="2",provider="a"'
+    tokens = 'kind="tokens",model="m",position="2",provider="a"'
+    assert f"tokenferry_provider_limit{{{requests}}} 60.0" in text
+    assert f"tokenferry_provider_limit{{{tokens}}}" not in text
+    assert f"tokenferry_provider_limit_remaining{{{requests}}} 0.0" in text
+    assert f"tokenferry_provider_limit_remaining{{{tokens}}} 9.0" in text
+    assert f"tokenferry_provider_limit_hold_seconds{{{requests}}} 1.0" in text
+    timers.advance(60)
+    metrics.refresh()
+    assert "provider_limit_remaining{" not in generate_latest(registry).decode()

@@ -61,7 +61,7 @@ class Provider(ScriptedProvider):
         super().__init__(name, drains=drains)
         self.started = started
 
-    def start(self, sink: Sink, key: int = 0) -> Call:
+    def start(self, sink: Sink, key: int = 0, headers: object = ()) -> Call:
         # Where there are several candidates, the sink is one that belongs to the attempt.
         generation = getattr(sink.head, "__self__", sink)
         stream_id = generation.stream.id

@@ -36,9 +36,20 @@ class _Candidate(Struct):
     last_error: str | None
 
 
+class _Limit(Struct):
+    position: int
+    model: str
+    kind: str
+    limit: int | None
+    remaining: int
+    reset_ms: int
+    hold_ms: int
+
+
 class _Provider(Struct):
     name: str
     keys: list[_Key]
+    limits: list[_Limit]
     models: list[_Candidate]
 
 
@@ -47,7 +58,7 @@ class _Answer(Struct):
 
 
 def show_status(arguments: argparse.Namespace) -> int:
-    """Print every model of every provider, and the keys that rest.
+    """Print every model of every provider, the keys that rest, and what is left of limits.
 
     Raises:
         ConfigError: If the address is to be read from a configuration with faults.
@@ -111,7 +122,25 @@ def _page(answer: _Answer) -> str:
             if key.rests_ms:
                 rest = f"is {key.state} and rests for {_seconds(key.rests_ms)}"
                 page += f"Key {key.position} of {provider.name} {rest}.\n"
-    return page
+    return page + _limits(answer)
+
+
+def _limits(answer: _Answer) -> str:
+    """Return what the providers have said of their limits; nothing if they have not."""
+    header = ("PROVIDER", "KEY", "MODEL", "LEFT", "WHOLE IN", "HELD BACK")
+    rows = [
+        (
+            provider.name,
+            str(limit.position),
+            limit.model,
+            f"{limit.remaining} of {limit.limit or '?'} {limit.kind}",
+            _seconds(limit.reset_ms),
+            _seconds(limit.hold_ms) if limit.hold_ms else "-",
+        )
+        for provider in answer.data
+        for limit in provider.limits
+    ]
+    return "\n" + table([header, *rows]) if rows else ""
 
 
 def _row(provider: _Provider, model: _Candidate) -> tuple[str, ...]:

@@ -75,6 +75,7 @@ _NOTES = {
         "What is recorded of requests, and the status page; docs/requests.md tells what is kept.\n"
     ),
     "[limits]": "How much at once; docs/limits.md tells how it is counted.\n",
+    "[telemetry]": "OpenTelemetry traces; docs/operations.md tells what is in them.\n",
     "[mail]": "How mails are sent, to prove an address and to replace a forgotten password.\n",
     "[payments]": "What accounts can buy; docs/payments.md tells how payments are set up.\n",
     "[toss]": "Toss Payments. It takes won.\n",

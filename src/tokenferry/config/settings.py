@@ -21,6 +21,7 @@ from tokenferry.config.routing_settings import RoutingSettings
 from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.config.spec import spec
+from tokenferry.config.telemetry_settings import TelemetrySettings
 from tokenferry.config.web_rules import BaseUrl, Credential, Credentials, Headers, ProxyUrl, Secret
 from tokenferry.domain.routing import Catalog
 from tokenferry.engine.admission import Rates
@@ -143,7 +144,8 @@ class ProviderSettings:
         metadata=spec(
             Flag(),
             "Whether fewer are sent at once after the provider has refused for being too many "
-            "(429), and a model waits as long as it was told.",
+            "(429), a model waits as long as it was told, and no call is begun with a key of "
+            "which its answers say that nothing is left.",
         ),
     )
     connections_max: int = field(
@@ -284,6 +286,7 @@ class Settings:
         routing: Retries, and when a candidate is left alone.
         limits: What keys, accounts and models may have.
         queue: The lines before providers.
+        telemetry: Traces.
         request_log: What is recorded of requests, and the status page.
     """
 
@@ -300,6 +303,7 @@ class Settings:
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     request_log: RequestLogSettings = field(default_factory=RequestLogSettings)
 
     def catalog(self) -> Catalog:

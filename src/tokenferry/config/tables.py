@@ -28,6 +28,7 @@ from tokenferry.config.settings import (
     ProviderSettings,
 )
 from tokenferry.config.spec import spec_of
+from tokenferry.config.telemetry_settings import TelemetrySettings
 from tokenferry.config.toml_lines import Place
 from tokenferry.config.web_rules import Credential
 
@@ -43,6 +44,7 @@ SECTIONS: dict[str, type[Any]] = {
     "routing": RoutingSettings,
     "limits": LimitSettings,
     "queue": QueueSettings,
+    "telemetry": TelemetrySettings,
     "request_log": RequestLogSettings,
 }
 # What stood elsewhere in a version that some have tried.

@@ -8,6 +8,7 @@ Source: RFC 9110 section 5.6.2 for header names, RFC 6454 for origins.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
 
 from tokenferry.config.rules import (
@@ -177,13 +178,14 @@ class BaseUrl(PlainRule):
     """The address that a provider's paths are joined to."""
 
     kind = "string"
+    credential_remedy: ClassVar[str] = "write the credential as `api_key`"
 
     def accept(self, value: object) -> str:
         """Accept an http(s) URL; slashes at its end are dropped."""
         parts = _split(value, ("http", "https"))
         if parts.username is not None:
             # It would show up in logs and in `config check`.
-            raise Refused("has a user name in it", "write the credential as `api_key`")
+            raise Refused("has a user name in it", self.credential_remedy)
         if parts.query or parts.fragment:
             raise Refused("has a query or a fragment", "end it with the path")
         return parts.geturl().rstrip("/")
@@ -204,6 +206,13 @@ class PublicUrl(BaseUrl):
     def range(self) -> str:
         """Return the forms."""
         return f'{super().range()}, or ""'
+
+
+@dataclass(frozen=True)
+class CollectorUrl(PublicUrl):
+    """Where traces are sent, or nothing."""
+
+    credential_remedy: ClassVar[str] = "set OTEL_EXPORTER_OTLP_HEADERS to what the collector wants"
 
 
 @dataclass(frozen=True)

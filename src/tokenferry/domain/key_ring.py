@@ -7,6 +7,7 @@ Weakness: a key's quota that is shared with another key (two keys of one organis
 by being limited twice.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 # Without a word from the provider: a minute's quota may be free in a second or in sixty.
@@ -48,11 +49,22 @@ class KeyRing:
         # (position, model) -> until when it rests, when it was limited last, how often in a row.
         self._limited: dict[tuple[int, str], tuple[float, float, int]] = {}
 
-    def choose(self, model: str, now_s: float) -> int:
-        """Return the position of the key to use; where all rest, that of the soonest free."""
+    def choose(self, model: str, now_s: float, spent: Collection[int] = ()) -> int:
+        """Return the position of the key to use; where all rest, that of the soonest free.
+
+        Args:
+            model: For which model.
+            now_s: The time.
+            spent: Keys that are used only if all others rest.
+        """
         if self.count == 1:
             return 0
-        return min(range(self.count), key=lambda position: self._rank(position, model, now_s))
+
+        def rank(position: int) -> tuple[float, bool, float]:
+            rests_s, limited_s = self._rank(position, model, now_s)
+            return rests_s, position in spent, limited_s
+
+        return min(range(self.count), key=rank)
 
     def is_free(self, model: str, now_s: float) -> bool:
         """Say whether some key does not rest."""

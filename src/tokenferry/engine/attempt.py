@@ -16,6 +16,7 @@ from tokenferry.engine.admission import OUTPUT_TOKENS_USUAL
 from tokenferry.engine.bill import Bill
 from tokenferry.engine.gate import Ask
 from tokenferry.engine.ports import Prepared, Sink
+from tokenferry.engine.traces import RequestTrace
 from tokenferry.errors import ProviderError, TokenferryError
 from tokenferry.protocol.chat import ChatRequest
 
@@ -59,6 +60,7 @@ class Plan:
         prompt_tokens: Our estimate of the prompt.
         bill: The money of it.
         beginning: What is there already; None for an answer from its first record on.
+        trace: Its trace, if it has one.
     """
 
     request: ChatRequest
@@ -70,6 +72,7 @@ class Plan:
     prompt_tokens: int
     bill: Bill
     beginning: Beginning | None = None
+    trace: RequestTrace | None = None
 
     def ask(self, stream_id: str) -> Ask:
         """Return who a stream is, to the gates of providers."""
@@ -78,7 +81,7 @@ class Plan:
         # The operator's keys are as many accounts.
         account = bill.key_id if bill.account_id == OPERATOR else bill.account_id
         tokens = max(1, self.prompt_tokens + limit * request.choice_count)
-        return Ask(stream_id, class_of(request.service_tier), account, tokens)
+        return Ask(stream_id, class_of(request.service_tier), account, tokens, self.trace)
 
 
 class AttemptSink:

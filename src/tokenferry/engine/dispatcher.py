@@ -6,7 +6,7 @@ generation. What becomes of the stream after that is in the book.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -35,6 +35,7 @@ from tokenferry.engine.relay import Durability, Relay
 from tokenferry.engine.request_log import NOT_RECORDED, Requests
 from tokenferry.engine.router import Router
 from tokenferry.engine.stream import Stream
+from tokenferry.engine.traces import End, RequestTrace, Tracer, begun
 from tokenferry.errors import (
     Draining,
     IdempotencyKeyReused,
@@ -71,6 +72,7 @@ class Engine:
         prices: What models cost, and which ones their providers serve no more.
         billing: Puts money before and after streams.
         router: What is known of the candidates.
+        tracer: Where traces go; None where they are off.
         requests: Where finished requests are recorded.
     """
 
@@ -86,6 +88,7 @@ class Engine:
     prices: Prices
     billing: Billing
     router: Router
+    tracer: Tracer | None = None
     requests: Requests = NOT_RECORDED
 
     @property
@@ -138,6 +141,23 @@ class Dispatcher:
             known = self._repeated(owner, options.idempotency_key, request_hash)
             if known is not None:
                 return known
+        trace = begun(self.engine.tracer, options.arrival, key.public_id, request, arrived_s)
+        try:
+            return self._create(key, request, options, request_hash, arrived_s, trace)
+        except TokenferryError as error:
+            if trace is not None:
+                trace.refused(error)
+            raise
+
+    def _create(
+        self,
+        key: Key,
+        request: ChatRequest,
+        options: Options,
+        request_hash: bytes | None,
+        arrived_s: float,
+        trace: RequestTrace | None,
+    ) -> Stream:
         if self.draining:
             raise Draining("The server is about to restart; try again in a moment.")
         tokens = _tokens(request)
@@ -147,7 +167,8 @@ class Dispatcher:
             bill = self.engine.billing.bill(key, request, attempts)
             bill.admission = admission
             meta = stream_meta(bill, request, options, request_hash, attempts[0], tokens.prompt)
-            return self._begin(meta, self.plan(request, attempts, meta, bill, arrived_s))
+            plan = self.plan(request, attempts, meta, bill, arrived_s)
+            return self._begin(meta, plan if trace is None else replace(plan, trace=trace))
         except BaseException:
             # From the beginning on, the settlement does it.
             admission.close(0)
@@ -232,7 +253,10 @@ class Dispatcher:
 
     def _settled(self, generation: Generation, outcome: Outcome) -> None:
         entry = self.book.settled(generation)
-        self.engine.requests.ended(entry, outcome, generation.plan.request)
+        plan, stream = generation.plan, generation.stream
+        self.engine.requests.ended(entry, outcome, plan.request)
+        if plan.trace is not None:
+            plan.trace.settled(End(outcome, stream.error, plan.request.model, stream.resumes))
 
     def start(self, generation: Generation) -> None:
         """Have the provider called."""

@@ -12,21 +12,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
+from tokenferry.domain.capacity_headers import Capacity
 from tokenferry.domain.concurrency import Concurrency
 from tokenferry.domain.fair_queue import CLASSES, Entry, FairQueue, ServiceClass
 from tokenferry.domain.rate_limit import MINUTE_NS, per_minute
 from tokenferry.domain.token_rate import TokenRate
 from tokenferry.engine.ports import TimerHandle, Timers
+from tokenferry.engine.rests import NS_PER_S, Rests
+from tokenferry.engine.traces import RequestTrace
 from tokenferry.errors import QueueFull, QueueTimeout, TokenferryError
 
-NS_PER_S: Final = 1_000_000_000
 MS_PER_S: Final = 1_000
 # How often those who wait are told where they stand.
 NEWS_S: Final = 1.0
 # Of the latest that went, for the rate at which the line moves.
 PACE_SAMPLES: Final = 32
-# A model that is to rest for longer is asked all the same.
-REST_MAX_S: Final = 5.0
 # Nobody knows how long a line takes that has not moved yet.
 RETRY_MS_UNKNOWN: Final = 5_000
 RETRY_MS_MAX: Final = 600_000
@@ -60,12 +60,14 @@ class Ask(NamedTuple):
         service_class: Its class.
         account: Whose turn it takes.
         tokens: What it may use; at least 1.
+        trace: Its trace, if it has one.
     """
 
     stream_id: str
     service_class: ServiceClass
     account: str
     tokens: int
+    trace: RequestTrace | None = None
 
 
 class Waiter(Protocol):
@@ -145,9 +147,11 @@ class Gate:
     Args:
         terms: What the operator says.
         timers: Clock and timers.
+        keys: How many keys the provider has.
 
     Attributes:
         running: Calls under way.
+        rests: Which of its models are asked nothing now.
         on_waited: Called for each that went after a wait.
         on_turned_away: Called for each that did not.
     """
@@ -161,17 +165,17 @@ class Gate:
         "_places",
         "_pump_timer",
         "_requests",
-        "_rests_ns",
         "_terms",
         "_timers",
         "_tokens",
         "_went_ns",
         "on_turned_away",
         "on_waited",
+        "rests",
         "running",
     )
 
-    def __init__(self, terms: GateTerms, timers: Timers) -> None:
+    def __init__(self, terms: GateTerms, timers: Timers, keys: int = 1) -> None:
         self._terms = terms
         self._timers = timers
         self._concurrency = Concurrency(terms.streams_max, is_adaptive=terms.is_adaptive)
@@ -181,8 +185,7 @@ class Gate:
         self._made = 0
         self._requests = TokenRate()
         self._tokens = TokenRate()
-        # Until when a model rests.
-        self._rests_ns: dict[str, int] = {}
+        self.rests = Rests(keys, is_adaptive=terms.is_adaptive)
         # When the latest went, for the pace of the line.
         self._went_ns: deque[int] = deque(maxlen=PACE_SAMPLES)
         self._is_pumping = False
@@ -240,14 +243,12 @@ class Gate:
                 self._tokens.give_back(number, (taken - used) * interval_ns, now_ns)
             else:
                 self._tokens.take((used - taken) * interval_ns, now_ns)
-        if self._places:
-            self._pump_soon()
+        self._pump_soon()
 
     def served(self) -> None:
         """Take note that a call was answered."""
         self._concurrency.served(self._timers.time())
-        if self._places:
-            self._pump_soon()
+        self._pump_soon()
 
     def limited(self, model: str, until_s: float) -> None:
         """Take note that the provider refused for being too many.
@@ -258,9 +259,12 @@ class Gate:
         """
         now_s = self._timers.time()
         self._concurrency.refused(self.running, now_s)
-        # For longer nobody is kept waiting: the provider's own refusal says when to come back.
-        if self._terms.is_adaptive and until_s - now_s <= REST_MAX_S:
-            self._rests_ns[model] = round(until_s * NS_PER_S)
+        self.rests.refused(model, until_s, now_s)
+
+    def heard(self, key: int, model: str, capacity: Capacity) -> None:
+        """Take what an answer says is left of a key's limits at a model."""
+        self.rests.heard(key, model, capacity, self._now_ns())
+        self._pump_soon()
 
     def state(self) -> GateState:
         """Return how it stands."""
@@ -288,7 +292,7 @@ class Gate:
         if limit and self.running >= limit:
             return MINUTE_NS
         terms = self._terms
-        wait_ns = max(0, self._rests_ns.get(model, 0) - now_ns)
+        wait_ns = self.rests.wait_ns(model, tokens, now_ns)
         if terms.requests_per_minute:
             rate = per_minute(terms.requests_per_minute)
             wait_ns = max(wait_ns, self._requests.wait_ns(rate, 1, now_ns))
@@ -303,7 +307,7 @@ class Gate:
 
     def _pump_soon(self) -> None:
         """Let go who may, in a moment: not from within whatever gave the place back."""
-        if not self._is_pumping:
+        if self._places and not self._is_pumping:
             self._is_pumping = True
             self._timers.call_soon(self._pump)
 
@@ -341,10 +345,11 @@ class Gate:
 
     def _is_awake(self, now_ns: int) -> Callable[[Entry], bool]:
         """Return what says whether somebody's model does not rest."""
-        rests_ns, places = self._rests_ns, self._places
+        wait_ns, places = self.rests.wait_ns, self._places
 
         def is_awake(entry: Entry) -> bool:
-            return rests_ns.get(places[entry.entry_id].model, 0) <= now_ns
+            place = places[entry.entry_id]
+            return wait_ns(place.model, place.ask.tokens, now_ns) == 0
 
         return is_awake
 
@@ -353,8 +358,8 @@ class Gate:
         head = self._line.peek(now_ns, self._is_awake(now_ns))
         if head is None:
             # All rest; the first one to wake up may go.
-            models = {place.model for place in self._places.values()}
-            wait_ns = min(self._rests_ns[model] for model in models) - now_ns
+            places = self._places.values()
+            wait_ns = self.rests.soonest_ns({(p.model, p.ask.tokens) for p in places}, now_ns)
         else:
             place = self._places[head.entry_id]
             wait_ns = self._wait_ns(place.model, place.ask.tokens, now_ns)

@@ -174,6 +174,7 @@ class Generation:
         """Hold a choice's reason until all have one and usage has had its chance to come."""
         self._finish_reasons.setdefault(index, reason)
         if self._hold is None and len(self._finish_reasons) >= self._plan.request.choice_count:
+            self.stream.finished_s = self._timers.time()
             self._hold = self._timers.call_later(USAGE_WAIT_S, self._stop_waiting)
 
     def usage(self, usage: Usage) -> None:
@@ -285,12 +286,8 @@ class Generation:
             return
         if not self._opened:
             self._open()  # an empty answer still says which model gave it
-        self._seal(
-            journal.FINISH,
-            self._terminal(self._finish_reasons),
-            self._finish_reasons.get(0, "stop"),
-            None,
-        )
+        reasons = self._finish_reasons
+        self._seal(journal.FINISH, self._terminal(reasons), reasons.get(0, "stop"), None)
 
     def _terminate_with_error(self, error: TokenferryError) -> None:
         if not self.stream.sealed:
@@ -390,6 +387,9 @@ class Generation:
             call_first_token_s=self._pursuit.first_token_s,
             charge=charge,
             queued_s=self._pursuit.queued_s,
+            chunk_gap_s=self.stream.chunk_gap_s(self._first_s),
+            finish_reasons=tuple(reason for _, reason in sorted(self._finish_reasons.items())),
+            answered_as=self._head_info[0],
         )
         self._meter.settled(outcome)
         self._pursuit.end(None if usage is None else usage.total_tokens)

@@ -36,6 +36,7 @@ class LiveCall:
         "_sink",
         "_started_s",
         "_ticket",
+        "_trace",
         "attempt",
         "health",
     )
@@ -45,16 +46,22 @@ class LiveCall:
         self.attempt = attempt
         self.health = health
         self._started_s = now_s
-        self._ticket, self._key = health.begin(now_s)
+        self._ticket, self._key = health.begin(now_s, place.ask.tokens)
         self._sink: AttemptSink | None = None
         self._drop: Cancel | None = None
+        trace = place.ask.trace
+        self._trace = None if trace is None else trace.call(attempt.provider, attempt.model)
         # Whether the breaker has heard of it.
         self._is_told = False
 
     def start(self, sink: AttemptSink) -> None:
         """Send the request."""
         self._sink = sink
-        self._drop = self.attempt.prepared.start(sink, self._key).cancel
+        headers = () if self._trace is None else self._trace.headers
+        if headers:
+            self._drop = self.attempt.prepared.start(sink, self._key, headers).cancel
+        else:
+            self._drop = self.attempt.prepared.start(sink, self._key).cancel
 
     def shown(self, now_s: float) -> float | None:
         """Take note of a token; return the seconds to it, or None if it is not the first."""
@@ -63,6 +70,8 @@ class LiveCall:
         self._is_told = True
         first_token_s = now_s - self._started_s
         self.health.shown(self._ticket, self._key, first_token_s, now_s)
+        if self._trace is not None:
+            self._trace.shown(first_token_s)
         return first_token_s
 
     def failed(self, fault: Fault, now_s: float, kind: str, retry_after_s: float | None) -> None:
@@ -95,6 +104,8 @@ class LiveCall:
         """
         self.health.under_way -= 1
         self._place.leave(used_tokens)
+        if self._trace is not None:
+            self._trace.ended(outcome)
         if not self._is_told:
             self._is_told = True
             self.health.breaker.abandoned(self._ticket)

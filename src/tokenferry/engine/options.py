@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tokenferry.engine.admission import UNLIMITED, Rates
+from tokenferry.engine.traces import Arrival
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Options:
         orphan_timeout_s: How long it goes on without a follower otherwise.
         idempotency_key: A repeated create with it returns the first one's stream.
         recovery: "fail" or "continue": what becomes of it when the process dies.
+        arrival: How it was asked for; None where no traces are sent.
         request_id: Id of the HTTP request; empty over a WebSocket.
     """
 
@@ -36,4 +38,5 @@ class Options:
     orphan_timeout_s: float
     idempotency_key: str | None = None
     recovery: str = "fail"
+    arrival: Arrival | None = None
     request_id: str = ""

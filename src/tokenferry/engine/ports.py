@@ -90,7 +90,7 @@ class Provider(Protocol):
 class Prepared(Protocol):
     """A request that is translated and ready to be sent, any number of times."""
 
-    def start(self, sink: Sink, key: int = 0) -> Call:
+    def start(self, sink: Sink, key: int = 0, headers: Sequence[tuple[str, str]] = ()) -> Call:
         """Send it; what comes back goes to `sink`, also any failure.
 
         Never calls the sink before it has returned.
@@ -98,6 +98,7 @@ class Prepared(Protocol):
         Args:
             sink: Where the answer goes.
             key: Which of the provider's keys to use, by position.
+            headers: What it is to carry beyond its own.
         """
 
 
@@ -241,6 +242,9 @@ class Outcome:
         call_first_token_s: Seconds from the call that served to its first token.
         charge: What is booked; None if nothing was begun.
         queued_s: Seconds in lines before providers; None if that is not known.
+        chunk_gap_s: The mean time between its chunks; None with fewer than two.
+        finish_reasons: Those that the provider gave, in the order of the choices.
+        answered_as: What the provider calls the model that has answered; empty if it does not say.
     """
 
     stream_id: str
@@ -256,6 +260,9 @@ class Outcome:
     call_first_token_s: float | None = None
     charge: Charge | None = None
     queued_s: float | None = None
+    chunk_gap_s: float | None = None
+    finish_reasons: tuple[str, ...] = ()
+    answered_as: str = ""
 
     @property
     def attempts(self) -> int:

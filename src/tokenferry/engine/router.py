@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 from tokenferry.domain.balance import Facts, FirstTokens, Policy, arrange
 from tokenferry.domain.breaker import Breaker, BreakerTerms, State, Ticket
+from tokenferry.domain.capacity_headers import Capacity
 from tokenferry.domain.key_ring import KeyRing, KeyState
+from tokenferry.domain.learned_limits import LearnedState
 from tokenferry.domain.retry import BLAMED, Fault, RetryBudget, RetryTerms
 from tokenferry.engine.attempt import Attempt
 from tokenferry.engine.gate import Gate, GateTerms
@@ -130,10 +132,15 @@ class Health:
         """Return from when on it is not left alone."""
         return max(self.breaker.until_s, self.provision.ring.free_s(self.model))
 
-    def begin(self, now_s: float) -> tuple[Ticket, int]:
+    def begin(self, now_s: float, tokens: int = 1) -> tuple[Ticket, int]:
         """Take note of a call; return its ticket and the position of the key to use."""
         self.under_way += 1
-        return self.breaker.begin(now_s), self.provision.ring.choose(self.model, now_s)
+        ring, rests = self.provision.ring, self.provision.gate.rests
+        if not rests.is_learned:
+            return self.breaker.begin(now_s), ring.choose(self.model, now_s)
+        key = ring.choose(self.model, now_s, rests.spent(self.model, now_s))
+        rests.took(key, self.model, tokens, now_s)
+        return self.breaker.begin(now_s), key
 
     def shown(self, ticket: Ticket, key: int, first_token_s: float, now_s: float) -> None:
         """Take note of a call's first token."""
@@ -250,6 +257,15 @@ class Router:
             )
         return states
 
+    def heard(self, provider: str, model: str, key: int, capacity: Capacity) -> None:
+        """Take what an answer of a candidate says is left of a key's limits."""
+        self.health(provider, model).provision.gate.heard(key, model, capacity)
+
+    def limits(self) -> dict[str, list[LearnedState]]:
+        """Return what each provider that is known has said of its limits."""
+        now_s = self.timers.time()
+        return {name: gate.rests.states(now_s) for name, gate in self.gates().items()}
+
     def gates(self) -> dict[str, Gate]:
         """Return the gate of each provider that is known."""
         return {name: provision.gate for name, provision in sorted(self._provisions.items())}
@@ -266,8 +282,9 @@ class Router:
         provision = self._provisions.get(provider)
         if provision is None:
             rules = self.rules
-            gate = Gate(rules.gates.get(provider, _OPEN), self.timers)
-            provision = Provision(rules.keys.get(provider, 1), rules.retry_percent, gate)
+            keys = rules.keys.get(provider, 1)
+            gate = Gate(rules.gates.get(provider, _OPEN), self.timers, keys)
+            provision = Provision(keys, rules.retry_percent, gate)
             self._provisions[provider] = provision
         health = Health(provider, model, provision, self.rules.breaker)
         self._healths[provider, model] = health

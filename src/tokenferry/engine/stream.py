@@ -45,10 +45,12 @@ class Stream:
         error: What the stream ended in, if it is an error.
         drops: How often a reader was lost before the end.
         resumes: How often one came back.
+        finished_s: When the provider gave its finish reason, monotonic seconds.
         sealed: Whether the terminal record is at least pending; nothing may follow it.
     """
 
     __slots__ = (
+        "_before",
         "_floor",
         "_journal",
         "_ring",
@@ -58,6 +60,7 @@ class Stream:
         "epoch",
         "epochs",
         "error",
+        "finished_s",
         "head",
         "head_record",
         "id",
@@ -93,6 +96,9 @@ class Stream:
         self.error: TokenferryError | None = None
         self.calls = 0
         self.drops = self.resumes = 0
+        self.finished_s: float | None = None
+        # Records that are no chunks of this generation: the head record, or an earlier owner's.
+        self._before = max(1, head)
         self.subscriptions: list[Subscription] = []
         self._journal = log
         self._ring: list[bytes] = []
@@ -142,6 +148,22 @@ class Stream:
         yield from self.committed()
         yield from self.in_flight
         yield from self.pending
+
+    def chunk_gap_s(self, first_s: float | None) -> float | None:
+        """Return the mean time between the chunks of a stream that is sealed.
+
+        It is the time from the first chunk to the finish reason, divided by the chunks after the
+        first; None without a finish reason, and with fewer than two chunks.
+
+        Args:
+            first_s: When the first chunk came, monotonic seconds.
+        """
+        last_s = self.finished_s
+        # The last record is the terminal one.
+        chunks = self.head + len(self.in_flight) + len(self.pending) - self._before - 1
+        if first_s is None or last_s is None or last_s < first_s or chunks < 2:  # noqa: PLR2004 -- a gap takes two
+            return None
+        return (last_s - first_s) / (chunks - 1)
 
     def release(self) -> None:
         """Give up the ring of a stream that is done; who comes late reads the journal."""

@@ -7,16 +7,14 @@ under TLS without a close alert; whether the answer is, is then for the decoder 
 """
 
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from tokenferry.engine.ports import Sink
 from tokenferry.errors import ProviderError, ProviderInvalidResponse
-from tokenferry.protocol.chat import ChatRequest
 from tokenferry.protocol.sse import Parser
-from tokenferry.providers.wire import Decoder, WireFormat
+from tokenferry.providers.http_asked import Asked, Head
+from tokenferry.providers.wire import Decoder
 
 # Providers' errors are a few hundred bytes; an HTML page of a load balancer is a few thousand.
 ERROR_BYTES_MAX = 64 * 1024
@@ -29,46 +27,6 @@ _INFLATE_STEP_BYTES = 64 * 1024
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _SUCCESSFUL, _REDIRECTION, _ERRORS = 2, 3, (4, 5)
 _WHITESPACE = b" \t\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The head of a response.
-
-    Attributes:
-        status: HTTP status.
-        headers: Lower-case names; repeated headers are joined by a comma.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the response answers, and where it goes.
-
-    Attributes:
-        provider: The provider's configured name, for messages.
-        wire: The provider's dialect.
-        request: The request that was sent.
-        sink: Where the answer goes.
-        body_bytes_max: The limit of a whole answer, and of anything that was compressed.
-    """
-
-    provider: str
-    wire: WireFormat
-    request: ChatRequest
-    sink: Sink
-    body_bytes_max: int
-
-    def decoder(self) -> Decoder:
-        """Return a new reader for the answer."""
-        return self.wire.decoder(self.request, self.sink)
-
-    def invalid(self, what: str) -> ProviderInvalidResponse:
-        """Return an error that says what is wrong with the response."""
-        return ProviderInvalidResponse(f"{self.provider}: {what}.")
 
 
 class Body(Protocol):
@@ -139,8 +97,8 @@ def _successful_body(head: Head, asked: Asked) -> Body:
     return UntypedBody(asked) if not content_type else UselessBody(content_type, asked)
 
 
-def ignore(_: bytes) -> None:
-    """Take the place of a decoder that is to hear nothing more."""
+def ignore(_: object) -> None:
+    """Take the place of what is to hear nothing more."""
 
 
 class Unhurried:

@@ -20,7 +20,8 @@ from httptools import (
 )
 
 from tokenferry.errors import ProviderCutOff, ProviderError, ProviderTimeout
-from tokenferry.providers.http_body import Asked, Body, Head, ignore, open_body
+from tokenferry.providers.http_asked import Asked, Head
+from tokenferry.providers.http_body import Body, ignore, open_body
 from tokenferry.providers.http_pool import Connection, Lane
 from tokenferry.providers.http_request import HttpProviderSettings
 
@@ -240,6 +241,7 @@ class HttpCall:
             "content-length" in headers or coding.endswith("chunked") or status in _BODYLESS
         )
         try:
+            self._asked.hear(headers)
             self._body = open_body(Head(status, headers), self._asked)
         except Exception as exc:  # noqa: BLE001 -- whatever it is, the loop lives on
             self._fail(self._error_of(exc))

@@ -8,12 +8,14 @@ of its own.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
+from tokenferry.domain.capacity_headers import Capacity
 from tokenferry.domain.usage import estimate_tokens
 from tokenferry.engine.ports import Sink
 from tokenferry.protocol.chat import ChatRequest
-from tokenferry.providers.http_body import Asked
+from tokenferry.providers.http_asked import Asked
 from tokenferry.providers.http_call import HttpCall
 from tokenferry.providers.http_dial import Destination
 from tokenferry.providers.http_pool import ConnectionPool
@@ -28,6 +30,9 @@ from tokenferry.providers.wire import Continuation, WireFormat, WireRequest
 
 __all__ = ["HttpCall", "HttpProvider", "HttpProviderSettings", "PreparedCall"]
 
+# Of which provider and model, with which of its keys, what is left.
+Heard = Callable[[str, str, int, Capacity], None]
+
 
 class HttpProvider:
     """A provider that is reached over HTTP; implements the engine's `Provider`.
@@ -36,15 +41,20 @@ class HttpProvider:
         settings: How to reach it.
         wires: Its dialect, once with each of its keys; at least one.
         pool: Where its connections live.
+        heard: Told what its answers say is left of its limits.
 
     Raises:
         ValueError: If the CA file or the proxy's URL cannot be used.
     """
 
-    __slots__ = ("lane", "name", "settings", "wires", "writers")
+    __slots__ = ("heard", "lane", "name", "settings", "wires", "writers")
 
     def __init__(
-        self, settings: HttpProviderSettings, wires: Sequence[WireFormat], pool: ConnectionPool
+        self,
+        settings: HttpProviderSettings,
+        wires: Sequence[WireFormat],
+        pool: ConnectionPool,
+        heard: Heard | None = None,
     ) -> None:
         origin = parse_base_url(settings.base_url)
         proxy = choose_proxy(
@@ -66,6 +76,7 @@ class HttpProvider:
         self.name = settings.name
         self.settings = settings
         self.wires = wires
+        self.heard = heard
         self.lane = pool.lane(
             destination, connections_max=settings.connections_max, line_max=settings.line_max
         )
@@ -78,7 +89,7 @@ class HttpProvider:
         Raises:
             RequestError: If this provider cannot serve the request.
         """
-        return PreparedCall(self, request, self.wires[0].encode(request, model))
+        return PreparedCall(self, request, model, self.wires[0].encode(request, model))
 
     def prepare_continuation(self, request: ChatRequest, model: str, text: str) -> "PreparedCall":
         """Translate a request for the rest of an answer; its output limit is less by what is there.
@@ -88,31 +99,35 @@ class HttpProvider:
         """
         rest = request.shortened(estimate_tokens(text))
         continuation = self.wires[0].encode_continuation(rest, model, text)
-        return PreparedCall(self, rest, continuation.request, continuation)
+        return PreparedCall(self, rest, model, continuation.request, continuation)
 
 
 class PreparedCall:
     """A request in bytes; implements the engine's `Prepared`."""
 
-    __slots__ = ("_continuation", "_provider", "_request", "_wire_request", "_written")
+    __slots__ = ("_continuation", "_model", "_provider", "_request", "_wire_request", "_written")
 
     def __init__(
         self,
         provider: HttpProvider,
         request: ChatRequest,
+        model: str,
         wire_request: WireRequest,
         continuation: Continuation | None = None,
     ) -> None:
         self._continuation = continuation
+        self._model = model
         self._provider = provider
         self._request = request
         self._wire_request = wire_request
         # Refuses what is no path, before anything is begun.
         self._written = provider.writers[0].write(wire_request)
 
-    def start(self, sink: Sink, key: int = 0) -> "HttpCall":
+    def start(
+        self, sink: Sink, key: int = 0, headers: Sequence[tuple[str, str]] = ()
+    ) -> "HttpCall":
         """Send it: at once, if a connection is idle. The sink hears nothing before the return."""
-        provider, continuation = self._provider, self._continuation
+        provider, continuation, heard = self._provider, self._continuation, self._provider.heard
         if continuation is not None and continuation.repeated:
             sink = SeamSink(sink, continuation.repeated, as_whole=continuation.as_whole)
         asked = Asked(
@@ -121,10 +136,11 @@ class PreparedCall:
             request=self._request,
             sink=sink,
             body_bytes_max=provider.settings.body_bytes_max,
+            heard=heard and partial(heard, provider.name, self._model, key),
         )
         written = self._written
-        if key:
-            own = self._wire_request._replace(headers=provider.wires[key].headers)
+        if key or headers:
+            own = self._wire_request._replace(headers=(*provider.wires[key].headers, *headers))
             written = provider.writers[key].write(own)
         call = HttpCall(provider.settings, provider.lane, asked, written)
         call.open()

@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -31,6 +32,7 @@ from tokenferry.engine.recovery import Takeover, recover, start
 from tokenferry.engine.relay import Durability, Synced
 from tokenferry.engine.retention import Periods, Retention
 from tokenferry.engine.settlement import Commit, Committed, Settlement
+from tokenferry.engine.traces import Tracer
 from tokenferry.engine.workers import Workers
 from tokenferry.providers.http_pool import ConnectionPool
 from tokenferry.server.account_site import account_site
@@ -48,6 +50,7 @@ from tokenferry.server.providers_api import provider_routes
 from tokenferry.server.request_site import RequestSite, request_site
 from tokenferry.server.status_board import StatusBoard
 from tokenferry.server.status_page import StatusPage
+from tokenferry.server.telemetry import TelemetryUnusable, telemetry
 from tokenferry.server.tickets import Tickets
 from tokenferry.server.web_app import add_web_app
 from tokenferry.stores.memory import MemoryJournal
@@ -91,7 +94,7 @@ def run(settings: Settings, on_ready: OnReady) -> int:
     try:
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
             runner.run(_serve(settings, on_ready))
-    except StoreUnusable as exc:
+    except (StoreUnusable, TelemetryUnusable) as exc:
         log.error("%s", exc)  # noqa: TRY400 -- the message says what to do
         return 1
     except OSError as exc:
@@ -120,10 +123,17 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         ledger = stack.enter_context(contextlib.closing(_ledger(settings)))
         books = stack.enter_context(ThreadPoolExecutor(1, "ledger"))
         settlement = Settlement(_committing(ledger, books, loop), LoopTimers(loop))
+        tracer = await stack.enter_async_context(telemetry(settings, os.environ))
         recording = await stack.enter_async_context(
             request_site(settings, LoopTimers(loop), _wall_ms)
         )
-        hub = _hub(settings, keys, _Money(prices, settlement), storage, pool, recording)
+        hub = _hub(
+            settings,
+            keys,
+            _Money(prices, settlement),
+            storage,
+            _Outward(pool, tracer, recording),
+        )
         settlement.on_charged = hub.charged
         dispatcher = hub.shared.dispatcher
         takeover = _take_over(dispatcher, storage, ledger)
@@ -281,26 +291,30 @@ class _Money:
     settlement: Settlement
 
 
+@dataclass(frozen=True, slots=True)
+class _Outward:
+    """Where things go from the engine: calls of providers, traces, and records of requests."""
+
+    pool: ConnectionPool
+    tracer: Tracer | None
+    recording: RequestSite
+
+
 def _hub(
-    settings: Settings,
-    keys: KeyStore,
-    money: _Money,
-    storage: Storage,
-    pool: ConnectionPool,
-    recording: RequestSite,
+    settings: Settings, keys: KeyStore, money: _Money, storage: Storage, outward: _Outward
 ) -> Hub:
     """Wire the engine together."""
     loop = asyncio.get_running_loop()
     server = settings.server
     metrics = Metrics()
-    if recording.log is not None:
-        recording.log.counted = metrics.recorded
+    if outward.recording.log is not None:
+        outward.recording.log.counted = metrics.recorded
     timers = LoopTimers(loop)
     candidates = router(settings, timers)
     metrics.routing.watch(candidates)
     engine = Engine(
         catalog=settings.catalog(),
-        providers=providers(settings, pool),
+        providers=providers(settings, outward.pool, candidates.heard),
         durability=storage.durability,
         archive=storage.archive,
         timers=timers,
@@ -310,7 +324,8 @@ def _hub(
         reasoning_fields=REASONING_FIELDS[server.reasoning_field],
         prices=money.prices,
         router=candidates,
-        requests=recording.requests,
+        tracer=outward.tracer,
+        requests=outward.recording.requests,
         billing=Billing(money.prices, money.settlement, _rules(settings), _wall_ms),
     )
     limits = Limits(server.stream_bytes_max, server.followers_per_stream_max, settings.rates())

@@ -12,6 +12,7 @@ import time
 from aiohttp import web
 
 from tokenferry.engine.stream import Outlet, Subscription, discard
+from tokenferry.engine.traces import Arrival  # noqa: TC001 -- no import of its own for one name
 from tokenferry.errors import AuthenticationTimeout
 from tokenferry.protocol import messages
 from tokenferry.protocol.session import Session
@@ -40,6 +41,7 @@ class ClientSocket(Outlet):
 
     Attributes:
         network: Where it comes from, if its first frame is to say whose it is.
+        arrival: What its requests' traces are a part of; None where no traces are sent.
     """
 
     __slots__ = (
@@ -55,6 +57,7 @@ class ClientSocket(Outlet):
         "_socket",
         "_wants_heartbeat",
         "_written_s",
+        "arrival",
         "network",
     )
 
@@ -64,6 +67,7 @@ class ClientSocket(Outlet):
         # Until nothing may be written any more; see `stop_writing`.
         super().__init__(discard if protocol.transport is None else protocol.transport.write)
         self.network = ""
+        self.arrival: Arrival | None = None
         self._hub = hub
         self._socket = socket
         self._protocol = protocol

@@ -24,6 +24,7 @@ from tokenferry.protocol.completion import folded
 from tokenferry.protocol.events import EventRenderer, framed, kept_events
 from tokenferry.protocol.frames import Terminal
 from tokenferry.protocol.messages import IDEMPOTENCY_KEY_CHARACTERS
+from tokenferry.server.arrivals import http_arrival
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import STANDINGS, attempts_header, error_response, json_response
 from tokenferry.server.transport import ClientProtocol
@@ -100,6 +101,7 @@ def _options(request: web.Request, hub: Hub) -> Options:
         orphan_timeout_s=settings.orphan_timeout_s,
         idempotency_key=idempotency_key,
         recovery=recovery,
+        arrival=http_arrival(request, hub),
         request_id=request["id"],
     )
 

@@ -19,12 +19,19 @@ from tokenferry.providers.demo import DemoProvider
 from tokenferry.providers.gemini import GeminiFormat
 from tokenferry.providers.http_pool import ConnectionPool
 from tokenferry.providers.http_request import HttpProviderSettings
-from tokenferry.providers.http_stream import HttpProvider
+from tokenferry.providers.http_stream import Heard, HttpProvider
 from tokenferry.providers.wire import WireFormat
 
 
-def providers(settings: Settings, pool: ConnectionPool) -> Mapping[str, Provider]:
+def providers(
+    settings: Settings, pool: ConnectionPool, heard: Heard | None = None
+) -> Mapping[str, Provider]:
     """Return the adapters of all providers that are configured, by name.
+
+    Args:
+        settings: The configuration.
+        pool: Where their connections live.
+        heard: Told what their answers say is left of their limits.
 
     Raises:
         ValueError: If a CA file or a proxy's URL cannot be used.
@@ -35,7 +42,7 @@ def providers(settings: Settings, pool: ConnectionPool) -> Mapping[str, Provider
             found[provider.name] = DemoProvider()
         else:
             found[provider.name] = HttpProvider(
-                _http(provider), [_wire(provider, key) for key in provider.keys], pool
+                _http(provider), [_wire(provider, key) for key in provider.keys], pool, heard
             )
     return found
 

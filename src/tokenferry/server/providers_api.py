@@ -1,4 +1,4 @@
-"""How the providers are: which candidates are left alone, and which keys rest.
+"""How the providers are: which candidates are left alone, which keys rest, and what is left.
 
     GET /v1/providers          for the operator's own API keys
     GET /api/admin/providers   for administrators
@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from tokenferry.domain.fair_queue import ServiceClass
+from tokenferry.domain.learned_limits import Kind, LearnedState
 from tokenferry.engine.gate import Gate
 from tokenferry.engine.router import CandidateState, Router
 from tokenferry.server.api_routes import Call, Route
@@ -44,6 +45,22 @@ class CandidateFacts(Struct):
     last_error: str | None
 
 
+class LimitFacts(Struct):
+    """What a provider's latest answer has said of a limit of one key at one model.
+
+    `kind` is `requests` or `tokens`; `limit` is null if it was not said; it is whole again in
+    `reset_ms`. While nothing is left, no call is begun with this key for `hold_ms`.
+    """
+
+    position: int
+    model: str
+    kind: Kind
+    limit: int | None
+    remaining: int
+    reset_ms: int
+    hold_ms: int
+
+
 class LineFacts(Struct):
     """Who is under way at a provider, of how many at once (0: any number), and who waits."""
 
@@ -58,6 +75,7 @@ class ProviderFacts(Struct):
     name: str
     keys: list[KeyFacts]
     line: LineFacts
+    limits: list[LimitFacts]
     models: list[CandidateFacts]
 
 
@@ -69,12 +87,13 @@ class ProviderList(Struct):
 
 def provider_list(router: Router) -> ProviderList:
     """Return how all providers are."""
-    gates = router.gates()
+    gates, limits = router.gates(), router.limits()
     providers = {
         name: ProviderFacts(
             name,
             [KeyFacts(k.position, k.state, round(k.rests_s * MS_PER_S)) for k in keys],
             _line_facts(gates[name]),
+            [_limit_facts(state) for state in limits[name]],
             [],
         )
         for name, keys in router.keys().items()
@@ -99,6 +118,18 @@ def provider_routes(router: Router) -> list[Route]:
 def _line_facts(gate: Gate) -> LineFacts:
     state = gate.state()
     return LineFacts(state.running, state.limit, state.waiting)
+
+
+def _limit_facts(state: LearnedState) -> LimitFacts:
+    return LimitFacts(
+        state.position,
+        state.model,
+        state.kind,
+        state.limit or None,
+        state.remaining,
+        state.reset_ms,
+        state.hold_ms,
+    )
 
 
 def _candidate_facts(state: CandidateState) -> CandidateFacts:

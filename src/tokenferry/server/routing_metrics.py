@@ -13,6 +13,8 @@ from tokenferry.server.line_metrics import LineMetrics
 
 _CANDIDATE = ("provider", "model")
 _STATES = ("closed", "half_open", "open")
+# From a fast model's chunks to those of one that can hardly be read along with.
+_GAP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5)
 _SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
@@ -50,6 +52,14 @@ class RoutingMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._chunk_gap = Histogram(
+            "tokenferry_provider_chunk_gap_seconds",
+            "The mean time between the chunks of an answer, once for each answer: from its first "
+            "chunk to the finish reason, divided by the chunks after the first.",
+            _CANDIDATE,
+            buckets=_GAP_SECONDS,
+            registry=registry,
+        )
         self._breaker = Gauge(
             "tokenferry_breaker_state",
             "1 for the state that a candidate's circuit breaker is in.",
@@ -72,11 +82,12 @@ class RoutingMetrics:
         # Looking a child up by its labels costs more than counting.
         self._call_child = lru_cache(4096)(self._calls.labels)
         self._first_token_child = lru_cache(1024)(self._first_token.labels)
+        self._chunk_gap_child = lru_cache(1024)(self._chunk_gap.labels)
 
     def watch(self, router: Router) -> None:
         """Show the breakers, keys and lines of a router."""
         self._router = router
-        self._line.watch(router.gates())
+        self._line.watch(router)
 
     def count(self, outcome: Outcome) -> None:
         """Count the calls of a stream that has ended."""
@@ -91,6 +102,8 @@ class RoutingMetrics:
         if outcome.call_first_token_s is not None:
             child = self._first_token_child(outcome.provider, outcome.model)
             child.observe(outcome.call_first_token_s)
+        if outcome.chunk_gap_s is not None:
+            self._chunk_gap_child(outcome.provider, outcome.model).observe(outcome.chunk_gap_s)
 
     def refresh(self) -> None:
         """Read the breakers and keys."""

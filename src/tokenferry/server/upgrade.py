@@ -12,6 +12,7 @@ from tokenferry.engine.keys import Key
 from tokenferry.errors import Draining, MissingKey, OriginRefused, TokenferryError
 from tokenferry.protocol.messages import SUBPROTOCOL, TICKET_PREFIX
 from tokenferry.protocol.session import Session
+from tokenferry.server.arrivals import websocket_arrival
 from tokenferry.server.client_socket import UNSUPPORTED_DATA
 from tokenferry.server.credentials import authenticate, network
 from tokenferry.server.hub import Hub
@@ -72,6 +73,7 @@ async def _serve(
     session = Session(aware=aware, authenticated=key is not None)
     socket.protocol = protocol
     socket.connection = connection = Connection(hub, socket, protocol, session, key)
+    connection.arrival = websocket_arrival(request, hub)
     if key is None:
         connection.network = network(request, hub.trusted_proxies)
     hub.connections.add(connection)

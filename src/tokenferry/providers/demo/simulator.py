@@ -6,6 +6,7 @@ Weakness: one timer a token and stream; meant for tens of streams, not for load 
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from tokenferry.engine.ports import Call, Sink
 from tokenferry.errors import UnsupportedParameter
@@ -71,7 +72,12 @@ class DemoPrepared:
         self._first_token_s = first_token_s
         self._interval_s = interval_s
 
-    def start(self, sink: Sink, key: int = 0) -> Call:  # noqa: ARG002 -- it has no keys
+    def start(
+        self,
+        sink: Sink,
+        key: int = 0,  # noqa: ARG002 -- it has no keys
+        headers: Sequence[tuple[str, str]] = (),  # noqa: ARG002 -- nor headers
+    ) -> Call:
         """Begin to send; the first call of `sink` comes in a later turn of the event loop."""
         delivery = _Delivery(self._script, self._model, self._interval_s, sink)
         delivery.begin(self._first_token_s)
