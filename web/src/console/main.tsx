@@ -6,7 +6,9 @@ import "./console.css";
 import { shareChoices } from "../shared/choices.js";
 import { loadSession } from "../shared/session.js";
 import { App } from "./app.js";
+import { takeLinks } from "./login/mail_link.js";
 
+takeLinks();
 const root = document.getElementById("app");
 if (root === null) throw new Error("console.html has no #app");
 render(<App />, root);

@@ -4,6 +4,7 @@
 // The token stands behind `#`, which no server is sent. It is taken out of the address bar at once,
 // and used when the person says so: programs that look at links in mails cannot use it up.
 
+import { signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useState } from "preact/hooks";
 import { api } from "../../shared/api.js";
@@ -25,15 +26,24 @@ export function linkOf(hash: string): { kind: Kind; token: string } | null {
   return parts === null ? null : { kind: parts[1] as Kind, token: parts[2]! };
 }
 
-function taken(): ReturnType<typeof linkOf> {
-  const link = linkOf(location.hash);
-  if (link !== null) history.replaceState(null, "", location.pathname);
-  return link;
+const link = signal<ReturnType<typeof linkOf>>(null);
+
+/** Takes the link out of the address, before anything else is done; and any that comes later. */
+export function takeLinks(): void {
+  const take = (): void => {
+    const found = linkOf(location.hash);
+    if (found === null) return;
+    history.replaceState(null, "", location.pathname);
+    link.value = found;
+  };
+  take();
+  addEventListener("hashchange", take);
 }
 
 export function MailLink(): VNode {
-  const [link] = useState(taken);
-  return link === null ? <Page title={t.value.nothing} intro={t.value.nothingText} /> : <Choose {...link} />;
+  const found = link.value;
+  if (found === null) return <Page title={t.value.nothing} intro={t.value.nothingText} />;
+  return <Choose key={found.token} {...found} />;
 }
 
 function Choose({ kind, token }: { readonly kind: Kind; readonly token: string }): VNode {
