@@ -4,7 +4,6 @@ import { texts } from "../shared/language.js";
 
 const en = {
   product: "Tokenferry",
-  console: "Console",
   skip: "Skip to the content",
   menu: "Menu",
   navigation: "Console",
@@ -25,13 +24,11 @@ const en = {
   dark: "Dark",
   loading: "Loading…",
   retry: "Try again",
-  refresh: "Refresh",
   reload: "Reload the page",
   copy: "Copy",
   copied: "Copied",
   notCopied: "Could not be copied. Select the text and copy it.",
   cancel: "Cancel",
-  close: "Close",
   failed: "This page has failed",
   failedText: "Something on this page did not work. Nothing of your account has changed by it.",
   notFound: "Page not found",
@@ -39,14 +36,11 @@ const en = {
   home: "To the overview",
   adminOnly: "Only administrators see this page",
   adminOnlyText: "Your account has no administrator's rights on this gateway.",
-  lapsed: "Please log in again",
-  lapsedText: "Your login has ended. Your draft is kept.",
   more: "Show more",
 };
 
 const ko: typeof en = {
   product: "Tokenferry",
-  console: "콘솔",
   skip: "본문으로 건너뛰기",
   menu: "메뉴",
   navigation: "콘솔",
@@ -67,13 +61,11 @@ const ko: typeof en = {
   dark: "어둡게",
   loading: "불러오는 중…",
   retry: "다시 시도",
-  refresh: "새로 고침",
   reload: "페이지 새로 고침",
   copy: "복사",
   copied: "복사됨",
   notCopied: "복사하지 못했습니다. 텍스트를 선택해서 복사해 주세요.",
   cancel: "취소",
-  close: "닫기",
   failed: "페이지에 오류가 발생했습니다",
   failedText: "이 페이지의 일부가 작동하지 않았습니다. 계정에는 영향이 없습니다.",
   notFound: "페이지를 찾을 수 없습니다",
@@ -81,8 +73,6 @@ const ko: typeof en = {
   home: "개요로 이동",
   adminOnly: "관리자만 볼 수 있는 페이지입니다",
   adminOnlyText: "이 게이트웨이의 관리자 권한이 없는 계정입니다.",
-  lapsed: "다시 로그인해 주세요",
-  lapsedText: "로그인이 만료되었습니다. 작성 중인 내용은 보관됩니다.",
   more: "더 보기",
 };
 
