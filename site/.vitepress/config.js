@@ -1,0 +1,71 @@
+// The documentation as a site: `make docs`. docs/decisions/0018-documentation.md says why so.
+
+import { copyFileSync, mkdirSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { defineConfig } from "vitepress";
+
+import { ROOT, anchorOf, isPage, siteLink, sitePath } from "./pages.js";
+import { SEARCH } from "./search.js";
+import { KOREAN, sidebar } from "./sidebar.js";
+
+const files = new Set();
+
+/** Rewrites links between the repository's files to the site's addresses. */
+function repositoryLinks(markdown) {
+  markdown.core.ruler.push("repository_links", (state) => {
+    const from = relative(ROOT, state.env.realPath ?? state.env.path).replaceAll("\\", "/");
+    for (const token of state.tokens.flatMap((block) => block.children ?? [])) {
+      if (token.type !== "link_open") continue;
+      const href = siteLink(token.attrGet("href"), from, files);
+      if (href === null) continue;
+      token.attrSet("href", href);
+      if (href.startsWith("/files/")) token.attrSet("target", "_blank");
+    }
+  });
+}
+
+// The pages are outside of this folder, where no package is found: they look from here.
+const packagesOfThePages = {
+  name: "packages-of-the-pages",
+  enforce: "pre",
+  resolveId(source, importer, options) {
+    const fromPage = /\.md(?:\?.*)?$/.test(importer ?? "") && /^vue(?:\/|$)/.test(source);
+    return fromPage ? this.resolve(source, join(ROOT, "site/page.js"), { ...options, skipSelf: true }) : null;
+  },
+};
+
+export default defineConfig({
+  srcDir: "..",
+  srcExclude: ["**/.*/**", "**/.venv*/**", "**/build/**", "{tests,src,site,tools,rush,emulators,deploy}/**", "README*.md", "**/LICENSE.md"],
+  outDir: "../build/site",
+  cacheDir: "../build/site-cache",
+  base: process.env.DOCS_BASE ?? "/",
+  cleanUrls: false,
+  ignoreDeadLinks: false,
+  rewrites: (path) => (isPage(path) ? sitePath(path) : path),
+  title: "Tokenferry",
+  description: "A gateway of your own between your programs and language models.",
+  markdown: {
+    anchor: { slugify: anchorOf },
+    config: (markdown) => markdown.use(repositoryLinks),
+  },
+  locales: {
+    root: { label: "English", lang: "en", themeConfig: { sidebar: sidebar("en") } },
+    ko: { label: "한국어", lang: "ko", description: "프로그램과 언어 모델 사이에 직접 설치해서 운영하는 게이트웨이", themeConfig: { ...KOREAN, sidebar: sidebar("ko") } },
+  },
+  themeConfig: {
+    outline: { level: [2, 3] },
+    search: {
+      provider: "local",
+      options: { miniSearch: SEARCH, locales: { ko: { translations: KOREAN.search } } },
+    },
+  },
+  vite: { plugins: [packagesOfThePages] },
+  buildEnd({ outDir }) {
+    for (const path of files) {
+      const target = join(outDir, "files", path);
+      mkdirSync(dirname(target), { recursive: true });
+      copyFileSync(join(ROOT, path), target);
+    }
+  },
+});

@@ -1,0 +1,1 @@
+export const KOREAN={search:{}}; export const sidebar=()=>[];
