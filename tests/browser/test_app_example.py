@@ -5,7 +5,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -41,7 +40,7 @@ class App:
 async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
-    directory: Path = tmp_path_factory.mktemp("gateway")
+    directory = tmp_path_factory.mktemp("gateway")
     async with scripted_provider() as provider:
         gateway = Gateway(
             directory,
@@ -126,7 +125,8 @@ async def test_the_guides_quote_the_console(app: App, page: Page) -> None:
           return {
             fetch: await fetch(`http://${dead}/v1/models`).catch(String),
             dead: await closed(`ws://${dead}/v1/stream`),
-            unauthorized: await closed(`${gateway}/v1/stream`, ["tokenferry.v1", "ticket.nonsense"]),
+            unauthorized: await closed(
+              `${gateway}/v1/stream`, ["tokenferry.v1", "ticket.nonsense"]),
           };
         }""",
         [dead, app.gateway.url.replace("http", "ws")],
@@ -136,7 +136,10 @@ async def test_the_guides_quote_the_console(app: App, page: Page) -> None:
     *sockets, unauthorized = outcome["fetch"], outcome["dead"], outcome["unauthorized"]
     said = [text for text in said if "404" not in text]  # the browser's own: /favicon.ico
     assert len(said) == 4
-    for guide, texts in {"cannot-connect": [*said, *sockets], "unauthorized": [unauthorized]}.items():
+    for guide, texts in {
+        "cannot-connect": [*said, *sockets],
+        "unauthorized": [unauthorized],
+    }.items():
         for name in (f"{guide}.md", f"{guide}.ko.md"):
             page_text = normal((GUIDES / name).read_text("utf-8"))
             missing = [text for text in texts if normal(text.strip()) not in page_text]

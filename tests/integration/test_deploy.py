@@ -1,10 +1,11 @@
 """The files in `deploy`: a real nginx and a real Caddy before a real gateway, and the unit.
 
 What differs from a user's installation is replaced in the files and nothing else: names, ports,
-certificates. Clients call from 127.0.0.2 and 127.0.0.3, so that the proxy has another address than they.
+certificates. Clients call from 127.0.0.2 and 127.0.0.3, so that the proxy has another address.
 """
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -24,8 +25,8 @@ import websockets
 from harness.gateway import ROOT, Gateway, free_port, provider_entry
 from harness.providers import ScriptedProvider, scripted_provider
 from harness.relay import Steps
-from tokenferry.domain.api_key import PUBLIC_ID_CHARACTERS, SECRET_CHARACTERS, format_key
 from tokenferry.config.settings import ProviderSettings, ServerSettings
+from tokenferry.domain.api_key import PUBLIC_ID_CHARACTERS, SECRET_CHARACTERS, format_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,6 +40,7 @@ BAD_KEYS_MAX = 2
 # Nobody's, but of the form of a key: it is looked up, and counted.
 WRONG_KEY = format_key("0" * PUBLIC_ID_CHARACTERS, "0" * SECRET_CHARACTERS)
 NGINX_MAIN = """
+{user}
 daemon off;
 worker_processes 1;
 pid {work}/nginx.pid;
@@ -94,7 +96,9 @@ def nginx_command(work: Path, port: int, gateway_port: int) -> list[str]:
         "127.0.0.1:8000": f"127.0.0.1:{gateway_port}",
     }
     (work / "tokenferry.conf").write_text(replaced(NGINX, values), "utf-8")
-    (work / "nginx.conf").write_text(NGINX_MAIN.format(work=work), "utf-8")
+    # Who starts it as root would have a worker that cannot write there.
+    user = "user root;" if os.geteuid() == 0 else ""
+    (work / "nginx.conf").write_text(NGINX_MAIN.format(work=work, user=user), "utf-8")
     return ["nginx", "-e", f"{work}/nginx-error.log", "-c", f"{work}/nginx.conf"]
 
 
@@ -239,13 +243,14 @@ async def test_the_clients_address_is_known_and_cannot_be_invented(site: Site) -
     assert await status("127.0.0.3") == 401
 
 
-async def test_metrics_and_too_large_bodies_stop_at_the_proxy(site: Site) -> None:
+async def test_metrics_stop_at_the_proxy_and_too_large_bodies_at_the_gateway(site: Site) -> None:
     async with site.client() as client:
         async with client.get("/metrics") as response:
             assert response.status == 404
-        large = b'{"model": "' + b"x" * ServerSettings().body_bytes_max + b'"}'
+        large = io.BytesIO(b'{"model": "' + b"x" * ServerSettings().body_bytes_max + b'"}')
         async with client.post("/v1/chat/completions", data=large) as response:
             assert response.status == 413
+            assert (await response.json())["error"]["code"] == "payload_too_large"
         async with client.get("/readyz") as response:
             assert response.status == 200
 

@@ -174,9 +174,7 @@ async def test_curl_says_so(cases: dict[str, Case]) -> None:
 
 @pytest.mark.needs("node")
 async def test_the_packages_of_node_say_so(cases: dict[str, Case]) -> None:
-    given = [
-        {"name": name, "host": case.host, "key": case.key} for name, case in cases.items()
-    ]
+    given = [{"name": name, "host": case.host, "key": case.key} for name, case in cases.items()]
     script = str(ROOT / "tests" / "node" / "failures.mjs")
     out, err = await printed("node", script, json.dumps(given))
     assert out, err
