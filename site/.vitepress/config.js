@@ -6,7 +6,7 @@ import { defineConfig } from "vitepress";
 
 import { ROOT, anchorOf, isPage, siteLink, sitePath } from "./pages.js";
 import { SEARCH } from "./search.js";
-import { KOREAN, sidebar } from "./sidebar.js";
+import { KOREAN, KOREAN_SEARCH, sidebar } from "./sidebar.js";
 
 const files = new Set();
 
@@ -36,7 +36,12 @@ const packagesOfThePages = {
 
 export default defineConfig({
   srcDir: "..",
-  srcExclude: ["**/.*/**", "**/.venv*/**", "**/build/**", "{tests,src,site,tools,rush,emulators,deploy}/**", "README*.md", "**/LICENSE.md"],
+  srcExclude: [
+    "**/.*/**",
+    "**/{build,node_modules}/**",
+    "{deploy,emulators,rush,site,src,tests,tools}/**",
+    "README*.md",
+  ],
   outDir: "../build/site",
   cacheDir: "../build/site-cache",
   base: process.env.DOCS_BASE ?? "/",
@@ -47,17 +52,24 @@ export default defineConfig({
   description: "A gateway of your own between your programs and language models.",
   markdown: {
     anchor: { slugify: anchorOf },
+    languageAlias: { caddyfile: "txt" },
+    tasklist: { disabled: false },
     config: (markdown) => markdown.use(repositoryLinks),
   },
   locales: {
     root: { label: "English", lang: "en", themeConfig: { sidebar: sidebar("en") } },
-    ko: { label: "한국어", lang: "ko", description: "프로그램과 언어 모델 사이에 직접 설치해서 운영하는 게이트웨이", themeConfig: { ...KOREAN, sidebar: sidebar("ko") } },
+    ko: {
+      label: "한국어",
+      lang: "ko",
+      description: "프로그램과 언어 모델 사이에 직접 설치해서 운영하는 게이트웨이",
+      themeConfig: { ...KOREAN, sidebar: sidebar("ko") },
+    },
   },
   themeConfig: {
     outline: { level: [2, 3] },
     search: {
       provider: "local",
-      options: { miniSearch: SEARCH, locales: { ko: { translations: KOREAN.search } } },
+      options: { miniSearch: SEARCH, locales: { ko: { translations: KOREAN_SEARCH } } },
     },
   },
   vite: { plugins: [packagesOfThePages] },

@@ -54,10 +54,10 @@ export function siteLink(href, from, files) {
   }
   const anchor = hash && `#${hash}`;
   // The READMEs of the repository are GitHub's front page; the site has one of its own.
-  if (path === "README.md") return `/${anchor && ""}`;
+  if (path === "README.md") return "/";
   if (path === "README.ko.md") return "/ko/";
   if (isPage(path)) {
-    return `/${sitePath(path)}`.replace(/(?:index)?\.md$/, (end) => (end === ".md" ? ".html" : "")) + anchor;
+    return `/${sitePath(path)}`.replace(/(?:index)?\.md$/, "") + anchor;
   }
   files.add(path);
   return `/files/${path}${anchor}`;

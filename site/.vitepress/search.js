@@ -25,5 +25,11 @@ export function queryWords(text) {
 
 export const SEARCH = {
   options: { tokenize: indexWords },
-  searchOptions: { tokenize: queryWords, prefix: true, combineWith: "AND", fuzzy: 0.2 },
+  searchOptions: {
+    tokenize: queryWords,
+    prefix: true,
+    fuzzy: 0.2,
+    combineWith: "AND",
+    boost: { title: 4, titles: 2, text: 1 },
+  },
 };
