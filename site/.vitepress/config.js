@@ -50,6 +50,8 @@ export default defineConfig({
   rewrites: (path) => (isPage(path) ? sitePath(path) : path),
   title: "Tokenferry",
   description: "A gateway of your own between your programs and language models.",
+  // The icon of a page that has none would be asked for at `/favicon.ico`.
+  head: [["link", { rel: "icon", href: "data:," }]],
   markdown: {
     anchor: { slugify: anchorOf },
     languageAlias: { caddyfile: "txt" },
@@ -73,7 +75,15 @@ export default defineConfig({
     },
   },
   vite: { plugins: [packagesOfThePages] },
-  buildEnd({ outDir }) {
+  buildEnd({ outDir, pages }) {
+    // Where the switch of languages leads from a page that is in English alone.
+    const places = new Set(pages.map((path) => sitePath(path)));
+    for (const place of places) {
+      if (place.startsWith("ko/") || places.has(`ko/${place}`)) continue;
+      const target = join(outDir, "ko", place.replace(/\.md$/, ".html"));
+      mkdirSync(dirname(target), { recursive: true });
+      copyFileSync(join(outDir, "404.html"), target);
+    }
     for (const path of files) {
       const target = join(outDir, "files", path);
       mkdirSync(dirname(target), { recursive: true });
