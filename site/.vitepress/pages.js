@@ -13,7 +13,7 @@ export const PAGES = [
   /^docs\/(?!\.)(?:[\w-]+\/)*[\w.-]+\.md$/,
   /^spec\/(?:[\w-]+\/)*[\w-]+\.md$/,
   /^clients\/(?:python|typescript)\/README\.md$/,
-  /^(?:bench|chaos)\/[\w-]+\.md$/,
+  /^(?:bench|chaos|web)\/[\w-]+\.md$/,
   /^(?:ARCHITECTURE|CHANGELOG|CONTRIBUTING)\.md$/,
 ];
 

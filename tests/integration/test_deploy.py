@@ -1,17 +1,19 @@
 """The files in `deploy`: a real nginx and a real Caddy before a real gateway, and the unit.
 
 What differs from a user's installation is replaced in the files and nothing else: names, ports,
-certificates. Clients call from 127.0.0.2 and 127.0.0.3, so that the proxy has another address.
+certificates. Clients call from other loopback addresses than the proxies do.
 """
 
 import asyncio
+import contextlib
 import io
 import json
 import os
 import re
+import shutil
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,15 +62,21 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A proxy, the gateway behind it, and the provider behind that."""
+    """A proxy, the gateway behind it, and the provider behind that.
+
+    Attributes:
+        address: From where clients call; each proxy's have their own.
+    """
 
     gateway: Gateway
     provider: ScriptedProvider
     port: int
     tls: ssl.SSLContext
+    address: str
 
-    def client(self, address: str = "127.0.0.2") -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(ssl=self.tls, local_addr=(address, 0))
+    def client(self, address: str = "") -> aiohttp.ClientSession:
+        local = (address or self.address, 0)
+        connector = aiohttp.TCPConnector(ssl=self.tls, local_addr=local)
         headers = {"Authorization": f"Bearer {self.gateway.key}"}
         return aiohttp.ClientSession(
             f"https://localhost:{self.port}", connector=connector, headers=headers
@@ -111,26 +119,22 @@ def caddy_command(work: Path, port: int, gateway_port: int) -> list[str]:
 
 
 PROXIES = {"nginx": nginx_command, "caddy": caddy_command}
-
-
-@pytest_asyncio.fixture(
-    scope="module",
-    loop_scope="module",
-    params=[pytest.param(name, marks=pytest.mark.needs(name)) for name in PROXIES],
+each_proxy = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.needs(name)) for name in PROXIES]
 )
-async def site(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Site]:
-    work: Path = tmp_path_factory.mktemp(request.param)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sites(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Site]]:
+    """Every proxy that is there, all before one gateway."""
+    directory: Path = tmp_path_factory.mktemp("deploy")
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
-    certificate.private_key_pem.write_to_path(work / "key.pem")
-    certificate.cert_chain_pems[0].write_to_path(work / "cert.pem")
     tls = ssl.create_default_context()
     authority.configure_trust(tls)
-    async with scripted_provider() as provider:
+    async with scripted_provider() as provider, contextlib.AsyncExitStack() as stack:
         gateway = Gateway(
-            work / "gateway",
+            directory / "gateway",
             server={"drain_timeout_s": START_TIMEOUT_S},
             providers=[provider_entry("openai", provider.url)],
             tables={
@@ -139,19 +143,38 @@ async def site(
             },
         )
         await gateway.start()
-        port = free_port()
-        command = PROXIES[request.param](work, port, gateway.port)
-        with (work / "proxy.log").open("wb") as log:
-            proxy = await asyncio.create_subprocess_exec(
-                *command, stdout=log, stderr=log, env={**os.environ, "HOME": str(work)}
-            )
-        try:
-            await until_open(port, proxy, work / "proxy.log")
-            yield Site(gateway, provider, port, tls)
-        finally:
-            proxy.terminate()
-            await proxy.wait()
-            await gateway.kill()
+        stack.push_async_callback(gateway.kill)
+        running = {}
+        for number, name in enumerate(filter(shutil.which, PROXIES)):
+            work = directory / name
+            work.mkdir()
+            certificate.private_key_pem.write_to_path(work / "key.pem")
+            certificate.cert_chain_pems[0].write_to_path(work / "cert.pem")
+            port = free_port()
+            command = PROXIES[name](work, port, gateway.port)
+            await stack.enter_async_context(proxy(command, work, port))
+            running[name] = Site(gateway, provider, port, tls, f"127.0.1.{number + 1}")
+        yield running
+
+
+@pytest.fixture
+def site(sites: dict[str, Site], name: str) -> Site:
+    return sites[name]
+
+
+@contextlib.asynccontextmanager
+async def proxy(command: Sequence[str], work: Path, port: int) -> AsyncIterator[None]:
+    """Run a proxy that listens there."""
+    with (work / "proxy.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=log, stderr=log, env={**os.environ, "HOME": str(work)}
+        )
+    try:
+        await until_open(port, process, work / "proxy.log")
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 async def until_open(port: int, proxy: asyncio.subprocess.Process, log: Path) -> None:
@@ -184,6 +207,7 @@ async def until_text(response: aiohttp.ClientResponse, text: str) -> None:
 # one back would never finish.
 
 
+@each_proxy
 async def test_event_streams_are_not_buffered(site: Site) -> None:
     steps = Steps(TEXTS)
     async with site.client() as client:
@@ -197,6 +221,7 @@ async def test_event_streams_are_not_buffered(site: Site) -> None:
             await until_text(response, "[DONE]")
 
 
+@each_proxy
 async def test_websockets_pass_and_a_page_of_the_same_host_may_connect(site: Site) -> None:
     steps = Steps(TEXTS)
     url = f"wss://localhost:{site.port}/v1/stream"
@@ -214,6 +239,7 @@ async def test_websockets_pass_and_a_page_of_the_same_host_may_connect(site: Sit
             pass
 
 
+@each_proxy
 async def test_a_client_that_leaves_ends_the_providers_work(site: Site) -> None:
     steps = Steps(TEXTS)
     prompt = site.provider.play(steps)
@@ -229,6 +255,7 @@ async def test_a_client_that_leaves_ends_the_providers_work(site: Site) -> None:
         await (await site.provider.exchange(prompt)).until_gone()
 
 
+@each_proxy
 async def test_the_clients_address_is_known_and_cannot_be_invented(site: Site) -> None:
     async def status(address: str, **headers: str) -> int:
         async with site.client(address) as client:
@@ -237,12 +264,13 @@ async def test_the_clients_address_is_known_and_cannot_be_invented(site: Site) -
                 return response.status
 
     for _ in range(BAD_KEYS_MAX):
-        assert await status("127.0.0.2") == 401
-    assert await status("127.0.0.2") == 429
-    assert await status("127.0.0.2", **{"X-Forwarded-For": "203.0.113.9"}) == 429
-    assert await status("127.0.0.3") == 401
+        assert await status(site.address) == 401
+    assert await status(site.address) == 429
+    assert await status(site.address, **{"X-Forwarded-For": "203.0.113.9"}) == 429
+    assert await status(site.address.replace("127.0.1.", "127.0.2.")) == 401
 
 
+@each_proxy
 async def test_metrics_stop_at_the_proxy_and_too_large_bodies_at_the_gateway(site: Site) -> None:
     async with site.client() as client:
         async with client.get("/metrics") as response:
@@ -255,22 +283,30 @@ async def test_metrics_stop_at_the_proxy_and_too_large_bodies_at_the_gateway(sit
             assert response.status == 200
 
 
-async def test_a_drain_lets_the_stream_finish_and_refuses_the_next(site: Site) -> None:
-    steps = Steps(TEXTS)
-    async with site.client() as client:
-        asked = client.post("/v1/chat/completions", json=body(site.provider.play(steps)))
-        steps.give(1)
-        async with asked as response:
-            await until_text(response, TEXTS[0])
-            site.gateway.terminate()
+async def test_a_drain_lets_streams_finish_and_refuses_new_ones(sites: dict[str, Site]) -> None:
+    if not sites:
+        pytest.skip("there is no proxy")
+    steps = {name: Steps(TEXTS) for name in sites}
+    async with contextlib.AsyncExitStack() as stack:
+        clients, responses = {}, {}
+        for name, site in sites.items():
+            clients[name] = await stack.enter_async_context(site.client())
+            request = body(site.provider.play(steps[name]))
+            steps[name].give(1)
+            asked = clients[name].post("/v1/chat/completions", json=request)
+            responses[name] = await stack.enter_async_context(asked)
+            await until_text(responses[name], TEXTS[0])
+        gateway = next(iter(sites.values())).gateway
+        gateway.terminate()
+        for name, client in clients.items():
             await until_draining(client)
             async with client.post("/v1/chat/completions", json=body("x")) as refused:
                 # 502: the gateway takes no further connections of the proxy.
                 assert refused.status in {502, 503}
-            steps.give(len(TEXTS) - 1)
-            await until_text(response, TEXTS[-1])
-            await until_text(response, "[DONE]")
-    assert await site.gateway.exit_status() == 0
+            steps[name].give(len(TEXTS) - 1)
+            await until_text(responses[name], TEXTS[-1])
+            await until_text(responses[name], "[DONE]")
+    assert await gateway.exit_status() == 0
 
 
 async def until_draining(client: aiohttp.ClientSession) -> None:
