@@ -9,8 +9,9 @@ import { fileURLToPath } from "node:url";
 
 import MiniSearch from "minisearch";
 
-import { anchorOf, siteLink, sitePath } from "../.vitepress/pages.js";
+import { ROOT, anchorOf, siteLink, sitePath } from "../.vitepress/pages.js";
 import { SEARCH, indexWords } from "../.vitepress/search.js";
+import { sidebar } from "../.vitepress/sidebar.js";
 
 const SITE = fileURLToPath(new URL("../../build/site", import.meta.url));
 const files = readdirSync(SITE, { recursive: true })
@@ -25,6 +26,21 @@ test("the site has its pages, in both languages", () => {
   }
   for (const name of ["reference/settings", "spec/PROTOCOL", "decisions/index", "ARCHITECTURE"]) {
     assert.ok(pages.has(`${name}.html`), name);
+  }
+});
+
+test("every page for users is in the map of its language", () => {
+  const map = (language) => sidebar(language).flatMap(({ items }) => items.map(({ link }) => link));
+  for (const [language, links] of [["", map("en")], ["ko/", map("ko")]]) {
+    for (const folder of ["docs", "docs/guides"]) {
+      for (const name of readdirSync(join(ROOT, folder)).filter((one) => /^[a-z-]+\.md$/.test(one))) {
+        // The first page is the title's link; the last one is read from the page on reliability.
+        if (["index.md", "mutants.md"].includes(name)) continue;
+        const place = sitePath(`${folder}/${name}`).replace(".md", "");
+        const there = pages.get(`ko/${place}.html`) !== pages.get("404.html");
+        assert.ok(links.includes(`/${there ? language : ""}${place}`), `${language}${place}`);
+      }
+    }
   }
 });
 

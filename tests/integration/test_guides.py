@@ -55,7 +55,6 @@ NAMES = (
     "OPENROUTER_API_KEY",
 )
 VARIABLES = {name: f"sk-example-0123456789-{name}" for name in NAMES}
-QUICK_START = "docs/quick-start.md"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
