@@ -14,7 +14,7 @@ import generate  # noqa: E402 -- it is no module of the package
 
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "spec/**/*.md", "clients/*/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "spec/**/*.md", "clients/*/README*.md")
     for path in ROOT.glob(pattern)
     if path.is_file()
 )
@@ -27,7 +27,7 @@ HEADING = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
 LEVEL = re.compile(r"^(#+) ", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 # What people read in an example, and may be in their own language: comments and quoted texts.
-COMMENT = re.compile(r"\s+#.*$|^#.*$|\"[^\"]*\"|'[^']*'", re.MULTILINE)
+COMMENT = re.compile(r"\s+(?:#|//).*$|^#.*$|\"[^\"]*\"|'[^']*'", re.MULTILINE)
 EXAMPLES = sorted(path for path in ROOT.glob("docs/examples/*/*") if path.is_file())
 
 

@@ -14,10 +14,17 @@ const files = new Set();
 function repositoryLinks(markdown) {
   markdown.core.ruler.push("repository_links", (state) => {
     const from = relative(ROOT, state.env.realPath ?? state.env.path).replaceAll("\\", "/");
-    for (const token of state.tokens.flatMap((block) => block.children ?? [])) {
+    const tokens = state.tokens.flatMap((block) => block.children ?? []);
+    for (const [index, token] of tokens.entries()) {
       if (token.type !== "link_open") continue;
       const href = siteLink(token.attrGet("href"), from, files);
       if (href === null) continue;
+      if (href === "") {
+        const close = tokens.slice(index).find(({ type }) => type === "link_close");
+        Object.assign(token, { type: "span_open", tag: "span", attrs: null });
+        Object.assign(close, { type: "span_close", tag: "span" });
+        continue;
+      }
       token.attrSet("href", href);
       if (href.startsWith("/files/")) token.attrSet("target", "_blank");
     }

@@ -12,7 +12,7 @@ export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const PAGES = [
   /^docs\/(?!\.)(?:[\w-]+\/)*[\w.-]+\.md$/,
   /^spec\/(?:[\w-]+\/)*[\w-]+\.md$/,
-  /^clients\/(?:python|typescript)\/README\.md$/,
+  /^clients\/(?:python|typescript)\/README(?:\.ko)?\.md$/,
   /^(?:bench|chaos|web)\/[\w-]+\.md$/,
   /^(?:ARCHITECTURE|CHANGELOG|CONTRIBUTING)\.md$/,
 ];
@@ -35,7 +35,8 @@ export const anchorOf = (title) =>
     .replaceAll(" ", "-");
 
 /**
- * Return the site's address for a link, or null for one that is not ours to change.
+ * Return the site's address for a link, null for one that is not ours to change, or "" where the
+ * site has nothing that the link could lead to.
  * `files` collects what has to be copied beside the pages.
  */
 export function siteLink(href, from, files) {
@@ -50,7 +51,8 @@ export function siteLink(href, from, files) {
   }
   if (statSync(place).isDirectory()) {
     path = `${path}/README.md`;
-    if (!existsSync(resolve(ROOT, path))) throw new Error(`${from}: ${href} has no README.md`);
+    // GitHub lists a folder; a site has nothing to show.
+    if (!existsSync(resolve(ROOT, path))) return "";
   }
   const anchor = hash && `#${hash}`;
   // The READMEs of the repository are GitHub's front page; the site has one of its own.

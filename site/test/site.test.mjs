@@ -130,6 +130,9 @@ test("places and links", () => {
   assert.equal(link("#here"), null);
   assert.equal(link("../billing.ko.md#장부"), "/ko/billing#장부");
   assert.equal(link("../../deploy/caddy/Caddyfile"), "/files/deploy/caddy/Caddyfile");
+  assert.equal(link("../decisions"), "/decisions/");
+  assert.equal(link("../../clients/typescript/README.ko.md"), "/ko/clients/typescript/");
+  assert.equal(link("../examples/"), "", "a folder without a page");
   assert.deepEqual([...linked], ["deploy/caddy/Caddyfile"]);
   assert.throws(() => link("../no-such.md"), /leads nowhere/);
   assert.throws(() => link("../../../outside.md"), /leads nowhere/);
