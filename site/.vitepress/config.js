@@ -14,7 +14,11 @@ const files = new Set();
 function repositoryLinks(markdown) {
   markdown.core.ruler.push("repository_links", (state) => {
     const from = relative(ROOT, state.env.realPath ?? state.env.path).replaceAll("\\", "/");
-    const tokens = state.tokens.flatMap((block) => block.children ?? []);
+    const tokens = state.tokens.flatMap((block) => [block, ...(block.children ?? [])]);
+    for (const token of tokens.filter(({ type }) => /^html_/.test(type))) {
+      // Vite takes a picture's address for a package unless it begins so.
+      token.content = token.content.replace(/\b(src|srcset)="(?![a-z]+:|[./#])/g, '$1="./');
+    }
     for (const [index, token] of tokens.entries()) {
       if (token.type !== "link_open") continue;
       const href = siteLink(token.attrGet("href"), from, files);
