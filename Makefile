@@ -14,10 +14,11 @@ PIP_TOOLS := pip-tools==7.6.2
 UPGRADE ?=
 
 NODE_LOCKS := $(if $(shell command -v npm),$(wildcard $(addsuffix /package-lock.json,tests/node clients/typescript web)))
+SITE_INSTALLED := site/node_modules/.installed
 WEBSOCKETS_13 := $(wildcard tests/compat/requirements-websockets13.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check web wheel lock autobahn clean
+.PHONY: help setup setup-dev serve test check docs web wheel lock autobahn clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -78,6 +79,10 @@ check: setup-dev ## linter, formatter, types and import contracts
 	$(BIN)/python -m mypy
 	PYTHONPATH=clients/python/src $(BIN)/lint-imports
 	$(if $(shell command -v npm),cd web && npm run --silent check)
+
+docs: $(SITE_INSTALLED) ## the documentation as a site, into build/site; fails on a dead link
+	@cd site && npm run --silent build && npm run --silent test
+	@echo "To read it: $(BIN)/python -m http.server --directory build/site 8080"
 
 wheel: setup-dev web ## build dist/*.tar.gz, and from them dist/*.whl: the gateway, and its Python client
 	@rm -rf dist

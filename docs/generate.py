@@ -7,7 +7,9 @@ written by hand. The tests fail when a part is not what the code would write tod
 import importlib
 import pkgutil
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import tokenferry
@@ -17,6 +19,10 @@ from tokenferry.providers import anthropic, chat_completions, gemini
 ROOT = Path(__file__).parents[1]
 PART = re.compile(
     r"(?P<start><!-- generated: (?P<name>[a-z_]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+)
+# What is said in Korean, by the English that the code has.
+KOREAN: Mapping[str, Mapping[str, str]] = tomllib.loads(
+    (ROOT / "docs" / "korean.toml").read_text("utf-8")
 )
 # Classes that only gather others.
 FAMILIES = (
@@ -53,22 +59,42 @@ def error_classes() -> list[type[TokenferryError]]:
     return found
 
 
-def errors() -> str:
+def korean(section: str, english: str) -> str:
+    """Return the Korean of a text.
+
+    Raises:
+        LookupError: If docs/korean.toml has none.
+    """
+    try:
+        return KOREAN[section][english]
+    except KeyError:
+        raise LookupError(f"docs/korean.toml lacks [{section}] {english!r}") from None
+
+
+def errors(language: str = "en") -> str:
     """Return the table of every error that a client can meet."""
+
+    def word(english: str) -> str:
+        return korean("words", english) if language == "ko" else english
 
     def rows() -> Iterator[tuple[str, ...]]:
         for error in sorted(error_classes(), key=_order):
             as_theirs = error is ProviderRejected
+            theirs = ", " + word("or the provider's own") if as_theirs else ""
+            meaning = (error.__doc__ or "").strip().partition("\n")[0]
             yield (
-                f"`{error.code}`" + (", or the provider's own" if as_theirs else ""),
-                f"`{error.type}`" + (", or the provider's own" if as_theirs else ""),
-                "the provider's" if as_theirs else str(error.http_status),
-                str(error.close_code or "none"),
-                "by its status" if as_theirs else ("yes" if error.retryable else "no"),
-                (error.__doc__ or "").strip().partition("\n")[0],
+                f"`{error.code}`{theirs}",
+                f"`{error.type}`{theirs}",
+                word("the provider's") if as_theirs else str(error.http_status),
+                str(error.close_code or word("none")),
+                word("by its status" if as_theirs else ("yes" if error.retryable else "no")),
+                korean("errors", error.code) if language == "ko" else meaning,
             )
 
-    header = ("`code`", "`type`", "HTTP status", "close code", "retryable", "meaning")
+    if language == "ko":
+        header = ("`code`", "`type`", "HTTP 상태", "종료 코드", "재시도 가능", "뜻")
+    else:
+        header = ("`code`", "`type`", "HTTP status", "close code", "retryable", "meaning")
     return table(header, rows())
 
 
@@ -79,28 +105,42 @@ def _order(error: type[TokenferryError]) -> tuple[int, int, str]:
     return family, error.http_status, error.code
 
 
-def parameters(mapping: Mapping[str, str]) -> str:
+def parameters(mapping: Mapping[str, str], language: str = "en") -> str:
     """Return what becomes of each request field, as a table."""
 
     def rows() -> Iterator[tuple[str, ...]]:
         for name, fate in mapping.items():
-            word, _, rest = fate.partition(":")
+            word, _, rest = (part.strip() for part in fate.partition(":"))
             shown = name if name.startswith("(") else f"`{name}`"
-            yield shown, word.strip(), rest.strip()
+            if language == "ko":
+                shown = KOREAN["words"].get(name, shown)
+                word = korean("fates", word)
+                # One word is the name of a field, in every language.
+                rest = korean("hows", rest) if " " in rest else rest
+            yield shown, word, rest
 
+    if language == "ko":
+        return table(("필드", "처리", "방법"), rows())
     return table(("field", "what becomes of it", "how"), rows())
 
 
+PARAMETERS = {
+    "chat_completions": chat_completions.PARAMETERS,
+    "anthropic": anthropic.PARAMETERS,
+    "gemini": gemini.PARAMETERS,
+}
 PARTS: Mapping[str, Callable[[], str]] = {
     "errors": errors,
-    "chat_completions": lambda: parameters(chat_completions.PARAMETERS),
-    "anthropic": lambda: parameters(anthropic.PARAMETERS),
-    "gemini": lambda: parameters(gemini.PARAMETERS),
+    "errors_ko": partial(errors, "ko"),
+    **{name: partial(parameters, mapping) for name, mapping in PARAMETERS.items()},
+    **{f"{name}_ko": partial(parameters, mapping, "ko") for name, mapping in PARAMETERS.items()},
 }
 # Document, and the parts that it must have.
 DOCUMENTS = {
     "docs/errors.md": ("errors",),
+    "docs/errors.ko.md": ("errors_ko",),
     "docs/providers.md": ("chat_completions", "anthropic", "gemini"),
+    "docs/providers.ko.md": ("chat_completions_ko", "anthropic_ko", "gemini_ko"),
 }
 
 

@@ -4,6 +4,7 @@ import os
 import resource
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Before the first import from it, so that its assertions explain themselves.
 pytest.register_assert_rewrite("harness")
@@ -12,6 +13,10 @@ from harness.components import OPTIONAL_IN_CI, missing_components, remedy  # noq
 
 # Two sockets for each of the thousand idle connections, in one process each; and some to spare.
 OPEN_FILES = 4096
+
+# A busy machine is no finding: no test asserts a time, and no property does.
+settings.register_profile("tokenferry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tokenferry")
 
 
 def pytest_configure() -> None:

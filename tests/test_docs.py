@@ -14,13 +14,21 @@ import generate  # noqa: E402 -- it is no module of the package
 
 DOCUMENTS = sorted(
     path
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("spec/**/*.md")]
+    for pattern in ("*.md", "docs/**/*.md", "spec/**/*.md", "clients/*/README*.md")
+    for path in ROOT.glob(pattern)
     if path.is_file()
 )
+# What is for developers of Tokenferry, or normative, or made from the code, is in English alone.
+ENGLISH_ONLY = {"docs/known-failures.md", "docs/mutants.md"}
+KOREAN = sorted(path for path in DOCUMENTS if path.name.endswith(".ko.md"))
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 IMAGE_SOURCE = re.compile(r'(?:src|srcset)="(?P<target>[^"]+)"')
 HEADING = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
+LEVEL = re.compile(r"^(#+) ", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+# What people read in an example, and may be in their own language: comments and quoted texts.
+COMMENT = re.compile(r"\s+(?:#|//).*$|^#.*$|\"[^\"]*\"|'[^']*'", re.MULTILINE)
+EXAMPLES = sorted(path for path in ROOT.glob("docs/examples/*/*") if path.is_file())
 
 
 def document_id(path: Path) -> str:
@@ -89,3 +97,78 @@ def test_the_architecture_names_every_package_and_module() -> None:
     assert not missing
     packages = {path.name for path in source.iterdir() if path.is_dir()}
     assert packages - {"__pycache__"} <= named
+
+
+def english_of(path: Path) -> Path:
+    return path.with_name(path.name.replace(".ko.md", ".md"))
+
+
+def test_every_page_for_users_is_there_in_both_languages() -> None:
+    pages = [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/guides/*.md"), ROOT / "README.md"]
+    names = {document_id(path) for path in pages} - ENGLISH_ONLY
+    korean = {name for name in names if name.endswith(".ko.md")}
+    missing = {name for name in names - korean if name.replace(".md", ".ko.md") not in names}
+    assert missing <= {"README.md"}
+    assert (ROOT / "README.ko.md").is_file()
+    assert all(name.replace(".ko.md", ".md") in names for name in korean)
+
+
+@pytest.mark.parametrize("path", KOREAN, ids=document_id)
+def test_both_languages_have_the_same_headings_and_examples(path: Path) -> None:
+    korean, english = path.read_text("utf-8"), english_of(path).read_text("utf-8")
+    levels = [LEVEL.findall(FENCED.sub("", text)) for text in (english, korean)]
+    assert levels[0] == levels[1]
+    blocks = [FENCED.findall(text) for text in (english, korean)]
+    # A guide's are the same to the letter: the tests run one of them.
+    if path.parent.name != "guides" and path.name != "quick-start.ko.md":
+        blocks = [[COMMENT.sub("", block) for block in some] for some in blocks]
+    assert blocks[0] == blocks[1]
+
+
+@pytest.mark.parametrize("path", KOREAN, ids=document_id)
+def test_both_languages_lead_to_each_other_and_stay_in_theirs(path: Path) -> None:
+    english = english_of(path)
+    assert f"]({path.name})" in english.read_text("utf-8")
+    text = FENCED.sub("", path.read_text("utf-8"))
+    assert f"]({english.name})" in text
+    strangers = [
+        match["target"]
+        for match in LINK.finditer(text)
+        if (target := match["target"].partition("#")[0]).endswith(".md")
+        and target != english.name
+        and not target.endswith(".ko.md")
+        and (path.parent / target).with_suffix(".ko.md").is_file()
+    ]
+    # One line of a page may lead to what only the English one has.
+    assert not strangers
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=document_id)
+def test_every_example_stands_in_a_page_as_it_is(path: Path) -> None:
+    code = path.read_text("utf-8")
+    for language in (".md", ".ko.md"):
+        pages = [
+            page
+            for page in DOCUMENTS
+            if page.name.endswith(language) and f"\n{code}```" in page.read_text("utf-8")
+        ]
+        assert pages, f"no page in {language} has it"
+
+
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [
+        ("deploy-nginx", "deploy/nginx/tokenferry.conf"),
+        ("deploy-caddy", "deploy/caddy/Caddyfile"),
+    ],
+)
+def test_guides_show_the_files_that_are_tested(page: str, file: str) -> None:
+    text = (ROOT / file).read_text("utf-8")
+    assert f"\n{text}```" in (ROOT / "docs" / "guides" / f"{page}.md").read_text("utf-8")
+
+
+def test_what_has_no_korean_is_named() -> None:
+    with pytest.raises(LookupError, match=r"korean\.toml lacks \[errors\] 'no_such_code'"):
+        generate.korean("errors", "no_such_code")
+    codes = {error.code for error in generate.error_classes()}
+    assert set(generate.KOREAN["errors"]) == codes

@@ -17,7 +17,9 @@ COMPONENTS: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: bool(shutil.which("chromium") or shutil.which("google-chrome")),
         "install chromium",
     ),
+    "caddy": (lambda: bool(shutil.which("caddy")), "install caddy"),
     "nginx": (lambda: bool(shutil.which("nginx")), "install nginx"),
+    "systemd-analyze": (lambda: bool(shutil.which("systemd-analyze")), "install systemd"),
     "node": (
         lambda: bool(shutil.which("node")) and (NODE_MODULES / "ws").is_dir(),
         "install node and run `npm ci --prefix tests/node`",
