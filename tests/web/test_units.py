@@ -1,5 +1,6 @@
 """The pages' own tests, in Node, and what the built files may weigh."""
 
+import re
 import subprocess
 
 import pytest
@@ -39,3 +40,10 @@ def test_scripts_load_nothing_from_elsewhere_and_write_no_html() -> None:
         script = path.read_text("utf-8")
         for forbidden in ("dangerouslySetInnerHTML", "innerHTML", "document.write", "eval("):
             assert forbidden not in script, path
+
+
+def test_korean_texts_leave_no_particle_open() -> None:
+    texts = [path for path in (WEB / "src").rglob("*.ts*") if "const ko" in path.read_text("utf-8")]
+    assert texts
+    for path in texts:
+        assert not re.search(r"이\(가\)|을\(를\)|은\(는\)|와\(과\)", path.read_text("utf-8")), path

@@ -136,7 +136,7 @@ const ko: typeof en = {
   notCharged: "청구되지 않음",
   noPrice: "가격을 알 수 없어 청구되지 않음",
   released: (amount: string): string => `보류 금액 중 ${amount} 반환`,
-  shortfall: (amount: string): string => `그중 ${amount}은 게이트웨이 부담`,
+  shortfall: (amount: string): string => `게이트웨이 부담 ${amount}`,
   tokensOf: (input: string, cached: string, output: string, reasoning: string): string =>
     `입력 ${input}(캐시 ${cached}), 출력 ${output}(추론 ${reasoning})`,
   estimated: "공급자가 알려 주지 않아 게이트웨이에서 계산했습니다",
