@@ -123,6 +123,11 @@ class Pursuit:
         self._left.reverse()
         self._call_next()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it stands in the line of the candidate that is to serve it."""
+        return self._waiting is not None
+
     def failed(self, error: TokenferryError) -> bool:
         """Take the failure of a call that has shown nothing; say whether another one follows."""
         live = self._live
