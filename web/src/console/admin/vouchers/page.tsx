@@ -1,0 +1,120 @@
+// Vouchers: making them, and which there are.
+
+import type { VNode } from "preact";
+import { useLocation } from "preact-iso";
+import { useState } from "preact/hooks";
+import { dateOf, dollars, exactDollars, moment, UNKNOWN } from "../../../shared/format.js";
+import { Table } from "../../../shared/table.js";
+import type { Column } from "../../../shared/table.js";
+import { Page, Shown, State } from "../../parts.js";
+import type { Tone } from "../../parts.js";
+import { More, useListed } from "../listed.js";
+import { SearchForm } from "../search_form.js";
+import { t as admin } from "../texts.js";
+import { Codes, MakeVouchers } from "./dialogs.js";
+import type { Made } from "./dialogs.js";
+import { t } from "./texts.js";
+
+interface Voucher {
+  readonly id: string;
+  readonly batch: string;
+  readonly amount: string;
+  readonly state: "good" | "redeemed" | "expired";
+  readonly created: number;
+  readonly expires: number | null;
+  readonly redeemed: number | null;
+  readonly account: string | null;
+}
+
+interface Answer {
+  readonly data: readonly Voucher[];
+  readonly next: string | null;
+}
+
+const PATH = "/api/admin/vouchers?limit=100";
+const TONES: Readonly<Record<Voucher["state"], Tone>> = { good: "ok", redeemed: "calm", expired: "warn" };
+
+export function AnyVouchers(): VNode {
+  const { query, path, route } = useLocation();
+  const batch = query["batch"] ?? "";
+  const vouchers = useListed<Voucher, Answer>(
+    batch === "" ? PATH : `${PATH}&batch=${encodeURIComponent(batch)}`,
+    ({ next }) => (next === null ? null : ["before", next]),
+  );
+  const [open, setOpen] = useState<"make" | Made | null>(null);
+  return (
+    <Page
+      title={admin.value.vouchers}
+      intro={t.value.intro}
+      actions={
+        <button type="button" class="button primary" onClick={() => setOpen("make")}>
+          {t.value.make}
+        </button>
+      }
+    >
+      <SearchForm
+        label={t.value.filter}
+        value={batch}
+        onSearch={(text) => route(text === "" ? path : `${path}?batch=${encodeURIComponent(text)}`)}
+      />
+      <Shown of={vouchers}>
+        {(rows) => (
+          <div class="stack wide">
+            <Table
+              caption={admin.value.vouchers}
+              quiet
+              columns={columns()}
+              rows={rows}
+              id={(voucher) => voucher.id}
+              empty={batch === "" ? t.value.empty : t.value.emptyBatch}
+            />
+            <More of={vouchers} />
+          </div>
+        )}
+      </Shown>
+      {open === "make" && (
+        <MakeVouchers
+          onClose={() => setOpen(null)}
+          onMade={(made) => {
+            setOpen(made);
+            vouchers.reload();
+          }}
+        />
+      )}
+      {open !== null && open !== "make" && <Codes of={open} onClose={() => setOpen(null)} />}
+    </Page>
+  );
+}
+
+function columns(): Column<Voucher>[] {
+  return [
+    { key: "id", head: t.value.voucher, names: true, cell: (voucher) => <code>{voucher.id}</code> },
+    { key: "batch", head: t.value.batch, cell: (voucher) => <span class="wrap narrow">{voucher.batch}</span> },
+    {
+      key: "state",
+      head: t.value.state,
+      cell: (voucher) => <State tone={TONES[voucher.state]}>{t.value[voucher.state]}</State>,
+    },
+    {
+      key: "amount",
+      head: t.value.worth,
+      end: true,
+      cell: (voucher) => <span title={exactDollars(voucher.amount)}>{dollars(voucher.amount)}</span>,
+    },
+    { key: "created", head: t.value.created, cell: (voucher) => dateOf(voucher.created) },
+    { key: "expires", head: t.value.until, cell: (voucher) => dateOf(voucher.expires) },
+    {
+      key: "redeemed",
+      head: t.value.redeemedBy,
+      cell: (voucher) =>
+        voucher.account === null ? (
+          UNKNOWN
+        ) : (
+          <>
+            <a href={`/console/admin/accounts/${encodeURIComponent(voucher.account)}`}>{voucher.account}</a>{" "}
+            <span class="note">{moment(voucher.redeemed)}</span>
+          </>
+        ),
+    },
+  ];
+}
