@@ -21,13 +21,14 @@ export function SearchForm({ label, hint, value, onSearch, maxLength, children }
   useEffect(() => setText(value), [value]);
   return (
     <form
-      class="filters"
+      class="search"
       role="search"
       onSubmit={(event) => {
         event.preventDefault();
         onSearch(text.trim());
       }}
     >
+      <div class="filters">
       <div class="field wide">
         <label for={id}>{label}</label>
         <input
@@ -40,16 +41,17 @@ export function SearchForm({ label, hint, value, onSearch, maxLength, children }
           aria-describedby={hint === undefined ? undefined : `${id}-hint`}
           onInput={(event) => setText(event.currentTarget.value)}
         />
-        {hint !== undefined && (
-          <span class="hint" id={`${id}-hint`}>
-            {hint}
-          </span>
-        )}
       </div>
       {children}
       <button type="submit" class="button">
         {admin.value.search}
       </button>
+      </div>
+      {hint !== undefined && (
+        <p class="hint" id={`${id}-hint`}>
+          {hint}
+        </p>
+      )}
     </form>
   );
 }

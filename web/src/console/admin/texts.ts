@@ -7,7 +7,7 @@ const en = {
   providers: "Providers",
   models: "Models & prices",
   live: "Queue & live streams",
-  vouchers: "Vouchers",
+  vouchers: "Issue vouchers",
   ledger: "Ledger check",
   actions: "Actions",
   operator: "The operator",

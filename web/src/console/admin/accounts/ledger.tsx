@@ -1,7 +1,7 @@
 // An account's entries of the books, the newest first.
 
 import type { VNode } from "preact";
-import { dollars, exactDollars, moment } from "../../../shared/format.js";
+import { exactDollars, moment } from "../../../shared/format.js";
 import { Table } from "../../../shared/table.js";
 import type { Column } from "../../../shared/table.js";
 import { Panel, Shown } from "../../parts.js";
@@ -57,7 +57,7 @@ function columns(): Column<Entry>[] {
       key: "amount",
       head: t.value.amount,
       end: true,
-      cell: (entry) => <span title={exactDollars(entry.amount)}>{dollars(entry.amount, 6)}</span>,
+      cell: (entry) => exactDollars(entry.amount),
     },
     { key: "note", head: t.value.note, cell: (entry) => <span class="wrap narrow">{entry.note}</span> },
     { key: "reference", head: t.value.reference, cell: (entry) => <code>{entry.reference}</code> },

@@ -84,7 +84,9 @@ function columns(): Column<Account>[] {
       names: true,
       cell: (account) => (
         <>
-          <a href={`/console/admin/accounts/${encodeURIComponent(account.id)}`}>{calledOf(account)}</a>
+          <a class="wrap" href={`/console/admin/accounts/${encodeURIComponent(account.id)}`}>
+            {calledOf(account)}
+          </a>
           {account.role === "admin" && account.email !== null && <span class="note"> {t.value.admin}</span>}
         </>
       ),

@@ -3,7 +3,7 @@
 import type { VNode } from "preact";
 import { useState } from "preact/hooks";
 import { Problem } from "../../../shared/api.js";
-import { count, duration, exactDollars, moment, nanosOf } from "../../../shared/format.js";
+import { ago, count, duration, exactDollars, moment, nanosOf } from "../../../shared/format.js";
 import { call } from "../../../shared/session.js";
 import { Table } from "../../../shared/table.js";
 import type { Column } from "../../../shared/table.js";
@@ -90,7 +90,7 @@ export function LedgerCheck(): VNode {
 function Result({ of }: { readonly of: Check }): VNode {
   const audit = of.audit;
   return (
-    <div class="stack wide">
+    <div class="page">
       <div role="status">
         {audit === null ? (
           <div class="notice bad">
@@ -115,8 +115,8 @@ function Result({ of }: { readonly of: Check }): VNode {
           <Figure name={t.value.sum} value={exactDollars(audit.sum)} note={t.value.sumNote} />
           <Figure
             name={t.value.last}
-            value={moment(of.began)}
-            note={t.value.by(of.by, duration(of.duration_ms))}
+            value={ago(of.began)}
+            note={t.value.by(moment(of.began), of.by, duration(of.duration_ms))}
           />
         </dl>
       )}

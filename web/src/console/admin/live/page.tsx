@@ -157,7 +157,7 @@ function lineColumns(): Column<Row>[] {
     {
       key: "class",
       head: t.value.class,
-      cell: ({ of }) => (of === null ? <span class="note">{t.value.none}</span> : t.value[of.service_class]),
+      cell: ({ of }) => (of === null ? UNKNOWN : t.value[of.service_class]),
     },
     { key: "waiting", head: t.value.waiting, end: true, cell: ({ of }) => count(of?.waiting ?? 0) },
     { key: "oldest", head: t.value.oldest, end: true, cell: ({ of }) => duration(of?.oldest_ms) },
@@ -165,7 +165,10 @@ function lineColumns(): Column<Row>[] {
       key: "eta",
       head: t.value.eta,
       end: true,
-      cell: ({ line, of }) => duration((of ?? line.classes.find((each) => each.service_class === "default"))?.eta_ms),
+      cell: ({ line, of }) => {
+        const eta = (of ?? line.classes.find((each) => each.service_class === "default"))?.eta_ms;
+        return eta === 0 ? t.value.none : duration(eta);
+      },
     },
     {
       key: "limits",
@@ -193,6 +196,20 @@ function columns(onStop: (stream: Stream) => void): Column<Stream>[] {
       head: t.value.state,
       cell: (stream) => <State tone={TONES[stream.state]}>{t.value[stream.state]}</State>,
     },
+    {
+      key: "stop",
+      head: admin.value.actions,
+      cell: (stream) => (
+        <button
+          type="button"
+          class="button small danger"
+          aria-label={t.value.stopOf(stream.id)}
+          onClick={() => onStop(stream)}
+        >
+          {t.value.stop}
+        </button>
+      ),
+    },
     { key: "age", head: t.value.age, end: true, cell: (stream) => duration(stream.age_ms) },
     { key: "chunks", head: t.value.chunks, end: true, cell: (stream) => count(stream.chunks) },
     { key: "followers", head: t.value.followers, end: true, cell: (stream) => count(stream.followers) },
@@ -213,19 +230,5 @@ function columns(onStop: (stream: Stream) => void): Column<Stream>[] {
       ),
     },
     { key: "key", head: t.value.key, cell: (stream) => <code>{stream.key}</code> },
-    {
-      key: "stop",
-      head: admin.value.actions,
-      cell: (stream) => (
-        <button
-          type="button"
-          class="button small danger"
-          aria-label={t.value.stopOf(stream.id)}
-          onClick={() => onStop(stream)}
-        >
-          {t.value.stop}
-        </button>
-      ),
-    },
   ];
 }

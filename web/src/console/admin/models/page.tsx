@@ -148,12 +148,6 @@ function columns(onSet: (of: Candidate) => void): Column<Row>[] {
     { key: "input", head: t.value.input, end: true, cell: ({ of }) => rate(of, "input") },
     { key: "cached", head: t.value.cached, end: true, cell: ({ of }) => rate(of, "cached_input", "input") },
     { key: "output", head: t.value.output, end: true, cell: ({ of }) => rate(of, "output") },
-    { key: "more", head: t.value.more, cell: ({ of }) => <Parts of={of} /> },
-    { key: "source", head: t.value.source, cell: ({ of }) => <Source of={of.price} /> },
-    { key: "coming", head: t.value.coming, cell: ({ of }) => <Coming of={of.coming} /> },
-    { key: "context", head: t.value.context, end: true, cell: ({ of }) => count(of.context_tokens_max) },
-    { key: "output_max", head: t.value.outputMax, end: true, cell: ({ of }) => count(of.output_tokens_max) },
-    { key: "end", head: t.value.end, cell: ({ of }) => <End of={of} /> },
     {
       key: "actions",
       head: admin.value.actions,
@@ -168,6 +162,12 @@ function columns(onSet: (of: Candidate) => void): Column<Row>[] {
         </button>
       ),
     },
+    { key: "more", head: t.value.more, cell: ({ of }) => <Parts of={of} /> },
+    { key: "source", head: t.value.source, cell: ({ of }) => <Source of={of.price} /> },
+    { key: "coming", head: t.value.coming, cell: ({ of }) => <Coming of={of.coming} /> },
+    { key: "context", head: t.value.context, end: true, cell: ({ of }) => count(of.context_tokens_max) },
+    { key: "output_max", head: t.value.outputMax, end: true, cell: ({ of }) => count(of.output_tokens_max) },
+    { key: "end", head: t.value.end, cell: ({ of }) => <End of={of} /> },
   ];
 }
 

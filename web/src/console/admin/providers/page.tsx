@@ -48,7 +48,7 @@ export function Providers(): VNode {
           data.length === 0 ? (
             <div class="empty">{t.value.empty}</div>
           ) : (
-            <div class="stack wide">
+            <div class="page">
               {data.map((provider) => (
                 <One key={provider.name} of={provider} />
               ))}

@@ -112,7 +112,7 @@ function columns(): Column<Voucher>[] {
         ) : (
           <>
             <a href={`/console/admin/accounts/${encodeURIComponent(voucher.account)}`}>{voucher.account}</a>{" "}
-            <span class="note">{moment(voucher.redeemed)}</span>
+            <span class="note line">{moment(voucher.redeemed)}</span>
           </>
         ),
     },
