@@ -29,23 +29,23 @@ export function SearchForm({ label, hint, value, onSearch, maxLength, children }
       }}
     >
       <div class="filters">
-      <div class="field wide">
-        <label for={id}>{label}</label>
-        <input
-          id={id}
-          type="search"
-          value={text}
-          maxLength={maxLength ?? 300}
-          autocomplete="off"
-          spellcheck={false}
-          aria-describedby={hint === undefined ? undefined : `${id}-hint`}
-          onInput={(event) => setText(event.currentTarget.value)}
-        />
-      </div>
-      {children}
-      <button type="submit" class="button">
-        {admin.value.search}
-      </button>
+        <div class="field wide">
+          <label for={id}>{label}</label>
+          <input
+            id={id}
+            type="search"
+            value={text}
+            maxLength={maxLength ?? 300}
+            autocomplete="off"
+            spellcheck={false}
+            aria-describedby={hint === undefined ? undefined : `${id}-hint`}
+            onInput={(event) => setText(event.currentTarget.value)}
+          />
+        </div>
+        {children}
+        <button type="submit" class="button">
+          {admin.value.search}
+        </button>
       </div>
       {hint !== undefined && (
         <p class="hint" id={`${id}-hint`}>

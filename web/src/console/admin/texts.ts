@@ -11,10 +11,8 @@ const en = {
   ledger: "Ledger check",
   actions: "Actions",
   operator: "The operator",
-  noLimit: "no limit",
   search: "Search",
   show: "Show",
-  day: "Write a day such as 2026-12-01.",
   amountAboveZero: "Write an amount of USD above zero, such as 5.00.",
   wholeNumber: (least: string, most: string) => `Write a whole number, ${least} to ${most}.`,
 };
@@ -28,10 +26,8 @@ const ko: typeof en = {
   ledger: "원장 점검",
   actions: "작업",
   operator: "운영자",
-  noLimit: "제한 없음",
   search: "검색",
   show: "보기",
-  day: "2026-12-01과 같은 날짜를 입력해 주세요.",
   amountAboveZero: "5.00과 같이 0보다 큰 USD 금액을 입력해 주세요.",
   wholeNumber: (least: string, most: string) => `${least}~${most} 사이의 정수를 입력해 주세요.`,
 };

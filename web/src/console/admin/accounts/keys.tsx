@@ -102,12 +102,12 @@ function Mark({ of }: { readonly of: Key }): VNode {
 }
 
 function Limits({ of }: { readonly of: Key }): VNode {
-  const said = (value: number | null, words: (n: string) => string): string | false =>
-    value !== null && words(value === 0 ? t.value.none : count(value));
+  const said = (value: number | null, words: (n: string) => string, name: string): string | false =>
+    value !== null && (value === 0 ? t.value.none(name) : words(count(value)));
   const parts = [
-    said(of.requests_per_minute, t.value.rpm),
-    said(of.tokens_per_minute, t.value.tpm),
-    said(of.streams_max, t.value.concurrent),
+    said(of.requests_per_minute, t.value.rpm, t.value.requestsPerMinute),
+    said(of.tokens_per_minute, t.value.tpm, t.value.tokensPerMinute),
+    said(of.streams_max, t.value.concurrent, t.value.streamsMax),
     of.granted && t.value.granted,
     of.priority && t.value.priority,
     of.budget !== null && t.value.budget(dollars(of.budget)),

@@ -1,11 +1,12 @@
 // All accounts: found by an address, an id or a key.
 
 import type { VNode } from "preact";
-import { useLocation } from "preact-iso";
 import { ago, dateOf, dollars, exactDollars, moment } from "../../../shared/format.js";
 import { Table } from "../../../shared/table.js";
 import type { Column } from "../../../shared/table.js";
+import { Choice } from "../../filters.js";
 import { Page, Shown, State } from "../../parts.js";
+import { useQuery, withQuery } from "../../query.js";
 import { More, useListed } from "../listed.js";
 import { SearchForm } from "../search_form.js";
 import { t as admin } from "../texts.js";
@@ -18,37 +19,27 @@ interface Answer {
   readonly after: string | null;
 }
 
-const PATH = "/api/admin/accounts";
+const STATES = ["active", "unverified", "suspended"] as const;
 
 export function Accounts(): VNode {
-  const { query, path, route } = useLocation();
+  const [query, change] = useQuery();
   const [search, state] = [query["search"] ?? "", query["state"] ?? ""];
-  const accounts = useListed<Account, Answer>(`${PATH}?limit=100${asQuery(search, state, "&")}`, ({ after }) =>
-    after === null ? null : ["after", after],
-  );
+  const path = withQuery("/api/admin/accounts", { limit: "100", search, state });
+  const accounts = useListed<Account, Answer>(path, ({ after }) => (after === null ? null : ["after", after]));
   return (
     <Page title={admin.value.accounts} intro={t.value.intro}>
       <SearchForm
         label={t.value.filter}
         hint={t.value.filterHint}
         value={search}
-        onSearch={(text) => route(path + asQuery(text, state, "?"))}
+        onSearch={(text) => change({ search: text })}
       >
-        <div class="field">
-          <label for="state">{t.value.state}</label>
-          <select
-            id="state"
-            value={state}
-            onChange={(event) => route(path + asQuery(search, event.currentTarget.value, "?"))}
-          >
-            <option value="">{t.value.any}</option>
-            {(["active", "unverified", "suspended"] as const).map((value) => (
-              <option key={value} value={value}>
-                {t.value[value]}
-              </option>
-            ))}
-          </select>
-        </div>
+        <Choice
+          label={t.value.state}
+          value={state}
+          choices={[["", t.value.any], ...STATES.map((value) => [value, t.value[value]] as const)]}
+          onChange={(value) => change({ state: value })}
+        />
       </SearchForm>
       <Shown of={accounts}>
         {(rows) => (
@@ -67,13 +58,6 @@ export function Accounts(): VNode {
       </Shown>
     </Page>
   );
-}
-
-function asQuery(search: string, state: string, first: "?" | "&"): string {
-  const wanted = new URLSearchParams();
-  if (search !== "") wanted.set("search", search);
-  if (state !== "") wanted.set("state", state);
-  return wanted.size === 0 ? "" : `${first}${wanted.toString()}`;
 }
 
 function columns(): Column<Account>[] {

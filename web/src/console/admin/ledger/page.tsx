@@ -181,9 +181,6 @@ function columns(): Column<Book>[] {
         </>
       ),
     },
-    { key: "count", head: t.value.count, end: true, cell: (book) => count(book.books) },
-    { key: "kept", head: t.value.kept, end: true, cell: (book) => exactDollars(book.kept) },
-    { key: "booked", head: t.value.booked, end: true, cell: (book) => exactDollars(book.booked) },
     {
       key: "difference",
       head: t.value.difference,
@@ -191,6 +188,9 @@ function columns(): Column<Book>[] {
       cell: (book) =>
         nanosOf(book.difference) === 0n ? "0" : <State tone="bad">{exactDollars(book.difference)}</State>,
     },
+    { key: "kept", head: t.value.kept, end: true, cell: (book) => exactDollars(book.kept) },
+    { key: "booked", head: t.value.booked, end: true, cell: (book) => exactDollars(book.booked) },
+    { key: "count", head: t.value.count, end: true, cell: (book) => count(book.books) },
   ];
 }
 

@@ -1,7 +1,6 @@
 // What waits before providers, and what runs; a stream can be stopped.
 
 import type { VNode } from "preact";
-import { useLocation } from "preact-iso";
 import { useState } from "preact/hooks";
 import { count, duration, UNKNOWN } from "../../../shared/format.js";
 import { call } from "../../../shared/session.js";
@@ -9,6 +8,7 @@ import { Table } from "../../../shared/table.js";
 import type { Column } from "../../../shared/table.js";
 import { Confirm, Page, Panel, Shown, State } from "../../parts.js";
 import type { Tone } from "../../parts.js";
+import { useQuery, withQuery } from "../../query.js";
 import { usePolled } from "../polled.js";
 import { t as admin } from "../texts.js";
 import { t } from "./texts.js";
@@ -63,11 +63,11 @@ const TONES: Readonly<Record<Stream["state"], Tone>> = {
 };
 
 export function Live(): VNode {
-  const { query } = useLocation();
+  const [query] = useQuery();
   const only = query["account"] ?? "";
   const lines = usePolled<{ data: Line[] }>("/api/admin/queue", POLL_S);
-  const whose = only === "" ? "" : `&account=${encodeURIComponent(only)}`;
-  const streams = usePolled<Streams>(`/api/admin/streams?limit=${SHOWN_MAX}${whose}`, POLL_S);
+  const path = withQuery("/api/admin/streams", { limit: String(SHOWN_MAX), account: only });
+  const streams = usePolled<Streams>(path, POLL_S);
   const [stopping, setStopping] = useState<Stream | null>(null);
   return (
     <Page title={admin.value.live} intro={t.value.intro}>
@@ -190,7 +190,7 @@ function lineColumns(): Column<Row>[] {
 
 function columns(onStop: (stream: Stream) => void): Column<Stream>[] {
   return [
-    { key: "id", head: t.value.stream, names: true, cell: (stream) => <code>{stream.id}</code> },
+    { key: "model", head: t.value.model, names: true, cell: (stream) => stream.model },
     {
       key: "state",
       head: t.value.state,
@@ -214,7 +214,6 @@ function columns(onStop: (stream: Stream) => void): Column<Stream>[] {
     { key: "chunks", head: t.value.chunks, end: true, cell: (stream) => count(stream.chunks) },
     { key: "followers", head: t.value.followers, end: true, cell: (stream) => count(stream.followers) },
     { key: "calls", head: t.value.calls, end: true, cell: (stream) => count(stream.calls) },
-    { key: "model", head: t.value.model, cell: (stream) => stream.model },
     {
       key: "served",
       head: t.value.served,
@@ -230,5 +229,6 @@ function columns(onStop: (stream: Stream) => void): Column<Stream>[] {
       ),
     },
     { key: "key", head: t.value.key, cell: (stream) => <code>{stream.key}</code> },
+    { key: "id", head: t.value.stream, cell: (stream) => <code>{stream.id}</code> },
   ];
 }

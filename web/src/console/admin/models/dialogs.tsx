@@ -51,7 +51,7 @@ export function SetPrice({ from, hasParts, onClose, onSet }: SetPriceProps): VNo
           </label>
         </div>
       )}
-      <Field form={form} name="model" label={t.value.name} hint={t.value.nameHint} required />
+      <Field form={form} name="model" label={t.value.name} hint={t.value.nameHint} spellcheck={false} required />
       <Field {...rate} name="input" label={t.value.input} required />
       <Field {...rate} name="output" label={t.value.output} required />
       <Field {...rate} name="cached_input" label={t.value.cached} hint={t.value.asInput} />
@@ -77,7 +77,7 @@ export function SetPrice({ from, hasParts, onClose, onSet }: SetPriceProps): VNo
           />
           <Field form={form} name="valid_from" label={t.value.validFrom} hint={t.value.validFromHint} type="date" />
           <Field form={form} name="shutdown" label={t.value.shutdown} type="date" />
-          <Field form={form} name="successor" label={t.value.successor} hint={t.value.successorHint} />
+          <Field form={form} name="successor" label={t.value.successor} hint={t.value.successorHint} spellcheck={false} />
         </div>
       </details>
     </FormDialog>

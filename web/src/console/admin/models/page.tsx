@@ -1,7 +1,6 @@
 // Models with their candidates, prices and limits, and the operator's own prices.
 
 import type { VNode } from "preact";
-import { useLocation } from "preact-iso";
 import { useState } from "preact/hooks";
 import { count, exactDollars, percent, UNKNOWN } from "../../../shared/format.js";
 import { useLoad } from "../../../shared/load.js";
@@ -9,6 +8,7 @@ import { call } from "../../../shared/session.js";
 import { Table } from "../../../shared/table.js";
 import type { Column } from "../../../shared/table.js";
 import { Confirm, Page, Panel, Shown, State } from "../../parts.js";
+import { useQuery, withQuery } from "../../query.js";
 import { SearchForm } from "../search_form.js";
 import { t as admin } from "../texts.js";
 import { SetPrice } from "./dialogs.js";
@@ -36,7 +36,7 @@ type Open =
 const PPM = 1_000_000;
 
 export function Models(): VNode {
-  const { query, path, route } = useLocation();
+  const [query, change] = useQuery();
   const search = query["search"] ?? "";
   const models = useLoad<Answer>("/api/admin/models");
   const own = useLoad<{ total: number; data: OwnPrice[] }>("/api/admin/prices?limit=500");
@@ -67,7 +67,7 @@ export function Models(): VNode {
       <SearchForm
         label={t.value.filter}
         value={search}
-        onSearch={(text) => route(text === "" ? path : `${path}?search=${encodeURIComponent(text)}`)}
+        onSearch={(text) => change({ search: text })}
       />
       <Shown of={models}>
         {({ data }) => (
@@ -100,8 +100,8 @@ export function Models(): VNode {
           onClose={() => setOpen(null)}
           onConfirm={async () => {
             const { name, valid_from } = open.price;
-            const day = valid_from === null ? "" : `&valid_from=${valid_from}`;
-            await call("DELETE", `/api/admin/prices?model=${encodeURIComponent(name)}${day}`, {});
+            const path = withQuery("/api/admin/prices", { model: name, valid_from: valid_from ?? "" });
+            await call("DELETE", path, {});
             changed();
           }}
         >

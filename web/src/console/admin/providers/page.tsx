@@ -76,16 +76,22 @@ function One({ of }: { readonly of: Provider }): VNode {
       }
     >
       <dl class="facts in-line">
-        <dt>{t.value.running}</dt>
-        <dd>
-          {streams_max === 0 ? `${count(running)} · ${t.value.noPlaces}` : t.value.of(count(running), count(streams_max))}
-        </dd>
-        <dt>{t.value.waiting}</dt>
-        <dd>{inLine === 0 ? "0" : <a href="/console/admin/live">{count(inLine)}</a>}</dd>
-        <dt>{t.value.keys}</dt>
-        <dd>
-          <Keys of={of.keys} />
-        </dd>
+        <div>
+          <dt>{t.value.running}</dt>
+          <dd>
+            {streams_max === 0 ? `${count(running)} · ${t.value.noPlaces}` : t.value.of(count(running), count(streams_max))}
+          </dd>
+        </div>
+        <div>
+          <dt>{t.value.waiting}</dt>
+          <dd>{inLine === 0 ? "0" : <a href="/console/admin/live">{count(inLine)}</a>}</dd>
+        </div>
+        <div>
+          <dt>{t.value.keys}</dt>
+          <dd>
+            <Keys of={of.keys} />
+          </dd>
+        </div>
       </dl>
       <Table
         caption={t.value.modelsOf(of.name)}

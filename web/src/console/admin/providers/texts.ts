@@ -1,14 +1,13 @@
 import { texts } from "../../../shared/language.js";
 
 const en = {
-  intro: "How each provider is, as this server sees it since its start. It is asked anew every five seconds.",
-  closed: "Is called",
+  intro: "How each provider is, as this server sees it since its start. Calls and failures are those by which a model is left alone. Asked anew every five seconds.",
+  closed: "Working",
   open: (wait: string) => `Left alone for ${wait}`,
   half_open: "Being probed",
   model: "Model",
   state: "State",
   calls: "Calls",
-  callsHint: "in the latest window of the breaker",
   failed: "Failed",
   underWay: "Under way",
   firstToken: "First token",
@@ -28,18 +27,16 @@ const en = {
   modelsOf: (name: string) => `Models of ${name}`,
   empty: "No provider is configured. Add one to tokenferry.toml: [[providers]].",
   noModels: "None of its models has been asked for yet.",
-  toLine: "Queue",
 };
 
 const ko: typeof en = {
-  intro: "서버를 시작한 뒤 이 서버에서 본 공급자별 상태입니다. 5초마다 새로 고칩니다.",
+  intro: "서버를 시작한 뒤 이 서버에서 본 공급자별 상태입니다. 호출과 실패는 호출을 중지할지 판단하는 최근 기록입니다. 5초마다 새로 고칩니다.",
   closed: "정상 호출",
   open: (wait: string) => `${wait} 동안 호출 중지`,
   half_open: "복구 확인 중",
   model: "모델",
   state: "상태",
   calls: "호출",
-  callsHint: "최근 차단기 구간 기준",
   failed: "실패",
   underWay: "처리 중",
   firstToken: "첫 토큰",
@@ -59,7 +56,6 @@ const ko: typeof en = {
   modelsOf: (name: string) => `${name}의 모델`,
   empty: "설정된 공급자가 없습니다. tokenferry.toml에 [[providers]]를 추가해 주세요.",
   noModels: "아직 요청된 모델이 없습니다.",
-  toLine: "대기열",
 };
 
 export const t = texts(en, ko);

@@ -1,13 +1,13 @@
 // Vouchers: making them, and which there are.
 
 import type { VNode } from "preact";
-import { useLocation } from "preact-iso";
 import { useState } from "preact/hooks";
 import { dateOf, dollars, exactDollars, moment, UNKNOWN } from "../../../shared/format.js";
 import { Table } from "../../../shared/table.js";
 import type { Column } from "../../../shared/table.js";
 import { Page, Shown, State } from "../../parts.js";
 import type { Tone } from "../../parts.js";
+import { useQuery, withQuery } from "../../query.js";
 import { More, useListed } from "../listed.js";
 import { SearchForm } from "../search_form.js";
 import { t as admin } from "../texts.js";
@@ -31,14 +31,13 @@ interface Answer {
   readonly next: string | null;
 }
 
-const PATH = "/api/admin/vouchers?limit=100";
 const TONES: Readonly<Record<Voucher["state"], Tone>> = { good: "ok", redeemed: "calm", expired: "warn" };
 
 export function AnyVouchers(): VNode {
-  const { query, path, route } = useLocation();
+  const [query, change] = useQuery();
   const batch = query["batch"] ?? "";
   const vouchers = useListed<Voucher, Answer>(
-    batch === "" ? PATH : `${PATH}&batch=${encodeURIComponent(batch)}`,
+    withQuery("/api/admin/vouchers", { limit: "100", batch }),
     ({ next }) => (next === null ? null : ["before", next]),
   );
   const [open, setOpen] = useState<"make" | Made | null>(null);
@@ -55,7 +54,7 @@ export function AnyVouchers(): VNode {
       <SearchForm
         label={t.value.filter}
         value={batch}
-        onSearch={(text) => route(text === "" ? path : `${path}?batch=${encodeURIComponent(text)}`)}
+        onSearch={(text) => change({ batch: text })}
       />
       <Shown of={vouchers}>
         {(rows) => (

@@ -27,7 +27,6 @@ const en = {
   redeemedBy: "Redeemed by",
   worth: "Worth",
   filter: "Batch",
-  all: "All batches",
   empty: "There are no vouchers.",
   emptyBatch: "There are no vouchers of this batch.",
 };
@@ -59,7 +58,6 @@ const ko: typeof en = {
   redeemedBy: "사용한 계정",
   worth: "금액",
   filter: "묶음 이름",
-  all: "전체 묶음",
   empty: "쿠폰이 없습니다.",
   emptyBatch: "이 묶음의 쿠폰이 없습니다.",
 };
