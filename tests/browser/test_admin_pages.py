@@ -129,7 +129,7 @@ async def test_an_account_is_limited_suspended_and_let_go_on(
     page = await open_page(f"{gateway.url}{path}", **logged_in(chief))
     await expect(row_of(page, "API keys", "노트북")).to_contain_text("as other keys")
     dialog = page.get_by_role("dialog")
-    await page.get_by_role("button", name="Limits of 노트북").click()
+    await page.get_by_role("button", name="Change limits of 노트북").click()
     await dialog.get_by_label("Requests a minute").fill("600")
     await dialog.get_by_role("button", name="Save").click()
     await expect(row_of(page, "API keys", "노트북")).to_contain_text("600 requests/min")
@@ -149,7 +149,7 @@ async def test_an_odd_price_is_asked_about_and_can_be_removed(
 ) -> None:
     page = await open_page(f"{gateway.url}{ADMIN}/models", **logged_in(chief))
     await expect(row_of(page, "Models", MODEL)).to_contain_text("no price is known")
-    await page.get_by_role("button", name=f"Set the price of openai/{MODEL}").click()
+    await page.get_by_role("button", name=f"Set a price of openai/{MODEL}").click()
     dialog = page.get_by_role("dialog")
     for label, amount in (("Input", "1.00"), ("Output", "2.00"), ("Cached input", "1.50")):
         await dialog.get_by_label(label, exact=label != "Cached input").fill(amount)

@@ -116,4 +116,4 @@ async def test_differences_are_an_error_in_the_log(
     books.may_end.set()
     check.start("chief")
     await ended(check)
-    assert "the books have 2 differences" in caplog.text
+    assert "differences in the books: 2" in caplog.text

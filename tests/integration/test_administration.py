@@ -409,7 +409,7 @@ class TestLedgerCheck:
         assert "the balance of issued:signup" in audit["sentences"][0]
         (book,) = [one for one in audit["books"] if one["book"] == "issued:signup"]
         assert book["difference"] == "0.000000007"
-        assert "the books have 1 differences" in gateway.log()
+        assert "differences in the books: 1" in gateway.log()
 
 
 async def test_a_role_is_given_and_taken_by_the_command_line(gateway: Gateway) -> None:

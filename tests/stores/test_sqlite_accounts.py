@@ -374,10 +374,11 @@ class TestAdministration:
         return store
 
     def test_the_newest_first_page_by_page(self, many: SqliteAccounts) -> None:
-        found, after = [], ""
-        while page := self.names(many, limit=2, after=after):
-            found += page
-            after = page[-1]
+        found: list[str] = []
+        before = None
+        while page := many.listing(AccountFilter(limit=2, before=before)):
+            found += [row.account.account_id for row in page]
+            before = page[-1].account.created_ms, page[-1].account.account_id
         assert found == ["acc_5", "acc_4", "acc_3", "acc_2", "operator", "acc_1"]
 
     @pytest.mark.parametrize(
@@ -395,7 +396,7 @@ class TestAdministration:
             ({"search": "예시", "state": "unverified"}, []),
             ({"account_id": "operator"}, ["operator"]),
             ({"account_id": ""}, []),
-            ({"after": "nobody"}, []),
+            ({"before": (1, "acc_3")}, ["acc_2", "operator", "acc_1"]),
         ],
     )
     def test_those_who_are_wanted(

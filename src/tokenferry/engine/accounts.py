@@ -38,14 +38,14 @@ class AccountFilter(NamedTuple):
             empty for all.
         state: Only those in this state; None for any.
         limit: How many at most.
-        after: The last account of the page before; empty for the first page.
+        before: Only those from before this moment and id; None for the first page.
         account_id: Only this one; None for all.
     """
 
     search: str = ""
     state: State | None = None
     limit: int = 100
-    after: str = ""
+    before: tuple[int, str] | None = None
     account_id: str | None = None
 
 

@@ -156,4 +156,4 @@ class LedgerCheck:
         self.running_since_ms = None
         self.last = check = future.result()
         if check.audit is not None and check.audit.found:
-            log.error("the books have %d differences", check.audit.found)
+            log.error("differences in the books: %d", check.audit.found)

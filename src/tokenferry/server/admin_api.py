@@ -29,6 +29,7 @@ from tokenferry.engine.workers import Workers
 from tokenferry.errors import AccountNotFound, InvalidRequest
 from tokenferry.server import audit_log
 from tokenferry.server.api_routes import Body, Call, NoBody, Route
+from tokenferry.server.cursors import cursor_of, moment_of
 from tokenferry.server.key_admin_api import AnyKeyFacts, any_key_facts
 
 MS_PER_S = 1000
@@ -41,7 +42,7 @@ class AccountPage(Body):
     search: Annotated[str, Meta(max_length=SEARCH_CHARACTERS_MAX)] = ""
     state: State | None = None
     limit: Annotated[int, Meta(ge=1, le=LISTED_MAX)] = 100
-    after: Annotated[str, Meta(max_length=100)] = ""
+    before: Annotated[str, Meta(max_length=100, description="The `next` of the page before.")] = ""
 
 
 class Suspension(Body):
@@ -70,10 +71,10 @@ class AnyAccountFacts(Struct):
 
 
 class AccountList(Struct):
-    """Accounts, the newest first; `after` is what to ask for next, null at the end."""
+    """Accounts, the newest first; `next` asks for those before, null at the end."""
 
     data: list[AnyAccountFacts]
-    after: str | None
+    next: str | None
 
 
 class AccountDetail(AnyAccountFacts, kw_only=True):
@@ -123,10 +124,14 @@ class AdminApi:
 
     async def _list(self, call: Call[Any]) -> AccountList:
         page: AccountPage = call.query
-        wanted = AccountFilter(page.search.strip(), page.state, page.limit, page.after)
+        before = moment_of(page.before)
+        wanted = AccountFilter(page.search.strip(), page.state, page.limit, before)
         rows = await self._disk.run(lambda: self._store.listing(wanted))
-        after = rows[-1].account.account_id if len(rows) == page.limit else None
-        return AccountList([AnyAccountFacts(**_facts(row)) for row in rows], after)
+        last = rows[-1].account if len(rows) == page.limit else None
+        return AccountList(
+            [AnyAccountFacts(**_facts(row)) for row in rows],
+            None if last is None else cursor_of(last.created_ms, last.account_id),
+        )
 
     async def _show(self, call: Call[Any]) -> AccountDetail:
         return await self._detail(call.request.match_info["id"])

@@ -116,9 +116,10 @@ class TopUpList(Struct):
 
 
 class AnyTopUpList(Struct):
-    """Everybody's orders, newest first."""
+    """Everybody's orders, newest first; `next` asks for those before, null at the end."""
 
     data: list[AnyTopUp]
+    next: str | None
 
 
 class RefundAccount(Body):
@@ -236,7 +237,9 @@ class TopUpsApi:
     async def _list_any(self, call: Call[Any]) -> AnyTopUpList:
         page: AnyTopUpPage = call.query
         wanted = OrderFilter(page.account, page.before, page.limit)
-        return AnyTopUpList([_any(order) for order in await self._topups.listing(wanted)])
+        orders = await self._topups.listing(wanted)
+        more = orders[-1].order_id if len(orders) == page.limit else None
+        return AnyTopUpList([_any(order) for order in orders], more)
 
     async def _check_any(self, call: Call[Nothing]) -> AnyTopUp:
         return _any(await self._topups.settle(call.request.match_info["id"]))

@@ -41,12 +41,11 @@ _LISTING = f"""
     WITH page AS MATERIALIZED (SELECT {_COLUMNS} FROM account WHERE (:account_id IS NULL OR
     account_id = :account_id) AND (:state IS NULL OR state = :state) AND (:search = '' OR
     account_id = :search OR instr(email, :part) OR account_id IN (SELECT account_id FROM api_key
-    WHERE public_id = :search)) AND (:after = '' OR (created_ms, account_id) < (SELECT created_ms,
-    account_id FROM account WHERE account_id = :after)) ORDER BY created_ms DESC, account_id DESC
-    LIMIT :limit) SELECT page.*, COALESCE(credits_nanos - debits_nanos, 0), COALESCE(held_nanos, 0),
-    (SELECT MAX(ended_ms) FROM charge WHERE charge.account_id = page.account_id) FROM page LEFT
-    JOIN ledger_book ON book = 'account:' || page.account_id ORDER BY created_ms DESC,
-    page.account_id DESC
+    WHERE public_id = :search)) AND (created_ms, account_id) < (:moment, :id) ORDER BY created_ms
+    DESC, account_id DESC LIMIT :limit) SELECT page.*, COALESCE(credits_nanos - debits_nanos, 0),
+    COALESCE(held_nanos, 0), (SELECT MAX(ended_ms) FROM charge WHERE charge.account_id =
+    page.account_id) FROM page LEFT JOIN ledger_book ON book = 'account:' || page.account_id ORDER
+    BY created_ms DESC, page.account_id DESC
     """  # noqa: S608 -- constants only
 _REDEEM = (
     "DELETE FROM mail_token WHERE token_hash = ? AND purpose = ? AND expires_ms > ? "
@@ -114,7 +113,16 @@ class SqliteAccounts(Database):
     @explained
     def listing(self, wanted: AccountFilter) -> list[AccountRow]:
         """Return accounts with what they have, the newest first."""
-        values = wanted._asdict() | {"part": email_part(wanted.search)}
+        moment_ms, account_id = wanted.before or (2**62, "")
+        values = {
+            "search": wanted.search,
+            "part": email_part(wanted.search),
+            "state": wanted.state,
+            "account_id": wanted.account_id,
+            "moment": moment_ms,
+            "id": account_id,
+            "limit": wanted.limit,
+        }
         with self._lock:
             rows = self._connection.execute(_LISTING, values)
             return [AccountRow(Account(*row[:-3]), *row[-3:]) for row in rows]

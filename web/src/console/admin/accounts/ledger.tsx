@@ -4,8 +4,8 @@ import type { VNode } from "preact";
 import { exactDollars, moment } from "../../../shared/format.js";
 import { Table } from "../../../shared/table.js";
 import type { Column } from "../../../shared/table.js";
-import { Panel, Shown } from "../../parts.js";
-import { More, useListed } from "../listed.js";
+import { Pages } from "../../pages.js";
+import { Panel } from "../../parts.js";
 import { t } from "./texts.js";
 
 interface Entry {
@@ -17,33 +17,21 @@ interface Entry {
   readonly note: string;
 }
 
-interface Answer {
-  readonly data: readonly Entry[];
-  readonly next: string | null;
-}
-
 export function Ledger({ account }: { readonly account: string }): VNode {
-  const entries = useListed<Entry, Answer>(
-    `/api/admin/accounts/${encodeURIComponent(account)}/ledger?limit=20`,
-    ({ next }) => (next === null ? null : ["before", next]),
-  );
   return (
     <Panel title={t.value.ledger}>
-      <Shown of={entries}>
+      <Pages<Entry> path={`/api/admin/accounts/${encodeURIComponent(account)}/ledger`} query={{ limit: "20" }}>
         {(rows) => (
-          <div class="stack wide">
-            <Table
-              caption={t.value.ledger}
-              quiet
-              columns={columns()}
-              rows={rows}
-              id={(entry) => String(entry.number)}
-              empty={t.value.ledgerEmpty}
-            />
-            <More of={entries} />
-          </div>
+          <Table
+            caption={t.value.ledger}
+            quiet
+            columns={columns()}
+            rows={rows}
+            id={(entry) => String(entry.number)}
+            empty={t.value.ledgerEmpty}
+          />
         )}
-      </Shown>
+      </Pages>
     </Panel>
   );
 }

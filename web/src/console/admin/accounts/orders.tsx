@@ -7,8 +7,8 @@ import { dollars, exactDollars, moment, price, UNKNOWN } from "../../../shared/f
 import { call } from "../../../shared/session.js";
 import { Table } from "../../../shared/table.js";
 import type { Column } from "../../../shared/table.js";
-import { Failure, Panel, Shown } from "../../parts.js";
-import { More, useListed } from "../listed.js";
+import { Pages } from "../../pages.js";
+import { Failure, Panel } from "../../parts.js";
 import { t as admin } from "../texts.js";
 import { Refund } from "./refund.js";
 import { t } from "./texts.js";
@@ -26,22 +26,12 @@ export interface Order {
   readonly created: number;
 }
 
-interface Answer {
-  readonly data: readonly Order[];
-}
-
-const PAGE = 20;
-
 interface OrdersProps {
   readonly account: string;
   readonly onChanged: () => void;
 }
 
 export function Orders({ account, onChanged }: OrdersProps): VNode {
-  const orders = useListed<Order, Answer>(
-    `/api/admin/topups?limit=${PAGE}&account=${encodeURIComponent(account)}`,
-    ({ data }) => (data.length < PAGE ? null : ["before", data.at(-1)!.id]),
-  );
   const [refunding, setRefunding] = useState<Order | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
 
@@ -59,21 +49,18 @@ export function Orders({ account, onChanged }: OrdersProps): VNode {
   return (
     <Panel title={t.value.orders}>
       {problem !== null && <Failure problem={problem} />}
-      <Shown of={orders}>
+      <Pages<Order> path="/api/admin/topups" query={{ limit: "20", account }}>
         {(rows) => (
-          <div class="stack wide">
-            <Table
-              caption={t.value.orders}
-              quiet
-              columns={columns((order) => void check(order), setRefunding)}
-              rows={rows}
-              id={(order) => order.id}
-              empty={t.value.ordersEmpty}
-            />
-            <More of={orders} />
-          </div>
+          <Table
+            caption={t.value.orders}
+            quiet
+            columns={columns((order) => void check(order), setRefunding)}
+            rows={rows}
+            id={(order) => order.id}
+            empty={t.value.ordersEmpty}
+          />
         )}
-      </Shown>
+      </Pages>
       {refunding !== null && (
         <Refund
           of={refunding}

@@ -5,27 +5,20 @@ import { ago, dateOf, dollars, exactDollars, moment } from "../../../shared/form
 import { Table } from "../../../shared/table.js";
 import type { Column } from "../../../shared/table.js";
 import { Choice } from "../../filters.js";
-import { Page, Shown, State } from "../../parts.js";
-import { useQuery, withQuery } from "../../query.js";
-import { More, useListed } from "../listed.js";
+import { Pages } from "../../pages.js";
+import { Page, State } from "../../parts.js";
+import { useQuery } from "../../query.js";
 import { SearchForm } from "../search_form.js";
 import { t as admin } from "../texts.js";
 import type { Account } from "./facts.js";
 import { calledOf, STATE_TONES } from "./facts.js";
 import { t } from "./texts.js";
 
-interface Answer {
-  readonly data: readonly Account[];
-  readonly after: string | null;
-}
-
 const STATES = ["active", "unverified", "suspended"] as const;
 
 export function Accounts(): VNode {
   const [query, change] = useQuery();
   const [search, state] = [query["search"] ?? "", query["state"] ?? ""];
-  const path = withQuery("/api/admin/accounts", { limit: "100", search, state });
-  const accounts = useListed<Account, Answer>(path, ({ after }) => (after === null ? null : ["after", after]));
   return (
     <Page title={admin.value.accounts} intro={t.value.intro}>
       <SearchForm
@@ -41,21 +34,18 @@ export function Accounts(): VNode {
           onChange={(value) => change({ state: value })}
         />
       </SearchForm>
-      <Shown of={accounts}>
+      <Pages<Account> key={`${state} ${search}`} path="/api/admin/accounts" query={{ limit: "100", search, state }}>
         {(rows) => (
-          <div class="stack wide">
-            <Table
-              caption={admin.value.accounts}
-              quiet
-              columns={columns()}
-              rows={rows}
-              id={(account) => account.id}
-              empty={t.value.empty}
-            />
-            <More of={accounts} />
-          </div>
+          <Table
+            caption={admin.value.accounts}
+            quiet
+            columns={columns()}
+            rows={rows}
+            id={(account) => account.id}
+            empty={t.value.empty}
+          />
         )}
-      </Shown>
+      </Pages>
     </Page>
   );
 }

@@ -7,7 +7,7 @@ const en = {
   running: "Checking…",
   never: "The books have not been checked since the server was started.",
   difference: "Difference",
-  found: (n: string) => `${n} differences`,
+  found: (n: string) => `places that differ: ${n}`,
   right: "The books are right.",
   wrong: "The books are wrong. Stop and find out why before more is booked: every sentence below names a place.",
   incomplete: "The last check came to no end.",

@@ -219,7 +219,7 @@ function Parts({ of }: { readonly of: Candidate }): VNode {
   if (parts.length === 0) return <>{UNKNOWN}</>;
   return (
     <details class="parts">
-      <summary aria-label={t.value.partsOf(of.model)}>{t.value.parts(count(parts.length))}</summary>
+      <summary aria-label={t.value.partsOf(count(parts.length), of.model)}>{t.value.parts(count(parts.length))}</summary>
       <dl>
         {parts.map((part) => (
           <div key={labelOf(part)}>

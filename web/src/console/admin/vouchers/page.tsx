@@ -5,10 +5,10 @@ import { useState } from "preact/hooks";
 import { dateOf, dollars, exactDollars, moment, UNKNOWN } from "../../../shared/format.js";
 import { Table } from "../../../shared/table.js";
 import type { Column } from "../../../shared/table.js";
-import { Page, Shown, State } from "../../parts.js";
+import { Pages } from "../../pages.js";
+import { Page, State } from "../../parts.js";
 import type { Tone } from "../../parts.js";
-import { useQuery, withQuery } from "../../query.js";
-import { More, useListed } from "../listed.js";
+import { useQuery } from "../../query.js";
 import { SearchForm } from "../search_form.js";
 import { t as admin } from "../texts.js";
 import { Codes, MakeVouchers } from "./dialogs.js";
@@ -26,20 +26,13 @@ interface Voucher {
   readonly account: string | null;
 }
 
-interface Answer {
-  readonly data: readonly Voucher[];
-  readonly next: string | null;
-}
-
 const TONES: Readonly<Record<Voucher["state"], Tone>> = { good: "ok", redeemed: "calm", expired: "warn" };
 
 export function AnyVouchers(): VNode {
   const [query, change] = useQuery();
   const batch = query["batch"] ?? "";
-  const vouchers = useListed<Voucher, Answer>(
-    withQuery("/api/admin/vouchers", { limit: "100", batch }),
-    ({ next }) => (next === null ? null : ["before", next]),
-  );
+  // How often some were made: the list is asked for anew.
+  const [made, setMade] = useState(0);
   const [open, setOpen] = useState<"make" | Made | null>(null);
   return (
     <Page
@@ -56,27 +49,24 @@ export function AnyVouchers(): VNode {
         value={batch}
         onSearch={(text) => change({ batch: text })}
       />
-      <Shown of={vouchers}>
+      <Pages<Voucher> key={`${made} ${batch}`} path="/api/admin/vouchers" query={{ limit: "100", batch }}>
         {(rows) => (
-          <div class="stack wide">
-            <Table
-              caption={admin.value.vouchers}
-              quiet
-              columns={columns()}
-              rows={rows}
-              id={(voucher) => voucher.id}
-              empty={batch === "" ? t.value.empty : t.value.emptyBatch}
-            />
-            <More of={vouchers} />
-          </div>
+          <Table
+            caption={admin.value.vouchers}
+            quiet
+            columns={columns()}
+            rows={rows}
+            id={(voucher) => voucher.id}
+            empty={batch === "" ? t.value.empty : t.value.emptyBatch}
+          />
         )}
-      </Shown>
+      </Pages>
       {open === "make" && (
         <MakeVouchers
           onClose={() => setOpen(null)}
-          onMade={(made) => {
-            setOpen(made);
-            vouchers.reload();
+          onMade={(codes) => {
+            setOpen(codes);
+            setMade((times) => times + 1);
           }}
         />
       )}
