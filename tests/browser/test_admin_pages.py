@@ -1,7 +1,6 @@
 """The pages of administrators in a browser, against a real gateway: what they show and do."""
 
 import asyncio
-import json
 import re
 import sqlite3
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ from playwright.async_api import Page, Route, expect
 from harness import websocket
 from harness.accounts import COOKIE, Member, administrator, member
 from harness.answers import body
+from harness.components import WEB
 from harness.dialects import opening, token
 from harness.gateway import SERVER, Gateway, provider_entry
 from harness.providers import Exchange, ScriptedProvider, scripted_provider
@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.needs("chromium", "web"), pytest.mark.asyncio(loop_sco
 
 MODEL = "m-openai"
 ADMIN = "/console/admin"
+AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
+# WCAG 2.2 AA, and what axe's authors call best practice.
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -288,19 +291,43 @@ async def test_members_are_told_that_it_is_not_for_them(gateway: Gateway, open_p
     await expect(page.get_by_role("link", name="Ledger check")).to_have_count(0)
 
 
-async def test_no_page_scrolls_sideways_on_a_phone(
+async def test_axe_has_nothing_to_say_and_nothing_scrolls_sideways_on_a_phone(
     gateway: Gateway, chief: Member, open_page
 ) -> None:
-    path = f"accounts/{chief.account_id}"
+    somebody = await member(gateway, "somebody.with.a.long.address@subdomain.example.com")
+    await somebody.key("가" * 64, models=["m/" + "x" * 200])
     page = await open_page(
-        f"{gateway.url}{ADMIN}/accounts", language="ko", width=360, **logged_in(chief)
+        f"{gateway.url}{ADMIN}/accounts",
+        language="ko",
+        width=360,
+        color_scheme="dark",
+        **logged_in(chief),
     )
-    for name in ("accounts", path, "providers", "models", "live", "vouchers", "ledger"):
+    dialogs = {"models": "가격 설정", "vouchers": "쿠폰 만들기"}
+    one = f"accounts/{somebody.account_id}"
+    for name in ("accounts", one, "providers", "models", "live", "vouchers", "ledger"):
         await page.goto(f"{gateway.url}{ADMIN}/{name}")
         await expect(page.get_by_role("heading", level=1)).to_be_visible()
         await expect(page.locator(".loading")).to_have_count(0)
-        widths = await page.evaluate(
-            "JSON.stringify([document.documentElement.scrollWidth, window.innerWidth])"
-        )
-        scroll, inner = json.loads(widths)
-        assert scroll <= inner, name
+        await audit(page, name)
+        if (button := dialogs.get(name)) is not None:
+            await page.locator(".page-actions").get_by_role("button", name=button).click()
+            await expect(page.get_by_role("dialog")).to_be_visible()
+            await audit(page, button)
+
+
+async def audit(page: Page, what: str) -> None:
+    """See that axe has nothing to say, and that the page does not scroll sideways."""
+    await page.evaluate(AXE.read_text("utf-8"))
+    found = await page.evaluate(
+        "tags => axe.run(document, {runOnly: tags, resultTypes: ['violations'],"
+        " elementRef: false})",
+        TAGS,
+    )
+    faults = [
+        (rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found["violations"]
+    ]
+    assert not faults, (what, faults)
+    root = "document.documentElement"
+    over = await page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
+    assert over <= 0, (what, over)
