@@ -133,18 +133,16 @@ function columns(onSet: (of: Candidate) => void): Column<Row>[] {
   return [
     {
       key: "model",
-      head: t.value.model,
+      head: t.value.modelAndCandidate,
       names: true,
-      cell: ({ model, isFirst }) =>
-        isFirst ? (
-          <>
-            {model.id} {model.alias && <span class="note">{t.value.alias}</span>}
-          </>
-        ) : (
-          <span class="unseen">{model.id}</span>
-        ),
+      cell: ({ model, of, isFirst }) => (
+        <>
+          {isFirst ? model.id : <span class="unseen">{model.id}</span>}{" "}
+          {isFirst && model.alias && <span class="note">{t.value.alias}</span>}
+          <span class="note line">{`${of.provider}/${of.model}`}</span>
+        </>
+      ),
     },
-    { key: "candidate", head: t.value.candidate, cell: ({ of }) => `${of.provider}/${of.model}` },
     { key: "input", head: t.value.input, end: true, cell: ({ of }) => rate(of, "input") },
     { key: "cached", head: t.value.cached, end: true, cell: ({ of }) => rate(of, "cached_input", "input") },
     { key: "output", head: t.value.output, end: true, cell: ({ of }) => rate(of, "output") },
