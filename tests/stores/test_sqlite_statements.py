@@ -102,20 +102,20 @@ def test_charges_page_by_page(statements):
 
 
 def test_what_is_booked_of_one_stream(statements):
-    booked = statements.transfer("s1", "a")
+    booked = statements.booked("s1", "a")
     assert (booked.charge.cost_nanos, booked.shortfall_nanos, booked.reserved) == (10, 0, None)
     ((_, transfer),) = booked.transfers
     assert (transfer.kind, transfer.reference, transfer.amount_nanos) == ("usage", "s1", 10)
-    held = statements.transfer("s6", "a")
+    held = statements.booked("s6", "a")
     assert (held.charge, held.reserved) == (None, Reserved(50, "open"))
-    assert statements.transfer("s4", None).charge.account_id == "operator"
+    assert statements.booked("s4", None).charge.account_id == "operator"
 
 
 def test_what_is_booked_of_another_s_stream_is_nothing(statements):
     nothing = Booked(None, 0, None, ())
-    assert statements.transfer("s4", "a") == nothing
-    assert statements.transfer("s6", "b") == nothing
-    assert statements.transfer("none", None) == nothing
+    assert statements.booked("s4", "a") == nothing
+    assert statements.booked("s6", "b") == nothing
+    assert statements.booked("none", None) == nothing
 
 
 def test_transfers_page_by_page(statements):
@@ -125,8 +125,8 @@ def test_transfers_page_by_page(statements):
 
 
 def test_what_was_booked_under_a_reference(statements):
-    found = statements.booked(("grant", "withdrawal"), "1")
+    found = statements.transfer(("grant", "withdrawal"), "1")
     assert found is not None
     assert (found.kind, found.credit, found.amount_nanos) == ("grant", "account:a", 1000)
-    assert statements.booked(("withdrawal",), "1") is None
-    assert statements.booked(("grant", "withdrawal"), "2") is None
+    assert statements.transfer(("withdrawal",), "1") is None
+    assert statements.transfer(("grant", "withdrawal"), "2") is None

@@ -142,6 +142,6 @@ def _state(entry: Entry) -> LiveState:
         return "ending"
     if generation.pursuit.first_token_s is not None:
         return "answering"
-    if generation.pursuit.is_waiting:
+    if generation.pursuit.waiting is not None:
         return "queued"
     return "preparing" if generation.pursuit.serving is None else "calling"
