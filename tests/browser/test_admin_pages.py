@@ -121,6 +121,12 @@ async def test_credit_is_given_once_though_its_answer_was_lost(
     await expect(page.locator(".figure").first).to_contain_text("$11.50")
     assert lost[0] == lost[1]
     assert (await somebody.call("GET", "/api/balance")).json["balance"] == "11.50"
+    await page.get_by_role("button", name="Give or take credit").click()
+    await dialog.get_by_label("What").select_option("Take back")
+    await dialog.get_by_label("Amount").fill("11.51")
+    await dialog.get_by_label("Reason").fill("too much")
+    await dialog.get_by_role("button", name="Book it").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("$11.50 are available")
 
 
 async def test_an_account_is_limited_suspended_and_let_go_on(

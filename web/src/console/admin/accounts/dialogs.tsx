@@ -3,7 +3,7 @@
 import type { VNode } from "preact";
 import { useRef } from "preact/hooks";
 import { Field, missing, useForm } from "../../../shared/form.js";
-import { dollars } from "../../../shared/format.js";
+import { dollars, exactDollars, nanosOf } from "../../../shared/format.js";
 import { call } from "../../../shared/session.js";
 import { FormDialog } from "../form_dialog.js";
 import { t as admin } from "../texts.js";
@@ -26,10 +26,7 @@ export function GrantCredit({ of, onClose, onBooked }: GrantProps): VNode {
   const form = useForm(
     { what: "give", amount: "", reason: "" },
     {
-      check: (typed) => ({
-        ...(isAmount(typed.amount.trim()) ? {} : { amount: admin.value.amountAboveZero }),
-        ...missing(typed, "reason"),
-      }),
+      check: (typed) => ({ ...amountFault(typed.what, typed.amount.trim(), of.available), ...missing(typed, "reason") }),
       send: async ({ what, amount, reason }) => {
         const grant = { amount: `${what === "take" ? "-" : ""}${amount.trim()}`, reason: reason.trim() };
         const typed = JSON.stringify(grant);
@@ -65,6 +62,12 @@ export function GrantCredit({ of, onClose, onBooked }: GrantProps): VNode {
       />
     </FormDialog>
   );
+}
+
+function amountFault(what: string, amount: string, available: string): { amount?: string } {
+  if (!isAmount(amount)) return { amount: admin.value.amountAboveZero };
+  const isTooMuch = what === "take" && nanosOf(amount) > nanosOf(available);
+  return isTooMuch ? { amount: t.value.takeHint(exactDollars(available)) } : {};
 }
 
 interface SuspendProps {
