@@ -29,6 +29,7 @@ const MAP = [
     ["docs/guides/browser-apps.md", "Browser apps", "브라우저 앱"],
     ["docs/streams.md", "Streams that survive", "끊겨도 살아남는 스트림"],
     ["docs/console.md", "The console", "콘솔"],
+    ["docs/administration.md", "Administration", "관리"],
     ["docs/accounts.md", "Accounts", "계정"],
     ["docs/billing.md", "Billing", "과금"],
     ["docs/payments.md", "Payments", "결제"],

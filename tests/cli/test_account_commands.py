@@ -185,3 +185,17 @@ class TestKeys:
         assert (result.code, result.out) == (2, "")
         assert why in result.err
         assert not (tmp_path / "tokenferry-data").exists()
+
+
+def test_a_role_is_given_and_taken(run, store) -> None:
+    run("accounts", "create", "chief@example.com")
+    result = run("accounts", "role", "Chief@example.com", "admin")
+    assert (result.code, result.out) == (0, "chief@example.com is an administrator\n")
+    assert store.find_by_email("chief@example.com").role == "admin"
+    result = run("accounts", "role", "chief@example.com", "member")
+    assert result.out == "chief@example.com is no administrator\n"
+    assert store.find_by_email("chief@example.com").role == "member"
+    result = run("accounts", "role", "nobody@example.com", "admin")
+    assert (result.code, result.out) == (1, "")
+    assert "no account has that address" in result.err
+    assert run("accounts", "role", "chief@example.com", "owner").code == 2

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenferry.domain.email_address import domain_to_ascii, normalise_email
+from tokenferry.domain.email_address import domain_to_ascii, email_part, normalise_email
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,13 @@ def test_normalising_again_changes_nothing(local, domain):
     if once is not None:
         assert normalise_email(once) == once
         assert unicodedata.is_normalized("NFC", once)
+
+
+def test_a_part_is_found_in_a_stored_address():
+    stored = normalise_email("\u1112\u1161\u11ab.Kim@Example.com")
+    assert stored is not None
+    for part in (" \ud55c", "\u1112\u1161\u11ab", "KIM@EX", ""):
+        assert email_part(part) in stored
 
 
 def test_domains_in_ascii():

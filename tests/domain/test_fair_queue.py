@@ -134,6 +134,19 @@ def test_who_leaves_makes_room():
     assert drained(queue) == ["0", "b", "2"]
 
 
+def test_since_when_the_first_of_a_class_has_waited():
+    queue = FairQueue()
+    assert queue.oldest_ns("default") is None
+    for name, account, since_ns in (("1", "a", 7), ("2", "b", 5), ("3", "b", 9), ("4", "a", 11)):
+        queue.push("default", entry(name, account, since_ns=since_ns))
+    queue.push("flex", entry("f", since_ns=1))
+    assert (queue.oldest_ns("default"), queue.oldest_ns("flex")) == (5, 1)
+    queue.remove("2")
+    assert queue.oldest_ns("default") == 7
+    queue.remove("1")
+    assert queue.oldest_ns("default") == 9
+
+
 def test_who_has_waited_too_long():
     queue = FairQueue()
     queue.push("default", entry("never"))

@@ -451,6 +451,37 @@ class TestLookup:
         assert found.context_tokens_max == 100
 
 
+class TestComing:
+    def test_what_will_count_and_nothing_else(self):
+        shipped = [Price("m", at, flat(dollars)) for at, dollars in ((0, 1), (2000, 2), (4000, 3))]
+        book = PriceBook(shipped)
+        assert book.counting("p", "m", 1000) is shipped[0]
+        assert book.coming("p", "m", 1000) == shipped[1:]
+        assert book.coming("p", "m", 2000) == shipped[2:]
+        # One of the operator's own wins over all that comes along under the same name.
+        own = [Price("m", 3000, flat(7))]
+        book = PriceBook(shipped, own)
+        assert book.coming("p", "m", 1000) == [shipped[1], own[0]]
+        # And one provider's own over those of the bare name.
+        first = Price("p/m", 500, flat(9))
+        book = PriceBook(shipped, [first])
+        assert book.counting("p", "m", 1000) is first
+        assert book.coming("p", "m", 1000) == []
+        assert book.coming("q", "m", 1000) == shipped[1:]
+        assert book.coming("p", "m", 100) == [first]
+
+    def test_of_what_nobody_knows(self):
+        assert PriceBook([]).counting("p", "m", 0) is None
+        assert PriceBook([]).coming("p", "m", 0) == []
+
+    def test_whose_a_price_is(self):
+        ours, own = Price("m", 0, flat(1)), Price("m", 0, flat(1))
+        book = PriceBook([ours], [own])
+        assert book.counting("p", "m", 0) is own
+        assert book.is_own(own)
+        assert not book.is_own(ours)
+
+
 class TestRetirement:
     END = THURSDAY_MS
 

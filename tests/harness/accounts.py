@@ -65,3 +65,11 @@ async def member(gateway: Gateway, email: str) -> Member:
     response = await sign_up(gateway, email)
     assert (response.status, response.json) == (201, {"state": "active"}), response.body
     return await log_in(gateway, email)
+
+
+async def administrator(gateway: Gateway, email: str) -> Member:
+    """Make an administrator's account as an operator does, and log in."""
+    await gateway.administer(
+        "accounts", "create", email, "--admin", "--password-stdin", typed=f"{PASSWORD}\n"
+    )
+    return await log_in(gateway, email)

@@ -368,12 +368,12 @@ class TestAdministration:
 
     async def test_all_accounts_page_by_page(self, gateway: Gateway) -> None:
         admin = await self.administrator(gateway, "admin@example.com")
-        found, after = [], ""
-        while after is not None:
-            path = f"/api/admin/accounts?limit=3&after={after}"
+        found, before = [], ""
+        while before is not None:
+            path = f"/api/admin/accounts?limit=3&before={before}"
             answer = (await admin.call("GET", path)).json
             found += answer["data"]
-            after = answer["after"]
+            before = answer["next"]
         assert {"operator", admin.account_id} <= {account["id"] for account in found}
         assert len(found) == len({account["id"] for account in found})
         for query, param in (("limit=0", "limit"), ("limit=1001", "limit"), ("page=1", "page")):

@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stores.test_sqlite_ledger import NOW_MS, charge, hold
 from tokenferry.domain.account import Account
 from tokenferry.domain.api_key import KeyTerms
 from tokenferry.domain.ledger import ISSUED_GRANT, Transfer
-from tokenferry.engine.accounts import SESSIONS_MAX, EmailExists, LoginSession
+from tokenferry.engine.accounts import SESSIONS_MAX, AccountFilter, EmailExists, LoginSession
 from tokenferry.engine.ledger import Overdrawn
 from tokenferry.stores import sqlite_accounts, sqlite_database
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_accounts import SqliteAccounts
+from tokenferry.stores.sqlite_ledger import SqliteLedger
 
 ONE = Account("acc_1", "철수@example.com", "member", "active", "ko", 1_000)
 NEW = Account("acc_2", "new@example.com", "member", "unverified", "en", 2_000)
@@ -349,3 +352,71 @@ def test_more_than_there_is_cannot_be_taken(store: SqliteAccounts) -> None:
     assert store.balance_nanos("acc_1") == 10
     assert store.book(Transfer("withdrawal", "r3", "account:acc_1", ISSUED_GRANT, 10, 1))
     assert store.balance_nanos("acc_1") == 0
+
+
+class TestAdministration:
+    """What administrators ask for."""
+
+    def names(self, store: SqliteAccounts, **wanted: Any) -> list[str]:
+        return [row.account.account_id for row in store.listing(AccountFilter(**wanted))]
+
+    @pytest.fixture
+    def many(self, store: SqliteAccounts, path: Path) -> SqliteAccounts:
+        for number in range(1, 6):
+            # Two of each moment, so that the id decides.
+            account = Account(
+                f"acc_{number}", f"user{number}@예시.kr", "member", "active", "ko", number // 2
+            )
+            store.create(account, None, 10**9)
+        store.suspend("acc_3", "")
+        with closing(SqliteKeys(path)) as keys:
+            keys.create("k", "PublicId0001", bytes(32), 0, KeyTerms("acc_2"))
+        return store
+
+    def test_the_newest_first_page_by_page(self, many: SqliteAccounts) -> None:
+        found: list[str] = []
+        before = None
+        while page := many.listing(AccountFilter(limit=2, before=before)):
+            found += [row.account.account_id for row in page]
+            before = page[-1].account.created_ms, page[-1].account.account_id
+        assert found == ["acc_5", "acc_4", "acc_3", "acc_2", "operator", "acc_1"]
+
+    @pytest.mark.parametrize(
+        ("wanted", "found"),
+        [
+            ({"search": "user4"}, ["acc_4"]),
+            ({"search": "USER4@예"}, ["acc_4"]),
+            ({"search": "예시"}, ["acc_5", "acc_4", "acc_3", "acc_2", "acc_1"]),
+            ({"search": "acc_2"}, ["acc_2"]),
+            ({"search": "acc"}, []),
+            ({"search": "PublicId0001"}, ["acc_2"]),
+            ({"search": "publicid0001"}, []),
+            ({"search": "%"}, []),
+            ({"state": "suspended"}, ["acc_3"]),
+            ({"search": "예시", "state": "unverified"}, []),
+            ({"account_id": "operator"}, ["operator"]),
+            ({"account_id": ""}, []),
+            ({"before": (1, "acc_3")}, ["acc_2", "operator", "acc_1"]),
+        ],
+    )
+    def test_those_who_are_wanted(
+        self, many: SqliteAccounts, wanted: dict[str, Any], found: list[str]
+    ) -> None:
+        assert self.names(many, **wanted) == found
+
+    def test_what_they_have_and_when_they_were_here_last(
+        self, many: SqliteAccounts, path: Path
+    ) -> None:
+        with closing(SqliteLedger(path)) as ledger:
+            ledger.commit([charge("s1", 10, "acc_1"), hold("s2", 50, account="acc_1")])
+        (row,) = many.listing(AccountFilter(account_id="acc_1"))
+        assert row[1:] == (10**9 - 10, 50, NOW_MS + 5)
+        (row,) = many.listing(AccountFilter(account_id="acc_2"))
+        assert row[1:] == (10**9, 0, None)
+
+    def test_a_role_is_given_and_taken_but_not_the_operator_s(self, many: SqliteAccounts) -> None:
+        assert many.set_role("acc_1", "admin")
+        assert many.find("acc_1") == Account("acc_1", "user1@예시.kr", "admin", "active", "ko", 0)
+        assert many.set_role("acc_1", "member")
+        assert not many.set_role("operator", "member")
+        assert not many.set_role("nobody", "admin")

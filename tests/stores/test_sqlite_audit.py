@@ -1,6 +1,7 @@
 import pytest
 
 from stores.test_sqlite_ledger import charge, grant, hold
+from tokenferry.engine.audit import AuditStopped
 from tokenferry.stores.sqlite_audit import SqliteAudit
 from tokenferry.stores.sqlite_ledger import SqliteLedger
 
@@ -20,7 +21,7 @@ def books(tmp_path):
 
 def test_right_books_have_no_difference(books):
     _, audit = books
-    assert audit.verify() == ([], 4, 3, 1)
+    assert audit.verify()[:5] == ([], 0, 4, 3, 1)
 
 
 def test_the_transfers_come_in_their_order(books):
@@ -67,3 +68,49 @@ def test_an_overdrawn_account_is_told(books):
     ledger._connection.execute("PRAGMA ignore_check_constraints = ON")
     ledger._connection.execute("UPDATE ledger_book SET debits_nanos = 99 WHERE book = 'account:a'")
     assert any("below zero" in difference for difference in audit.verify().differences)
+
+
+def test_every_book_is_shown_and_accounts_together(books):
+    _, audit = books
+    assert [tuple(book) for book in audit.verify().books] == [
+        ("account:operator", 1, -7, -7, 0),
+        ("accounts", 1, 30, 30, 0),
+        ("issued:grant", 1, -100, -100, 0),
+        ("revenue", 1, 97, 97, 0),
+        ("shortfall", 1, -20, -20, 0),
+    ]
+    assert sum(book.kept_nanos for book in audit.verify().books) == 0
+
+
+def test_differences_of_two_accounts_do_not_make_up_for_each_other(books):
+    ledger, audit = books
+    grant(ledger, 50, "b", "2")
+    for change, account in ((1, "a"), (-1, "b")):
+        ledger._connection.execute(
+            "UPDATE ledger_book SET credits_nanos = credits_nanos + ? WHERE book = ?",
+            (change, f"account:{account}"),
+        )
+    (accounts,) = [book for book in audit.verify().books if book.book == "accounts"]
+    assert accounts == ("accounts", 2, 80, 80, 2)
+
+
+def test_of_many_differences_the_first_are_shown_and_all_are_counted(books):
+    ledger, audit = books
+    ledger._connection.executemany(
+        "INSERT INTO key_month (key_id, month, spent_nanos) VALUES (?, 202611, 1)",
+        [(f"k{number}",) for number in range(21)],
+    )
+    found = audit.verify()
+    assert (found.found, len(found.differences)) == (21, 20)
+
+
+def test_it_stops_when_it_is_told_to_and_can_be_run_again(books):
+    ledger, audit = books
+    # Enough work for a look.
+    ledger._connection.executemany(
+        "INSERT INTO key_month (key_id, month, spent_nanos) VALUES (?, 202611, 1)",
+        [(f"k{number}",) for number in range(30_000)],
+    )
+    with pytest.raises(AuditStopped):
+        audit.verify(lambda: True)
+    assert audit.verify().found == 30_000

@@ -122,3 +122,11 @@ def test_transfers_page_by_page(statements):
     first = statements.transfers("a", 2, None)
     rest = statements.transfers("a", 9, first[-1][0])
     assert [row.reference for _, row in (*first, *rest)] == ["s3", "s2", "s1", "1"]
+
+
+def test_what_was_booked_under_a_reference(statements):
+    found = statements.transfer(("grant", "withdrawal"), "1")
+    assert found is not None
+    assert (found.kind, found.credit, found.amount_nanos) == ("grant", "account:a", 1000)
+    assert statements.transfer(("withdrawal",), "1") is None
+    assert statements.transfer(("grant", "withdrawal"), "2") is None

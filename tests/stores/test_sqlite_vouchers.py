@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from tokenferry.engine.vouchers import NewVoucher
+from tokenferry.engine.vouchers import NewVoucher, wanted_voucher
 from tokenferry.stores.sqlite_audit import SqliteAudit
 from tokenferry.stores.sqlite_vouchers import SqliteVouchers
 
@@ -37,6 +37,38 @@ def test_they_are_listed_by_batch(store):
     assert store.listing("겨울") == []
 
 
+def test_the_newest_first_page_by_page(store):
+    store.add([GOOD._replace(code_hash=bytes([n]) * 32, voucher_id=f"v_{n}") for n in (3, 4, 5)])
+    found, before = [], None
+    while page := store.latest(None, 2, before):
+        found += [row.voucher_id for row in page]
+        before = page[-1].created_ms, page[-1].voucher_id
+    assert found == ["v_2", "v_5", "v_4", "v_3", "v_1"]
+    assert [row.voucher_id for row in store.latest("가을", 9, None)] == ["v_2"]
+
+
+@pytest.mark.parametrize(
+    ("amount", "batch", "expires_ms", "field"),
+    [
+        ("0", "b", None, "amount"),
+        ("-1", "b", None, "amount"),
+        ("five", "b", None, "amount"),
+        ("1", "", None, "batch"),
+        ("1", "x" * 65, None, "batch"),
+        ("1", "a\nb", None, "batch"),
+        ("1", "b", 100, "expires"),
+    ],
+)
+def test_what_is_no_voucher(amount, batch, expires_ms, field):
+    with pytest.raises(ValueError, match=field):
+        wanted_voucher(amount, batch, 100, expires_ms)
+
+
+def test_what_is_one():
+    wanted = wanted_voucher("0.000000001", "x" * 64, 100, 101)
+    assert wanted == (b"", "", "x" * 64, 1, 100, 101)
+
+
 def test_of_many_at_once_one_redeems(store):
     outcomes = []
 
@@ -52,5 +84,5 @@ def test_of_many_at_once_one_redeems(store):
         thread.join()
     assert sorted(map(str, outcomes)) == ["5000"] + ["redeemed"] * 15
     audit = SqliteAudit(store.path)
-    assert audit.verify()[:2] == ([], 1)
+    assert audit.verify()[:3] == ([], 0, 1)
     audit.close()

@@ -30,6 +30,7 @@ from tokenferry.stores.sqlite_accounts import SqliteAccounts
 _REFERENCE_BYTES = 12
 # A password is one line; this is more than any has.
 _STDIN_CHARACTERS_MAX = 10_000
+_ROLES = {"admin": "an administrator", "member": "no administrator"}
 
 
 class Refusal(Exception):
@@ -119,6 +120,15 @@ def unsuspend_account(arguments: argparse.Namespace) -> None:
         account = _account(store, arguments.email)
         store.unsuspend(account.account_id)
     sys.stdout.write(f"{account.email} is not suspended\n")
+
+
+@_told
+def set_role(arguments: argparse.Namespace) -> None:
+    """Make an account an administrator's, or a member's again."""
+    with _opened(arguments) as store:
+        account = _account(store, arguments.email)
+        store.set_role(account.account_id, arguments.role)
+    sys.stdout.write(f"{account.email} is {_ROLES[arguments.role]}\n")
 
 
 @_told

@@ -25,11 +25,11 @@ def verify_ledger(arguments: argparse.Namespace) -> int:
         for difference in audit.differences:
             sys.stdout.write(f"{difference}\n")
         sys.stdout.write(
-            f"{'DIFFERENT' if audit.differences else 'OK'}: {audit.transfers} transfers, "
+            f"{'DIFFERENT' if audit.found else 'OK'}: {audit.transfers} transfers, "
             f"{audit.charges} charges, {audit.open_reservations} open reservations, "
-            f"{len(audit.differences)} differences\n"
+            f"{audit.found} differences\n"
         )
-        return EXIT_FAULT if audit.differences else EXIT_OK
+        return EXIT_FAULT if audit.found else EXIT_OK
     return EXIT_FAULT
 
 

@@ -333,6 +333,8 @@ def _add_accounts(parser: argparse.ArgumentParser) -> None:
     suspend = add("suspend", "suspend_account", "stop its keys and logins, at once")
     suspend.add_argument("--reason", metavar="TEXT", help="why, for the list")
     add("unsuspend", "unsuspend_account", "let them work again")
+    role = add("role", "set_role", "make it an administrator's, or a member's again")
+    role.add_argument("role", choices=("admin", "member"))
     add("password", "set_password", "set its password, from standard input")
     grant = add("grant", "grant", "give it credit and print its balance")
     grant.add_argument("amount", metavar="USD", help="5.00; below zero it is taken back")

@@ -14,19 +14,25 @@ from pathlib import Path
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
 from tokenferry.cli.terminal import database, explained, table
 from tokenferry.config.prices import day_ms, day_of, shipped_prices
-from tokenferry.domain.money import format_dollars, parse_dollars
-from tokenferry.domain.price_form import NAME_CHARACTERS_MAX, RATE_NANOS_MAX, write_terms
+from tokenferry.domain.money import format_dollars
+from tokenferry.domain.price_entry import (
+    TYPED_RATES,
+    EntryUnusable,
+    PriceEntry,
+    has_more,
+    known_price,
+    oddities,
+)
+from tokenferry.domain.price_form import write_terms
 from tokenferry.domain.price_import import (
     Imported,
     ImportUnusable,
     PassedOver,
     Refused,
     convert,
-    faults,
-    leaps,
     read_rows,
 )
-from tokenferry.domain.price_terms import RATE_NAMES, Rates, Scale, Terms, complete_rates
+from tokenferry.domain.price_terms import Rates, Scale, Terms
 from tokenferry.domain.pricing import Price, PriceBook
 from tokenferry.stores.sqlite_prices import SqlitePrices
 
@@ -76,7 +82,7 @@ def set_price(arguments: argparse.Namespace) -> int:
         with closing(SqlitePrices(path)) as store:
             store.put([price], _now_ms())
         sys.stdout.write(table([_HEADER, _row(price)]))
-        if known is not None and _has_more(known.terms) and not _has_more(price.terms):
+        if known is not None and has_more(known.terms) and not has_more(price.terms):
             sys.stderr.write(
                 "The price so far has tiers, hours or service tiers; this one has none.\n"
             )
@@ -180,43 +186,32 @@ def _same(known: Price | None, price: Price) -> bool:
 
 def _typed(arguments: argparse.Namespace) -> Price:
     """Return the price that the options say."""
-    model = arguments.model
-    is_printable = model.isprintable() and model == model.strip()
-    if not is_printable or not 0 < len(model) <= NAME_CHARACTERS_MAX:
-        raise _Wrong(
-            f"a model's name has 1..{NAME_CHARACTERS_MAX} printable characters; {model!r} is none"
-        )
-    given = {}
-    for name in RATE_NAMES:
-        if (text := getattr(arguments, name, None)) is not None:
-            given[name] = _amount(f"--{name.replace('_', '-')}", text)
-    end = _day("--shutdown", arguments.shutdown)
-    if arguments.successor is not None and end is None:
-        raise _Wrong("--successor needs --shutdown DATE")
-    terms = Terms(
-        Scale(complete_rates(given)),
-        context_tokens_max=arguments.context,
-        output_tokens_max=arguments.output_max,
-        shutdown_ms=end,
-        successor=arguments.successor,
+    entry = PriceEntry(
+        arguments.model,
+        {
+            name: text
+            for name in TYPED_RATES
+            if (text := getattr(arguments, name, None)) is not None
+        },
+        _begin(arguments),
+        f"set {day_of(_now_ms())}",
+        arguments.context,
+        arguments.output_max,
+        _day("--shutdown", arguments.shutdown),
+        arguments.successor,
     )
-    return Price(model, _begin(arguments), terms, f"set {day_of(_now_ms())}")
-
-
-def _amount(option: str, text: str) -> int:
-    nanos = parse_dollars(text)
-    if nanos is None or not 0 <= nanos <= RATE_NANOS_MAX:
-        raise _Wrong(
-            f"{option} is {text!r}, not an amount in USD per million tokens such as 1.00, "
-            "of 0..1000000"
-        )
-    return nanos
+    try:
+        return entry.price()
+    except EntryUnusable as exc:
+        if exc.field == "model":
+            raise _Wrong(f"a model's name {exc.reason}") from None
+        if exc.field == "successor":
+            raise _Wrong("--successor needs --shutdown DATE") from None
+        raise _Wrong(f"--{exc.field.replace('_', '-')} {exc.reason}") from None
 
 
 def _check(price: Price, known: Price | None) -> None:
-    rates = None if known is None else known.terms.scale.rates
-    reasons = [*faults(price.terms), *leaps(price.terms.scale.rates, rates)]
-    if reasons:
+    if reasons := oddities(price, known):
         raise _Wrong(f"{price.model}: {'; '.join(reasons)}; --force takes it all the same")
 
 
@@ -249,9 +244,7 @@ def _own(path: Path) -> list[Price]:
 
 
 def _known(book: PriceBook, model: str) -> Price | None:
-    """Return what a model cost so far, under its name or the same without its provider."""
-    now_ms = _now_ms()
-    return book.known(model, now_ms) or book.known(model.partition("/")[2], now_ms)
+    return known_price(book, model, _now_ms())
 
 
 def _in_force(shipped: Sequence[Price], own: Sequence[Price]) -> Iterator[Price]:
@@ -294,10 +287,6 @@ def _more(terms: Terms) -> str:
         instead = f", then {terms.successor}" if terms.successor else ""
         found.append(f"ends {day_of(terms.shutdown_ms)}{instead}")
     return "; ".join(found)
-
-
-def _has_more(terms: Terms) -> bool:
-    return bool(terms.scale.tiers or terms.windows or terms.service_tiers)
 
 
 def _details(terms: Terms) -> Iterator[tuple[str, ...]]:

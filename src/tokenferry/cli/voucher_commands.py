@@ -9,14 +9,14 @@ from datetime import datetime
 from tokenferry.cli.admin import local_time, now_ms
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
 from tokenferry.cli.terminal import database, explained, table
-from tokenferry.domain.money import format_dollars, parse_dollars
+from tokenferry.domain.money import format_dollars
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.vouchers import (
-    BATCH_CHARACTERS_MAX,
     VOUCHERS_MAX,
     NewVoucher,
     VoucherRow,
     new_vouchers,
+    wanted_voucher,
 )
 from tokenferry.stores.sqlite_vouchers import SqliteVouchers
 
@@ -27,7 +27,7 @@ def create_vouchers(arguments: argparse.Namespace) -> int:
     try:
         wanted = _wanted(arguments, made_ms)
     except ValueError as exc:
-        print_fault(str(exc))
+        print_fault(str(exc.args[-1]))
         return EXIT_USAGE
     with explained(), closing(SqliteVouchers(database(arguments))) as store:
         codes = new_vouchers(store, wanted, arguments.count, secrets.token_bytes)
@@ -58,16 +58,11 @@ def _wanted(arguments: argparse.Namespace, made_ms: int) -> NewVoucher:
     Raises:
         ValueError: If an option's value cannot be; the message says why.
     """
-    amount_nanos = parse_dollars(arguments.amount)
-    if amount_nanos is None or amount_nanos <= 0:
-        raise ValueError("a voucher is worth an amount of USD above zero, such as 5.00")
     if not 1 <= arguments.count <= VOUCHERS_MAX:
         raise ValueError(f"make 1 to {VOUCHERS_MAX} vouchers at once")
     batch = arguments.batch
     if batch is None:
         batch = f"{datetime.fromtimestamp(made_ms / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
-    if not 1 <= len(batch) <= BATCH_CHARACTERS_MAX or not batch.isprintable():
-        raise ValueError(f"a batch's name has 1 to {BATCH_CHARACTERS_MAX} printable characters")
     expires_ms = None
     if arguments.expires is not None:
         try:
@@ -75,9 +70,7 @@ def _wanted(arguments: argparse.Namespace, made_ms: int) -> NewVoucher:
             expires_ms = int(moment.timestamp() * 1000)
         except (ValueError, OverflowError, OSError):
             raise ValueError("a voucher expires at a day such as 2027-01-01") from None
-        if expires_ms <= made_ms:
-            raise ValueError("a voucher expires in the future; name a later day")
-    return NewVoucher(b"", "", batch, amount_nanos, made_ms, expires_ms)
+    return wanted_voucher(arguments.amount, batch, made_ms, expires_ms)
 
 
 def _row(voucher: VoucherRow) -> tuple[str, ...]:

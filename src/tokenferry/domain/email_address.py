@@ -42,6 +42,11 @@ def normalise_email(text: str) -> str | None:
     return address
 
 
+def email_part(text: str) -> str:
+    """Return a part of an address as it is found in normalised ones."""
+    return unicodedata.normalize("NFC", text.strip().lower())
+
+
 def domain_to_ascii(domain: str) -> str | None:
     """Return a domain as the DNS and mail servers know it, or None if it is none."""
     try:

@@ -137,6 +137,11 @@ class _Class:
             for other_start, other in line.entries.values()
         )
 
+    def oldest_ns(self) -> int | None:
+        """Return since when the one has waited that came first; None if nobody waits."""
+        firsts = (next(iter(line.entries.values())) for line in self.lines.values())
+        return min((entry.since_ns for _, entry in firsts), default=None)
+
     def tagged(self) -> Iterator[tuple[tuple[int, int], Entry]]:
         """Yield all of this class, each with what it is ordered by."""
         for line in self.lines.values():
@@ -173,6 +178,10 @@ class FairQueue:
     def length(self, service_class: ServiceClass) -> int:
         """Return how many of a class wait."""
         return self._classes[service_class].length
+
+    def oldest_ns(self, service_class: ServiceClass) -> int | None:
+        """Return since when the one of a class has waited that came first; None if nobody waits."""
+        return self._classes[service_class].oldest_ns()
 
     def push(self, service_class: ServiceClass, entry: Entry) -> None:
         """Line up.

@@ -295,6 +295,32 @@ class PriceBook:
             self._shipped.get(name, ()), now_ms
         )
 
+    def counting(self, provider: str, model: str, now_ms: int) -> Price | None:
+        """Return the price that counts for a provider's model; None if none is known."""
+        return next(self._found(provider, model, now_ms), None)
+
+    def coming(self, provider: str, model: str, now_ms: int) -> list[Price]:
+        """Return the prices that will count for a provider's model, one after the other."""
+        moments = {
+            price.valid_from_ms
+            for name in (f"{provider}/{model}", model)
+            for prices in (self._own, self._shipped)
+            for price in prices.get(name, ())
+            if price.valid_from_ms > now_ms
+        }
+        found, last = [], self.counting(provider, model, now_ms)
+        for moment in sorted(moments):
+            price = self.counting(provider, model, moment)
+            # One that begins below a price that goes before it changes nothing.
+            if price is not None and price is not last:
+                found.append(price)
+                last = price
+        return found
+
+    def is_own(self, price: Price) -> bool:
+        """Return whether a price of this book is the operator's own."""
+        return any(own is price for own in self._own.get(price.model, ()))
+
     def _found(self, provider: str, model: str, now_ms: int) -> Iterator[Price]:
         for name in (f"{provider}/{model}", model):
             for prices in (self._own, self._shipped):

@@ -5,7 +5,7 @@ Every method may raise `StoreUnusable`, and may be called by any thread.
 
 from typing import NamedTuple, Protocol
 
-from tokenferry.domain.account import Account, Language, Purpose
+from tokenferry.domain.account import Account, Language, Purpose, Role, State
 
 # Of one account; the oldest login makes room.
 SESSIONS_MAX = 100
@@ -30,6 +30,41 @@ class LoginSession(NamedTuple):
     expires_ms: int
 
 
+class AccountFilter(NamedTuple):
+    """Which accounts are wanted.
+
+    Attributes:
+        search: A part of the e-mail address, an account's whole id, or that of one of its keys;
+            empty for all.
+        state: Only those in this state; None for any.
+        limit: How many at most.
+        before: Only those from before this moment and id; None for the first page.
+        account_id: Only this one; None for all.
+    """
+
+    search: str = ""
+    state: State | None = None
+    limit: int = 100
+    before: tuple[int, str] | None = None
+    account_id: str | None = None
+
+
+class AccountRow(NamedTuple):
+    """An account in an administrator's list.
+
+    Attributes:
+        account: The account.
+        balance_nanos: What it has, what is held of it included.
+        held_nanos: What is held for running streams.
+        last_used_ms: When its latest stream ended, Unix time; None if it had none.
+    """
+
+    account: Account
+    balance_nanos: int
+    held_nanos: int
+    last_used_ms: int | None
+
+
 class AccountStore(Protocol):
     """Where accounts are kept. What was written is durable on return."""
 
@@ -51,6 +86,12 @@ class AccountStore(Protocol):
 
     def all(self, limit: int, after: str = "") -> list[Account]:
         """Return accounts by their ids, those after a given id."""
+
+    def listing(self, wanted: AccountFilter) -> list[AccountRow]:
+        """Return accounts with what they have, the newest first."""
+
+    def set_role(self, account_id: str, role: Role) -> bool:
+        """Set what an account may do, and return whether it exists; not the operator's own."""
 
     def set_password(self, account_id: str, password_hash: str, keep: bytes | None) -> None:
         """Set a password, and end all logins but one."""

@@ -150,6 +150,7 @@ class Gate:
         keys: How many keys the provider has.
 
     Attributes:
+        line: Who waits.
         running: Calls under way.
         rests: Which of its models are asked nothing now.
         on_waited: Called for each that went after a wait.
@@ -159,32 +160,31 @@ class Gate:
     __slots__ = (
         "_concurrency",
         "_is_pumping",
-        "_line",
         "_made",
         "_news_timer",
         "_places",
         "_pump_timer",
         "_requests",
-        "_terms",
         "_timers",
         "_tokens",
         "_went_ns",
+        "line",
         "on_turned_away",
         "on_waited",
         "rests",
         "running",
+        "terms",
     )
 
     def __init__(self, terms: GateTerms, timers: Timers, keys: int = 1) -> None:
-        self._terms = terms
+        self.terms = terms
         self._timers = timers
         self._concurrency = Concurrency(terms.streams_max, is_adaptive=terms.is_adaptive)
-        self._line = FairQueue()
+        self.line = FairQueue()
         # Those who wait, by their entries.
         self._places: dict[str, Place] = {}
         self._made = 0
-        self._requests = TokenRate()
-        self._tokens = TokenRate()
+        self._requests, self._tokens = TokenRate(), TokenRate()
         self.rests = Rests(keys, is_adaptive=terms.is_adaptive)
         # When the latest went, for the pace of the line.
         self._went_ns: deque[int] = deque(maxlen=PACE_SAMPLES)
@@ -211,7 +211,7 @@ class Gate:
             place = Place(self, ask, model, waiter, "")
             self._admit(place, now_ns)
             return place
-        if len(self._places) >= self._terms.line_max:
+        if len(self._places) >= self.terms.line_max:
             self.on_turned_away("full")
             raise QueueFull(
                 f"{len(self._places)} requests wait for this provider already. Try again later, or "
@@ -220,9 +220,9 @@ class Gate:
             )
         self._made += 1
         place = Place(self, ask, model, waiter, f"{ask.stream_id}/{self._made}")
-        until_ns = now_ns + round(self._terms.wait_max_s * NS_PER_S)
+        until_ns = now_ns + round(self.terms.wait_max_s * NS_PER_S)
         entry = Entry(place.entry_id, ask.account, max(1, ask.tokens), now_ns, until_ns)
-        self._line.push(ask.service_class, entry)
+        self.line.push(ask.service_class, entry)
         self._places[place.entry_id] = place
         self._pump_soon()
         if self._news_timer is None:
@@ -233,12 +233,12 @@ class Gate:
         """Take a place back; `Place.leave` calls it once."""
         now_ns = self._now_ns()
         if not place.is_in:
-            self._line.remove(place.entry_id)
+            self.line.remove(place.entry_id)
             del self._places[place.entry_id]
             return
         self.running -= 1
         if number and used is not None and used != taken:
-            interval_ns = per_minute(self._terms.tokens_per_minute).interval_ns
+            interval_ns = per_minute(self.terms.tokens_per_minute).interval_ns
             if used < taken:
                 self._tokens.give_back(number, (taken - used) * interval_ns, now_ns)
             else:
@@ -268,14 +268,14 @@ class Gate:
 
     def state(self) -> GateState:
         """Return how it stands."""
-        waiting = {name: self._line.length(name) for name in CLASSES}
+        waiting = {name: self.line.length(name) for name in CLASSES}
         return GateState(self.running, self._concurrency.limit, waiting)
 
     # -- inside ----------------------------------------------------------------------------------
 
     def _admit(self, place: Place, now_ns: int) -> None:
         """Take the place."""
-        terms = self._terms
+        terms = self.terms
         place.is_in = True
         self.running += 1
         self._went_ns.append(now_ns)
@@ -291,7 +291,7 @@ class Gate:
         limit = self._concurrency.limit
         if limit and self.running >= limit:
             return MINUTE_NS
-        terms = self._terms
+        terms = self.terms
         wait_ns = self.rests.wait_ns(model, tokens, now_ns)
         if terms.requests_per_minute:
             rate = per_minute(terms.requests_per_minute)
@@ -303,7 +303,7 @@ class Gate:
 
     def _fitting(self, tokens: int) -> int:
         """Return what a call takes: what is more than a minute's tokens would wait for ever."""
-        return min(max(1, tokens), self._terms.tokens_per_minute)
+        return min(max(1, tokens), self.terms.tokens_per_minute)
 
     def _pump_soon(self) -> None:
         """Let go who may, in a moment: not from within whatever gave the place back."""
@@ -318,11 +318,11 @@ class Gate:
             self._pump_timer = None
         now_ns = self._now_ns()
         self._turn_away(now_ns)
-        while (head := self._line.peek(now_ns, self._is_awake(now_ns))) is not None:
+        while (head := self.line.peek(now_ns, self._is_awake(now_ns))) is not None:
             place = self._places[head.entry_id]
             if self._wait_ns(place.model, place.ask.tokens, now_ns):
                 break
-            self._line.pop(now_ns, self._is_awake(now_ns))
+            self.line.pop(now_ns, self._is_awake(now_ns))
             del self._places[head.entry_id]
             self._admit(place, now_ns)
             self.on_waited(place.ask.service_class, (now_ns - head.since_ns) / NS_PER_S)
@@ -331,13 +331,13 @@ class Gate:
             self._wake(now_ns)
 
     def _turn_away(self, now_ns: int) -> None:
-        for entry in self._line.expired(now_ns):
+        for entry in self.line.expired(now_ns):
             place = self._places[entry.entry_id]
             place.leave()
             self.on_turned_away("timeout")
             place.waiter.refused(
                 QueueTimeout(
-                    f"The request waited {self._terms.wait_max_s:g} seconds for its turn at the "
+                    f"The request waited {self.terms.wait_max_s:g} seconds for its turn at the "
                     "provider. Try again later, or ask for another model.",
                     retry_after_ms=self._retry_ms(len(self._places)),
                 )
@@ -355,7 +355,7 @@ class Gate:
 
     def _wake(self, now_ns: int) -> None:
         """Have a look again when something can have changed by itself."""
-        head = self._line.peek(now_ns, self._is_awake(now_ns))
+        head = self.line.peek(now_ns, self._is_awake(now_ns))
         if head is None:
             # All rest; the first one to wake up may go.
             places = self._places.values()
@@ -363,7 +363,7 @@ class Gate:
         else:
             place = self._places[head.entry_id]
             wait_ns = self._wait_ns(place.model, place.ask.tokens, now_ns)
-        first_ns = self._line.first_until_ns()
+        first_ns = self.line.first_until_ns()
         if first_ns is not None:
             wait_ns = min(wait_ns, first_ns - now_ns)
         # Rounded up: a moment too early would be for nothing.
@@ -376,13 +376,13 @@ class Gate:
         self._news_timer = None
         if not self._places:
             return
-        pace_s = self._pace_s()
-        for position, entry_id in enumerate(self._line.in_order()):
+        pace_s = self.pace_s()
+        for position, entry_id in enumerate(self.line.in_order()):
             eta_s = None if pace_s is None else (position + 1) * pace_s
             self._places[entry_id].waiter.stands(position, eta_s)
         self._news_timer = self._timers.call_later(NEWS_S, self._tell)
 
-    def _pace_s(self) -> float | None:
+    def pace_s(self) -> float | None:
         """Return the seconds between two that go; None if nothing is known."""
         went = self._went_ns
         if len(went) < 2:  # noqa: PLR2004 -- a pace takes two
@@ -391,7 +391,7 @@ class Gate:
         return (self._now_ns() - went[0]) / (len(went) * NS_PER_S)
 
     def _retry_ms(self, ahead: int) -> int:
-        pace_s = self._pace_s()
+        pace_s = self.pace_s()
         if pace_s is None:
             return RETRY_MS_UNKNOWN
         return min(RETRY_MS_MAX, max(1, round(ahead * pace_s * MS_PER_S)))

@@ -58,12 +58,12 @@ class Generation:
         "_opened",
         "_outcome",
         "_plan",
-        "_pursuit",
         "_relay",
         "_room_bytes",
         "_settled",
         "_timers",
         "_usage",
+        "pursuit",
         "stream",
     )
 
@@ -82,7 +82,7 @@ class Generation:
         self._timers = router.timers
         self._meter = meter
         self._on_settled = on_settled
-        self._pursuit = Pursuit(self, router)
+        self.pursuit = Pursuit(self, router)
         self._opened = False
         beginning = plan.beginning
         self._room_bytes = plan.stream_bytes_max - (beginning.record_bytes if beginning else 0)
@@ -110,7 +110,7 @@ class Generation:
     def start(self) -> None:
         """Send the request to the first candidate."""
         plan = self._plan
-        self._pursuit.start(
+        self.pursuit.start(
             plan.request.model,
             plan.attempts,
             plan.ask(self.stream.id),
@@ -190,8 +190,8 @@ class Generation:
         """Go on with another call if nothing was shown yet; otherwise end with the error."""
         if not self.stream.sealed:
             if self._opened:
-                self._pursuit.broke(error)
-            elif self._pursuit.failed(error):
+                self.pursuit.broke(error)
+            elif self.pursuit.failed(error):
                 return
             elif self._plan.beginning is not None:
                 # The client's request is fine; a provider that does not go on is our trouble.
@@ -238,8 +238,8 @@ class Generation:
         """Put the head record before the first delta, not sooner: until then we may fail over."""
         self._opened = True
         self._first_s = self._timers.time()
-        self._pursuit.shown()
-        self.stream.calls = self._pursuit.calls
+        self.pursuit.shown()
+        self.stream.calls = self.pursuit.calls
         plan = self._plan
         if plan.beginning is not None:
             return  # the stream has its head record
@@ -271,7 +271,7 @@ class Generation:
     @property
     def _serving(self) -> Attempt:
         """The candidate that is called, or was called last."""
-        return self._pursuit.serving or self._plan.attempts[0]
+        return self.pursuit.serving or self._plan.attempts[0]
 
     def _stop_waiting(self) -> None:
         """Complete the stream without the usage that should have followed its finish reason."""
@@ -330,7 +330,7 @@ class Generation:
         self._outcome = (finish, None if error is None else error.kind)
         self._plan.bill.complete(terminal, self._charge(*self._outcome))
         stream.error = error
-        stream.calls = self._pursuit.calls
+        stream.calls = self.pursuit.calls
         if not stream.pending:
             self._relay.mark(stream)
         stream.pending.append(journal.pack(kind, encode(terminal)))
@@ -356,10 +356,10 @@ class Generation:
 
     def _tries(self) -> tuple[Try, ...]:
         finish, error_code = self._outcome or ("", None)
-        return self._pursuit.tried(error_code or (CANCELLED if finish == CANCELLED else SERVED))
+        return self.pursuit.tried(error_code or (CANCELLED if finish == CANCELLED else SERVED))
 
     def _stop_call(self) -> None:
-        if not self._pursuit.stop():
+        if not self.pursuit.stop():
             # Nothing more will come from the provider: what we have is what there is.
             self._settle()
 
@@ -384,13 +384,13 @@ class Generation:
             tries=self._tries(),
             first_token_s=None if self._first_s is None else self._first_s - arrived_s,
             duration_s=self._timers.time() - arrived_s,
-            call_first_token_s=self._pursuit.first_token_s,
+            call_first_token_s=self.pursuit.first_token_s,
             charge=charge,
-            queued_s=self._pursuit.queued_s,
+            queued_s=self.pursuit.queued_s,
             chunk_gap_s=self.stream.chunk_gap_s(self._first_s),
             finish_reasons=tuple(reason for _, reason in sorted(self._finish_reasons.items())),
             answered_as=self._head_info[0],
         )
         self._meter.settled(outcome)
-        self._pursuit.end(None if usage is None else usage.total_tokens)
+        self.pursuit.end(None if usage is None else usage.total_tokens)
         self._on_settled(self, outcome)

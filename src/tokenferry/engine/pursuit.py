@@ -41,6 +41,7 @@ class Pursuit:
         calls: How many calls were made.
         first_token_s: Seconds from the call that served to its first token.
         queued_s: Seconds that it has stood in lines.
+        waiting: Its place in a line, and who is to be called then; None while it has none.
         tries: What became of each; the one under way is not among them.
     """
 
@@ -62,12 +63,12 @@ class Pursuit:
         "_takes_any",
         "_timer",
         "_timers",
-        "_waiting",
         "calls",
         "first_token_s",
         "queued_s",
         "serving",
         "tries",
+        "waiting",
     )
 
     def __init__(self, host: Host, router: Router) -> None:
@@ -78,7 +79,7 @@ class Pursuit:
         self._live: LiveCall | None = None
         # Who it is for, to the gates; and the place in a line, with who is to be called then.
         self._ask = Ask("", "default", "", 1)
-        self._waiting: tuple[Attempt, Place] | None = None
+        self.waiting: tuple[Attempt, Place] | None = None
         self._lined_up_s = self.queued_s = 0.0
         # The second call, while neither has shown anything; and when it begins.
         self._rival: LiveCall | None = None
@@ -273,7 +274,7 @@ class Pursuit:
         if place.is_in:
             self._begin(attempt, place)
         else:
-            self._waiting = (attempt, place)
+            self.waiting = (attempt, place)
             self._lined_up_s = self._timers.time()
 
     def _begin(self, attempt: Attempt, place: Place) -> None:
@@ -311,7 +312,7 @@ class Pursuit:
             waiting[1].leave()
 
     def _step_out(self) -> tuple[Attempt, Place] | None:
-        waiting, self._waiting = self._waiting, None
+        waiting, self.waiting = self.waiting, None
         if waiting is not None:
             self.queued_s += self._timers.time() - self._lined_up_s
         return waiting

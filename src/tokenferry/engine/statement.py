@@ -6,7 +6,7 @@ Source: docs/decisions/0010-money.md.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from tokenferry.domain.ledger import Charge, Transfer
+from tokenferry.domain.ledger import Charge, Transfer, TransferKind
 from tokenferry.domain.request_page import Part, Wanted
 
 Grouping = Literal["day", "model", "key"]
@@ -126,6 +126,9 @@ class Statements(Protocol):
         self, account_id: str, limit: int, before: int | None
     ) -> Sequence[tuple[int, Transfer]]:
         """Return the latest transfers with their numbers, the newest first."""
+
+    def transfer(self, kinds: Sequence[TransferKind], reference: str) -> Transfer | None:
+        """Return what was booked under a reference, as one of these kinds; None if nothing was."""
 
     def close(self) -> None:
         """Let go of the store; idempotent."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from tokenferry.domain import voucher
+from tokenferry.domain.money import parse_dollars
 from tokenferry.engine.throttle import NS_PER_MS, HourlyLimit
 from tokenferry.engine.workers import Workers
 from tokenferry.errors import RateLimited, VoucherExpired, VoucherNotFound, VoucherRedeemed
@@ -63,6 +64,11 @@ class VoucherStore(Protocol):
 
     def listing(self, batch: str | None) -> list[VoucherRow]:
         """Return vouchers, oldest first."""
+
+    def latest(
+        self, batch: str | None, limit: int, before: tuple[int, str] | None
+    ) -> list[VoucherRow]:
+        """Return vouchers, the newest first, those before a (moment, id)."""
 
     def close(self) -> None:
         """Let go of the store; idempotent."""
@@ -121,6 +127,32 @@ class Redeemer:
         if outcome == "expired":
             raise VoucherExpired("This voucher has expired.", param="code")
         return outcome
+
+
+def wanted_voucher(
+    amount: str, batch: str, made_ms: int, expires_ms: int | None = None
+) -> NewVoucher:
+    """Return what new vouchers are to be like, for `new_vouchers`.
+
+    Args:
+        amount: What each is worth, decimal USD.
+        batch: What they are made for.
+        made_ms: Unix time.
+        expires_ms: Unix time from which they are worth nothing; None for never.
+
+    Raises:
+        ValueError: If there can be no such vouchers: the field's name, and what is wrong.
+    """
+    amount_nanos = parse_dollars(amount)
+    if amount_nanos is None or amount_nanos <= 0:
+        raise ValueError("amount", "a voucher is worth an amount of USD above zero, such as 5.00")
+    if not 1 <= len(batch) <= BATCH_CHARACTERS_MAX or not batch.isprintable():
+        raise ValueError(
+            "batch", f"a batch's name has 1 to {BATCH_CHARACTERS_MAX} printable characters"
+        )
+    if expires_ms is not None and expires_ms <= made_ms:
+        raise ValueError("expires", "a voucher expires in the future; name a later day")
+    return NewVoucher(b"", "", batch, amount_nanos, made_ms, expires_ms)
 
 
 def new_vouchers(

@@ -21,6 +21,7 @@ TokenferryError
 │   ├── AccountNotFound
 │   ├── InvalidFrame           a WebSocket frame that is no message of the protocol
 │   ├── UnsupportedVersion
+│   ├── PriceNotFound
 │   ├── VoucherNotFound
 │   ├── VoucherRedeemed
 │   └── VoucherExpired
@@ -155,6 +156,7 @@ from tokenferry.errors.request import (
     ModelRetired,
     PayloadTooLarge,
     PositionAhead,
+    PriceNotFound,
     RequestError,
     StreamExpired,
     StreamNotFound,
@@ -212,6 +214,7 @@ __all__ = [
     "PaymentsOff",
     "PermissionRefused",
     "PositionAhead",
+    "PriceNotFound",
     "ProviderAuthFailed",
     "ProviderCutOff",
     "ProviderError",

@@ -142,6 +142,13 @@ class AccountNotFound(RequestError):
     http_status = 404
 
 
+class PriceNotFound(RequestError):
+    """The operator has set no such price."""
+
+    code = "price_not_found"
+    http_status = 404
+
+
 class VoucherNotFound(RequestError):
     """There is no voucher with this code."""
 

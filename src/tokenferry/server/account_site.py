@@ -1,6 +1,6 @@
 """Wires accounts together: the part of the composition root behind /api.
 
-Beside `app` and `payment_site`, this is the only module of the server that names the stores.
+Beside `app` and the other sites, this is the only module of the server that names the stores.
 """
 
 import contextlib
@@ -20,12 +20,15 @@ from tokenferry.engine.workers import Workers
 from tokenferry.server.accounts_api import AccountsApi
 from tokenferry.server.admin_api import AdminApi
 from tokenferry.server.api_routes import Route
+from tokenferry.server.grants_api import GrantsApi
+from tokenferry.server.key_admin_api import KeyAdminApi
 from tokenferry.server.keys_api import KeysApi
 from tokenferry.server.mail import SmtpMailer
 from tokenferry.server.passwords import Argon2Passwords
 from tokenferry.server.payment_site import PaymentSite, payment_site
 from tokenferry.server.requests_api import RequestsApi
 from tokenferry.server.usage_api import UsageApi
+from tokenferry.server.voucher_admin_api import VoucherAdminApi
 from tokenferry.server.vouchers_api import VouchersApi
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_accounts import SqliteAccounts
@@ -92,11 +95,14 @@ async def account_site(settings: Settings, requests: RequestStore) -> AsyncItera
         routes = [
             *own.routes(),
             *KeysApi(keys, statements, disk, world, settings.limits.key_allowance()).routes(),
-            *AdminApi(store, disk).routes(),
+            *AdminApi(store, keys, statements, disk, world).routes(),
+            *KeyAdminApi(keys, statements, disk, world).routes(),
+            *GrantsApi(statements, store, store.book, disk, world).routes(),
+            *VoucherAdminApi(vouchers, disk, world).routes(),
             *VouchersApi(
                 Redeemer(vouchers, disk, world.wall_ms, world.clock_ns), statements, disk
             ).routes(),
-            *UsageApi(statements, store, store.book, disk, world).routes(),
+            *UsageApi(statements, disk, world).routes(),
             *RequestsApi(statements, requests, disk, world.wall_ms).routes(),
             *payments.routes,
         ]

@@ -1,36 +1,48 @@
 """What administrators do with the accounts of others.
 
-GET  /api/admin/accounts                 all accounts
+GET  /api/admin/accounts                 accounts, the newest first; by address, id, key or state
+GET  /api/admin/accounts/{id}            one of them, with its keys
 POST /api/admin/accounts/{id}/suspend    its keys stop working, at once
 POST /api/admin/accounts/{id}/unsuspend  they work again
+
+Who is an administrator is said by the command line alone (`tokenferry accounts role`): a stolen
+login makes no others.
 """
 
-import logging
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from tokenferry.domain.account import (
     REASON_CHARACTERS_MAX,
-    Account,
     Language,
     Role,
     State,
     clean_reason,
 )
-from tokenferry.engine.accounts import LISTED_MAX, AccountStore
+from tokenferry.domain.money import format_dollars
+from tokenferry.engine.accounts import LISTED_MAX, AccountFilter, AccountRow, AccountStore
+from tokenferry.engine.keys import KeyStore
+from tokenferry.engine.links import World
+from tokenferry.engine.statement import Statements
 from tokenferry.engine.workers import Workers
 from tokenferry.errors import AccountNotFound, InvalidRequest
-from tokenferry.server.api_routes import Body, Call, Route
+from tokenferry.server import audit_log
+from tokenferry.server.api_routes import Body, Call, NoBody, Route
+from tokenferry.server.cursors import cursor_of, moment_of
+from tokenferry.server.key_admin_api import AnyKeyFacts, any_key_facts
 
-log = logging.getLogger(__name__)
+MS_PER_S = 1000
+SEARCH_CHARACTERS_MAX = 320
 
 
 class AccountPage(Body):
-    """Which part of the list."""
+    """Which part of the list: a part of an address, a whole id of an account or key, a state."""
 
+    search: Annotated[str, Meta(max_length=SEARCH_CHARACTERS_MAX)] = ""
+    state: State | None = None
     limit: Annotated[int, Meta(ge=1, le=LISTED_MAX)] = 100
-    after: Annotated[str, Meta(max_length=100)] = ""
+    before: Annotated[str, Meta(max_length=100, description="The `next` of the page before.")] = ""
 
 
 class Suspension(Body):
@@ -39,12 +51,12 @@ class Suspension(Body):
     reason: Annotated[str, Meta(max_length=4 * REASON_CHARACTERS_MAX)] = ""
 
 
-class Nothing(Body):
-    """Nothing."""
-
-
 class AnyAccountFacts(Struct):
-    """An account, as administrators see it."""
+    """An account, as administrators see it.
+
+    Amounts are USD; `available` is the balance less what is held for running streams. `last_used`
+    is when its latest stream ended, null if it had none.
+    """
 
     id: str
     email: str | None
@@ -53,13 +65,22 @@ class AnyAccountFacts(Struct):
     suspended_reason: str | None
     language: Language
     created: int
+    balance: str
+    available: str
+    last_used: int | None
 
 
 class AccountList(Struct):
-    """Accounts by their ids; `after` is what to ask for next, null at the end."""
+    """Accounts, the newest first; `next` asks for those before, null at the end."""
 
     data: list[AnyAccountFacts]
-    after: str | None
+    next: str | None
+
+
+class AccountDetail(AnyAccountFacts, kw_only=True):
+    """An account with its keys, oldest first, revoked ones included."""
+
+    keys: list[AnyKeyFacts]
 
 
 class AdminApi:
@@ -67,32 +88,55 @@ class AdminApi:
 
     Args:
         store: Where accounts are kept.
-        disk: The thread that uses it.
+        keys: Where keys are kept; used by `disk` alone.
+        statements: What keys were used for; likewise.
+        disk: A single thread.
+        world: The clock.
     """
 
-    def __init__(self, store: AccountStore, disk: Workers) -> None:
+    def __init__(
+        self,
+        store: AccountStore,
+        keys: KeyStore,
+        statements: Statements,
+        disk: Workers,
+        world: World,
+    ) -> None:
         self._store = store
+        self._keys = keys
+        self._statements = statements
+        self._world = world
         self._disk = disk
 
     def routes(self) -> list[Route]:
         """Return the routes."""
         one = "/api/admin/accounts/{id}"
         return [
-            Route("GET", "/api/admin/accounts", self._list, "List all accounts",
+            Route("GET", "/api/admin/accounts", self._list, "List accounts",
                   query=AccountPage, answer=AccountList, access="admin"),
+            Route("GET", one, self._show, "Show an account with its keys",
+                  answer=AccountDetail, access="admin"),
             Route("POST", f"{one}/suspend", self._suspend, "Suspend an account",
-                  body=Suspension, answer=AnyAccountFacts, access="admin"),
+                  body=Suspension, answer=AccountDetail, access="admin"),
             Route("POST", f"{one}/unsuspend", self._unsuspend, "End a suspension",
-                  body=Nothing, answer=AnyAccountFacts, access="admin"),
+                  body=NoBody, answer=AccountDetail, access="admin"),
         ]  # fmt: skip
 
     async def _list(self, call: Call[Any]) -> AccountList:
         page: AccountPage = call.query
-        accounts = await self._disk.run(lambda: self._store.all(page.limit, page.after))
-        after = accounts[-1].account_id if len(accounts) == page.limit else None
-        return AccountList([_facts(account) for account in accounts], after)
+        before = moment_of(page.before)
+        wanted = AccountFilter(page.search.strip(), page.state, page.limit, before)
+        rows = await self._disk.run(lambda: self._store.listing(wanted))
+        last = rows[-1].account if len(rows) == page.limit else None
+        return AccountList(
+            [AnyAccountFacts(**_facts(row)) for row in rows],
+            None if last is None else cursor_of(last.created_ms, last.account_id),
+        )
 
-    async def _suspend(self, call: Call[Suspension]) -> AnyAccountFacts:
+    async def _show(self, call: Call[Any]) -> AccountDetail:
+        return await self._detail(call.request.match_info["id"])
+
+    async def _suspend(self, call: Call[Suspension]) -> AccountDetail:
         reason = clean_reason(call.body.reason)
         if reason is None:
             raise InvalidRequest(
@@ -100,36 +144,51 @@ class AdminApi:
                 param="reason",
             )
         account_id = call.request.match_info["id"]
+        if account_id == call.account.account_id:
+            raise InvalidRequest(
+                "You would lock yourself out. Another administrator can, or the command "
+                "`tokenferry accounts suspend`."
+            )
         if not await self._disk.run(lambda: self._store.suspend(account_id, reason)):
-            raise _not_found()
-        log.info("account %s was suspended by %s", account_id, call.account.account_id)
-        return await self._show(account_id)
+            raise account_not_found()
+        audit_log.record(call, "account.suspend", account_id, reason=reason)
+        return await self._detail(account_id)
 
-    async def _unsuspend(self, call: Call[Nothing]) -> AnyAccountFacts:
+    async def _unsuspend(self, call: Call[NoBody]) -> AccountDetail:
         account_id = call.request.match_info["id"]
         if not await self._disk.run(lambda: self._store.unsuspend(account_id)):
-            raise _not_found()
-        log.info("account %s was unsuspended by %s", account_id, call.account.account_id)
-        return await self._show(account_id)
+            raise account_not_found()
+        audit_log.record(call, "account.unsuspend", account_id)
+        return await self._detail(account_id)
 
-    async def _show(self, account_id: str) -> AnyAccountFacts:
-        account = await self._disk.run(lambda: self._store.find(account_id))
-        if account is None:
-            raise _not_found()
-        return _facts(account)
+    async def _detail(self, account_id: str) -> AccountDetail:
+        def detail() -> AccountDetail:
+            rows = self._store.listing(AccountFilter(account_id=account_id))
+            if not rows:
+                raise account_not_found()
+            records = self._keys.of_account(account_id)
+            keys = any_key_facts(records, self._statements, self._world.wall_ms())
+            return AccountDetail(**_facts(rows[0]), keys=keys)
+
+        return await self._disk.run(detail)
 
 
-def _not_found() -> AccountNotFound:
+def account_not_found() -> AccountNotFound:
+    """Return the error for an id that no account has."""
     return AccountNotFound("No account has this id; GET /api/admin/accounts lists all.")
 
 
-def _facts(account: Account) -> AnyAccountFacts:
-    return AnyAccountFacts(
-        account.account_id,
-        account.email,
-        account.role,
-        account.state,
-        account.suspended_reason,
-        account.language,
-        account.created_ms // 1000,
-    )
+def _facts(row: AccountRow) -> dict[str, Any]:
+    account = row.account
+    return {
+        "id": account.account_id,
+        "email": account.email,
+        "role": account.role,
+        "state": account.state,
+        "suspended_reason": account.suspended_reason,
+        "language": account.language,
+        "created": account.created_ms // MS_PER_S,
+        "balance": format_dollars(row.balance_nanos),
+        "available": format_dollars(row.balance_nanos - row.held_nanos),
+        "last_used": None if row.last_used_ms is None else row.last_used_ms // MS_PER_S,
+    }

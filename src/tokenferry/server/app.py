@@ -36,6 +36,7 @@ from tokenferry.engine.traces import Tracer
 from tokenferry.engine.workers import Workers
 from tokenferry.providers.http_pool import ConnectionPool
 from tokenferry.server.account_site import account_site
+from tokenferry.server.admin_site import admin_site
 from tokenferry.server.api_document import with_document
 from tokenferry.server.api_routes import Api, Route
 from tokenferry.server.drain import drain
@@ -46,7 +47,6 @@ from tokenferry.server.metrics import Metrics
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
 from tokenferry.server.provider_site import providers, router
-from tokenferry.server.providers_api import provider_routes
 from tokenferry.server.request_site import RequestSite, request_site
 from tokenferry.server.status_board import StatusBoard
 from tokenferry.server.status_page import StatusPage
@@ -144,8 +144,10 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         add_web_app(app)
         site = await stack.enter_async_context(account_site(settings, recording.store))
         site.payments.pages.add_to(app)
-        status = _status_routes(settings, recording, site.disk, app)
-        routes = [*site.routes, *provider_routes(dispatcher.engine.router), *status]
+        own = await stack.enter_async_context(
+            admin_site(settings, dispatcher, shipped_prices(), site.disk)
+        )
+        routes = [*site.routes, *own, *_status_routes(settings, recording, site.disk, app)]
         Api(with_document(routes), site.membership, site.origins).add_to(app)
         retention = Retention(dispatcher.book, storage.journal, storage.archive, _periods(settings))
         stop = _stop_event(loop)

@@ -233,9 +233,7 @@ class KeysApi:
         return self._facts([self._owned(account_id, public_id)])[0]
 
     def _facts(self, records: Sequence[KeyRecord]) -> list[KeyFacts]:
-        ids = [record.public_id for record in records]
-        uses = self._statements.key_use(ids, self._world.wall_ms())
-        return [_facts(record, use) for record, use in zip(records, uses, strict=True)]
+        return key_facts(records, self._statements, self._world.wall_ms())
 
     def _check_room(self, account_id: str) -> None:
         records = self._store.of_account(account_id)
@@ -301,6 +299,18 @@ def _models(names: list[str] | None) -> tuple[str, ...] | None:
     if models is None:
         raise InvalidRequest("`models` must be names of models.", param="models")
     return models
+
+
+def key_facts(records: Sequence[KeyRecord], statements: Statements, now_ms: int) -> list[KeyFacts]:
+    """Return keys as their owner sees them, with what they did; in the disk's thread.
+
+    Args:
+        records: The keys.
+        statements: What they were used for.
+        now_ms: Unix time; of its calendar month is what they spent.
+    """
+    uses = statements.key_use([record.public_id for record in records], now_ms)
+    return [_facts(record, use) for record, use in zip(records, uses, strict=True)]
 
 
 def _facts(record: KeyRecord, use: KeyUse) -> KeyFacts:

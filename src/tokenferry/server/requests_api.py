@@ -18,13 +18,14 @@ from typing import Annotated, Any
 from aiohttp import web
 from msgspec import Meta
 
-from tokenferry.domain.request_page import Part, Position, Wanted, merged
+from tokenferry.domain.request_page import Part, Wanted, merged
 from tokenferry.domain.request_record import Content, RequestRecord, Status
 from tokenferry.engine.request_log import RequestStore
 from tokenferry.engine.statement import Booked, Statements
 from tokenferry.engine.workers import Workers
 from tokenferry.errors import StreamNotFound
 from tokenferry.server.api_routes import Body, Call, Route
+from tokenferry.server.cursors import cursor_of, moment_of
 from tokenferry.server.request_facts import (
     BYTE_ORDER_MARK,
     COLUMNS,
@@ -41,7 +42,6 @@ from tokenferry.server.usage_api import (
     Cursor,
     Day,
     Limit,
-    cursor_number,
     moments,
 )
 
@@ -115,7 +115,7 @@ class RequestsApi:
 
     async def _list(self, call: Call[Any]) -> RequestList:
         page = await self._page(self._wanted(call))
-        more = None if page.reached is None else f"{page.reached[0]}.{page.reached[1]}"
+        more = None if page.reached is None else cursor_of(*page.reached)
         return RequestList([request_facts(row) for row in page.rows], more)
 
     async def _file(self, call: Call[Any]) -> web.StreamResponse:
@@ -165,7 +165,7 @@ class RequestsApi:
             wish.status,
             from_ms,
             until_ms,
-            _position(wish.before),
+            moment_of(wish.before),
         )
 
     async def _page(self, wanted: Wanted) -> Part:
@@ -191,10 +191,3 @@ class RequestsApi:
                 "what runs."
             )
         return story(charge, booked, record, content)
-
-
-def _position(cursor: str) -> Position | None:
-    if not cursor:
-        return None
-    moment, _, stream_id = cursor.partition(".")
-    return cursor_number(moment), stream_id

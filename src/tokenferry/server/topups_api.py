@@ -11,7 +11,6 @@ POST /api/admin/topups/{id}/check     have the provider asked
 POST /api/admin/topups/{id}/refund    give money back
 """
 
-import logging
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -24,9 +23,8 @@ from tokenferry.domain.topup import Order, state_of
 from tokenferry.engine.payments import Buyer, OrderFilter, Redirect
 from tokenferry.engine.topups import TopUps
 from tokenferry.errors import InvalidRequest, PayloadTooLarge, TopUpNotFound
+from tokenferry.server import audit_log
 from tokenferry.server.api_routes import Body, Call, Route
-
-log = logging.getLogger(__name__)
 
 # Stripe's largest events have some 100 kB.
 NOTICE_BYTES_MAX = 512 * 1024
@@ -118,9 +116,10 @@ class TopUpList(Struct):
 
 
 class AnyTopUpList(Struct):
-    """Everybody's orders, newest first."""
+    """Everybody's orders, newest first; `next` asks for those before, null at the end."""
 
     data: list[AnyTopUp]
+    next: str | None
 
 
 class RefundAccount(Body):
@@ -238,7 +237,9 @@ class TopUpsApi:
     async def _list_any(self, call: Call[Any]) -> AnyTopUpList:
         page: AnyTopUpPage = call.query
         wanted = OrderFilter(page.account, page.before, page.limit)
-        return AnyTopUpList([_any(order) for order in await self._topups.listing(wanted)])
+        orders = await self._topups.listing(wanted)
+        more = orders[-1].order_id if len(orders) == page.limit else None
+        return AnyTopUpList([_any(order) for order in orders], more)
 
     async def _check_any(self, call: Call[Nothing]) -> AnyTopUp:
         return _any(await self._topups.settle(call.request.match_info["id"]))
@@ -246,10 +247,8 @@ class TopUpsApi:
     async def _refund(self, call: Call[Refund]) -> AnyTopUp:
         body, order_id = call.body, call.request.match_info["id"]
         account = "" if body.account is None else msgspec.json.encode(body.account).decode()
-        log.info(
-            "a refund of %d of top-up %s was asked for by %s",
-            body.amount_minor, order_id, call.account.account_id,
-        )  # fmt: skip
+        # Before it is done: what the provider has been asked for stands, whatever comes after.
+        audit_log.record(call, "topup.refund", order_id, amount_minor=body.amount_minor)
         return _any(await self._topups.refund(order_id, body.amount_minor, account))
 
 

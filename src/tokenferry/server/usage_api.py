@@ -3,30 +3,23 @@
     GET /api/balance    its credit
     GET /api/usage      what it used, by day, model or key, and what the same costs elsewhere
     GET /api/ledger     its transfers, one by one
-    POST /api/admin/accounts/{id}/grants   credit from the operator, with a reason
 
 Amounts are decimal USD. Days are those of UTC.
 """
 
-import logging
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from tokenferry.domain.account import REASON_CHARACTERS_MAX, clean_reason
-from tokenferry.domain.ledger import Transfer, account_book, grant
-from tokenferry.domain.money import format_dollars, parse_dollars
-from tokenferry.engine.accounts import AccountStore
-from tokenferry.engine.ledger import Overdrawn
+from tokenferry.domain.ledger import Transfer, account_book
+from tokenferry.domain.money import format_dollars
 from tokenferry.engine.links import World
-from tokenferry.engine.statement import Grouping, Only, Statements, Used
+from tokenferry.engine.statement import Balance, Grouping, Only, Statements, Used
 from tokenferry.engine.workers import Workers
-from tokenferry.errors import AccountNotFound, InvalidRequest
+from tokenferry.errors import InvalidRequest
 from tokenferry.server.api_routes import Body, Call, Route
-
-log = logging.getLogger(__name__)
+from tokenferry.server.cursors import number_of
 
 PAGE_MAX = 500
 DAYS_MAX = 3_660
@@ -34,7 +27,6 @@ DAYS_DEFAULT = 30
 MS_PER_S = 1000
 # Before it there was nothing, and spans may begin years before their last day.
 _FIRST_DAY = "2000-01-01"
-_REFERENCE_BYTES = 12
 
 Day = Annotated[
     str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="Such as 2026-11-27.")
@@ -114,59 +106,33 @@ class TransferList(Struct):
     next: str | None
 
 
-class Grant(Body):
-    """Credit from the operator; below zero it is taken back, as far as it is there."""
-
-    amount: Annotated[str, Meta(max_length=30)]
-    reason: Annotated[str, Meta(min_length=1, max_length=4 * REASON_CHARACTERS_MAX)]
-
-
 class UsageApi:
     """The routes of an account's statement.
 
     Args:
         statements: Reads the books.
-        accounts: Where accounts are.
-        book: Books a transfer; raises `Overdrawn` if there is not that much.
-        disk: The thread that uses all three.
-        world: Clock and randomness.
+        disk: The thread that uses them.
+        world: The clock.
     """
 
-    def __init__(
-        self,
-        statements: Statements,
-        accounts: AccountStore,
-        book: Callable[[Transfer], bool],
-        disk: Workers,
-        world: World,
-    ) -> None:
+    def __init__(self, statements: Statements, disk: Workers, world: World) -> None:
         self._statements = statements
-        self._book = book
-        self._accounts = accounts
         self._disk = disk
         self._world = world
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        grants = "/api/admin/accounts/{id}/grants"
         return [
             Route("GET", "/api/balance", self._balance, "Show the credit", answer=BalanceFacts),
             Route("GET", "/api/usage", self._usage, "Show what was used",
                   query=Span, answer=UsageList),
             Route("GET", "/api/ledger", self._transfers, "List transfers",
                   query=Page, answer=TransferList),
-            Route("POST", grants, self._grant, "Give credit",
-                  body=Grant, answer=BalanceFacts, access="admin"),
         ]  # fmt: skip
 
     async def _balance(self, call: Call[Any]) -> BalanceFacts:
-        return await self._shown(call.account.account_id)
-
-    async def _shown(self, account_id: str) -> BalanceFacts:
-        balance, held = await self._disk.run(lambda: self._statements.balance(account_id))
-        return BalanceFacts(
-            format_dollars(balance), format_dollars(held), format_dollars(balance - held)
-        )
+        account_id = call.account.account_id
+        return balance_facts(await self._disk.run(lambda: self._statements.balance(account_id)))
 
     async def _usage(self, call: Call[Any]) -> UsageList:
         span: Span = call.query
@@ -179,40 +145,34 @@ class UsageApi:
         return UsageList(span.by, [_usage_facts(row) for row in rows])
 
     async def _transfers(self, call: Call[Any]) -> TransferList:
-        page: Page = call.query
         account_id = call.account.account_id
-        before = cursor_number(page.before) if page.before else None
-        rows = await self._disk.run(
-            lambda: self._statements.transfers(account_id, page.limit, before)
-        )
-        more = str(rows[-1][0]) if len(rows) == page.limit else None
-        book = account_book(account_id)
-        return TransferList([transfer_facts(*row, book) for row in rows], more)
+        return await transfer_page(self._statements, self._disk, account_id, call.query)
 
-    async def _grant(self, call: Call[Grant]) -> BalanceFacts:
-        nanos, reason = parse_dollars(call.body.amount), clean_reason(call.body.reason)
-        if not nanos:
-            raise InvalidRequest("`amount` is USD such as `5.00`, and not zero.", param="amount")
-        if not reason:
-            raise InvalidRequest(
-                f"`reason` must have 1 to {REASON_CHARACTERS_MAX} printable characters.",
-                param="reason",
-            )
-        account_id = call.request.match_info["id"]
-        if await self._disk.run(lambda: self._accounts.find(account_id)) is None:
-            raise AccountNotFound("No account has this id; GET /api/admin/accounts lists all.")
-        reference, now_ms = self._world.random(_REFERENCE_BYTES).hex(), self._world.wall_ms()
-        transfer = grant(account_id, nanos, reference, now_ms, reason)
-        try:
-            await self._disk.run(lambda: self._book(transfer))
-        except Overdrawn:
-            raise InvalidRequest(
-                "The account has not that much to take back.", param="amount"
-            ) from None
-        log.info(
-            "account %s was granted %d nanos by %s", account_id, nanos, call.account.account_id
-        )
-        return await self._shown(account_id)
+
+def balance_facts(found: Balance) -> BalanceFacts:
+    """Return a balance as it is shown."""
+    balance, held = found
+    return BalanceFacts(
+        format_dollars(balance), format_dollars(held), format_dollars(balance - held)
+    )
+
+
+async def transfer_page(
+    statements: Statements, disk: Workers, account_id: str, page: Page
+) -> TransferList:
+    """Return one page of an account's transfers.
+
+    Args:
+        statements: Reads the books.
+        disk: The thread that uses them.
+        account_id: Whose.
+        page: Which page.
+    """
+    before = number_of(page.before) if page.before else None
+    rows = await disk.run(lambda: statements.transfers(account_id, page.limit, before))
+    more = str(rows[-1][0]) if len(rows) == page.limit else None
+    book = account_book(account_id)
+    return TransferList([transfer_facts(*row, book) for row in rows], more)
 
 
 def moments(
@@ -250,17 +210,6 @@ def _day(text: str, name: str) -> datetime:
         return min(datetime.fromisoformat(text), datetime(9999, 12, 30)).replace(tzinfo=UTC)  # noqa: DTZ001 -- compared with one that has none either
     except ValueError:
         raise InvalidRequest(f"`{name}` is no day; write 2026-11-27.", param=name) from None
-
-
-def cursor_number(text: str) -> int:
-    """Return what the first part of a cursor says.
-
-    Raises:
-        InvalidRequest: If that is no number.
-    """
-    if not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004 -- what fits 64 bits
-        raise InvalidRequest("`before` must be the `next` of the page before.", param="before")
-    return int(text)
 
 
 def _usage_facts(used: Used) -> UsageFacts:

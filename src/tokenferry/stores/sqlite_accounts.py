@@ -4,16 +4,24 @@ A suspension writes to all keys of the account, so that a running server, which 
 notices it.
 
 Weakness: that of `sqlite_database`; one connection, so one call at a time, each of which waits for
-the disk and belongs into a worker thread.
+the disk and belongs into a worker thread. A search that finds nothing looks at every account, a
+microsecond each.
 """
 
 import sqlite3
 import threading
 from pathlib import Path
 
-from tokenferry.domain.account import Account, Language, Purpose
+from tokenferry.domain.account import Account, Language, Purpose, Role
+from tokenferry.domain.email_address import email_part
 from tokenferry.domain.ledger import ISSUED_SIGNUP, Transfer, account_book
-from tokenferry.engine.accounts import SESSIONS_MAX, EmailExists, LoginSession
+from tokenferry.engine.accounts import (
+    SESSIONS_MAX,
+    AccountFilter,
+    AccountRow,
+    EmailExists,
+    LoginSession,
+)
 from tokenferry.stores import account_statements
 from tokenferry.stores.ledger_statements import post
 from tokenferry.stores.sqlite_database import Database, explained
@@ -29,6 +37,17 @@ _SESSION = (
     "FROM login_session s JOIN account a ON a.account_id = s.account_id "
     "WHERE s.token_hash = ? AND s.expires_ms > ?"
 )
+# The page first, so that only its accounts' books and charges are looked up.
+_LISTING = f"""
+    WITH page AS MATERIALIZED (SELECT {_COLUMNS} FROM account WHERE (:account_id IS NULL OR
+    account_id = :account_id) AND (:state IS NULL OR state = :state) AND (:search = '' OR
+    account_id = :search OR instr(email, :part) OR account_id IN (SELECT account_id FROM api_key
+    WHERE public_id = :search)) AND (created_ms, account_id) < (:moment, :id) ORDER BY created_ms
+    DESC, account_id DESC LIMIT :limit) SELECT page.*, COALESCE(credits_nanos - debits_nanos, 0),
+    COALESCE(held_nanos, 0), (SELECT MAX(ended_ms) FROM charge WHERE charge.account_id =
+    page.account_id) FROM page LEFT JOIN ledger_book ON book = 'account:' || page.account_id ORDER
+    BY created_ms DESC, page.account_id DESC
+    """  # noqa: S608 -- constants only
 _REDEEM = (
     "DELETE FROM mail_token WHERE token_hash = ? AND purpose = ? AND expires_ms > ? "
     "RETURNING account_id"
@@ -91,6 +110,33 @@ class SqliteAccounts(Database):
         with self._lock:
             rows = self._connection.execute(f"{_SELECT} {rest}", (after, limit))
             return [Account(*row) for row in rows]
+
+    @explained
+    def listing(self, wanted: AccountFilter) -> list[AccountRow]:
+        """Return accounts with what they have, the newest first."""
+        moment_ms, account_id = wanted.before or (2**62, "")
+        values = {
+            "search": wanted.search,
+            "part": email_part(wanted.search),
+            "state": wanted.state,
+            "account_id": wanted.account_id,
+            "moment": moment_ms,
+            "id": account_id,
+            "limit": wanted.limit,
+        }
+        with self._lock:
+            rows = self._connection.execute(_LISTING, values)
+            return [AccountRow(Account(*row[:-3]), *row[-3:]) for row in rows]
+
+    @explained
+    def set_role(self, account_id: str, role: Role) -> bool:
+        """Set what an account may do, and return whether it exists; not the operator's own."""
+        with self._lock:
+            changed = self._connection.execute(
+                "UPDATE account SET role = ? WHERE account_id = ? AND email IS NOT NULL",
+                (role, account_id),
+            )
+            return bool(changed.rowcount)
 
     @explained
     def password_hash(self, account_id: str) -> str | None:

@@ -4,10 +4,12 @@ Everything is computed anew from transfers, reservations and charges, and compar
 that are kept for speed. It reads one state of the database, also while a server writes.
 """
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from tokenferry.engine.audit import Audit, AuditStopped, BookCheck
 from tokenferry.stores.sqlite_database import Database, explained
 
 # What is compared: (what it says, a query whose every row is a difference). Columns are texts.
@@ -107,8 +109,19 @@ _CHECKS = (
         """,
     ),
 )
+# What each book is kept as, and what its transfers say; the accounts' books in one row.
+_BOOKS = """
+    WITH both AS (SELECT book, SUM(kept) AS kept, SUM(booked) AS booked FROM (SELECT book,
+    credits_nanos - debits_nanos AS kept, 0 AS booked FROM ledger_book UNION ALL SELECT credit, 0,
+    amount_nanos FROM ledger_transfer UNION ALL SELECT debit, 0, -amount_nanos FROM
+    ledger_transfer) GROUP BY book) SELECT IIF(book LIKE 'account:%' AND book <>
+    'account:operator', 'accounts', book) AS name, COUNT(*), SUM(kept), SUM(booked),
+    SUM(ABS(kept - booked)) FROM both GROUP BY name ORDER BY name
+    """
 # Differences that are shown of each kind.
 _SHOWN_MAX = 20
+# Between two looks at whether to go on; some milliseconds' work.
+_STEPS_PER_LOOK = 100_000
 
 
 class Entry(NamedTuple):
@@ -135,46 +148,52 @@ class Entry(NamedTuple):
     note: str
 
 
-class Audit(NamedTuple):
-    """What was found.
-
-    Attributes:
-        differences: One sentence each; none if the books are right.
-        transfers: How many there are.
-        charges: How many streams were charged.
-        open_reservations: How many streams are under way.
-    """
-
-    differences: list[str]
-    transfers: int
-    charges: int
-    open_reservations: int
-
-
 class SqliteAudit(Database):
     """The books in an SQLite file, as a reader."""
 
     @explained
-    def verify(self) -> Audit:
+    def verify(self, is_over: Callable[[], bool] = lambda: False) -> Audit:
         """Compute everything anew.
 
+        Args:
+            is_over: Asked now and then whether to stop.
+
         Raises:
+            AuditStopped: If it was told to stop.
             StoreUnusable: If the file cannot be read.
         """
+        self._connection.set_progress_handler(is_over, _STEPS_PER_LOOK)
+        try:
+            with self._transaction("DEFERRED"):
+                return self._audit()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                raise AuditStopped from exc
+            raise
+        finally:
+            self._connection.set_progress_handler(None, 0)
+
+    def _audit(self) -> Audit:
         differences: list[str] = []
-        with self._transaction("DEFERRED"):
-            for sentence, query in _CHECKS:
-                rows = self._connection.execute(query).fetchmany(_SHOWN_MAX)
-                differences += [sentence.format(*row) for row in rows]
-            counts = [
-                self._connection.execute(query).fetchone()[0]
-                for query in (
-                    "SELECT COUNT(*) FROM ledger_transfer",
-                    "SELECT COUNT(*) FROM charge",
-                    "SELECT COUNT(*) FROM ledger_reservation WHERE state = 'open'",
-                )
-            ]
-        return Audit(differences, *counts)
+        found = 0
+        for sentence, query in _CHECKS:
+            for shown, row in enumerate(self._connection.execute(query)):
+                found += 1
+                if shown < _SHOWN_MAX:
+                    differences.append(sentence.format(*row))
+        books = [BookCheck(*row) for row in self._connection.execute(_BOOKS)]
+        return Audit(
+            differences,
+            found,
+            self._count("ledger_transfer"),
+            self._count("charge"),
+            self._count("ledger_reservation WHERE state = 'open'"),
+            books,
+        )
+
+    def _count(self, rows: str) -> int:
+        query = f"SELECT COUNT(*) FROM {rows}"  # noqa: S608 -- constants only
+        return int(self._connection.execute(query).fetchone()[0])
 
     @contextmanager
     def entries(self) -> Iterator[Iterator[Entry]]:

@@ -34,6 +34,7 @@ MIGRATIONS = (
     "limits_1.sql",
     "ledger_3.sql",
     "ledger_4.sql",
+    "admin_1.sql",
 )
 # "tfry", so that another program's database is not taken for ours.
 APPLICATION_ID = 0x74667279

@@ -21,22 +21,23 @@ from tokenferry.stores.sqlite_database import Database, explained
 
 
 class SqlitePrices(Database):
-    """Prices in an SQLite file. It belongs to the thread that opened it.
+    """Prices in an SQLite file. It belongs to the thread that opened it, unless told otherwise.
 
     Args:
         path: The database file; see `Database`.
+        any_thread: Whether others may use it, one at a time.
 
     Raises:
         StoreUnusable: If the file cannot be opened, is no database of ours, or was written by a
             newer release.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, any_thread: bool = False) -> None:
         self._file_version = -1
         self._write_version = (0, 0)
         # What was read before, by its text: of thousands that were imported few change at once.
         self._read = dict[str, Terms]()
-        super().__init__(path)
+        super().__init__(path, any_thread=any_thread)
 
     @explained
     def put(self, prices: Sequence[Price], now_ms: int) -> None:

@@ -6,7 +6,7 @@ Weakness: `used` reads every charge of the time asked for; a hundred thousand ta
 from collections.abc import Sequence
 from pathlib import Path
 
-from tokenferry.domain.ledger import Charge, Transfer, account_book
+from tokenferry.domain.ledger import Charge, Transfer, TransferKind, account_book
 from tokenferry.domain.request_page import Part, Wanted
 from tokenferry.engine.statement import (
     ANY,
@@ -28,7 +28,7 @@ _GROUPS: dict[Grouping, str] = {
     "key": "key_id",
 }
 _CHARGE = ", ".join(Charge._fields)
-_TRANSFER = "transfer_id, kind, reference, debit, credit, amount_nanos, created_ms, note"
+_TRANSFER = ", ".join(("transfer_id", *Transfer._fields))
 # Of one account, or of any.
 _WHOSE = "WHERE stream_id = ? AND account_id = COALESCE(?, account_id)"
 
@@ -127,3 +127,13 @@ class SqliteStatements(Database):
             (book, book, number, limit),
         )
         return [(row[0], Transfer(*row[1:])) for row in rows]
+
+    @explained
+    def transfer(self, kinds: Sequence[TransferKind], reference: str) -> Transfer | None:
+        """Return what was booked under a reference; see `Statements`."""
+        row = self._connection.execute(
+            f"SELECT {_TRANSFER} FROM ledger_transfer "  # noqa: S608 -- constants and marks only
+            f"WHERE kind IN ({', '.join('?' * len(kinds))}) AND reference = ?",
+            (*kinds, reference),
+        ).fetchone()
+        return None if row is None else Transfer(*row[1:])

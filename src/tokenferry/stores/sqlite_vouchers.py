@@ -76,6 +76,21 @@ class SqliteVouchers(SharedDatabase):
             )
             return [VoucherRow(*row) for row in rows]
 
+    @explained
+    def latest(
+        self, batch: str | None, limit: int, before: tuple[int, str] | None
+    ) -> list[VoucherRow]:
+        """Return vouchers, the newest first; see `VoucherStore`."""
+        created_ms, voucher_id = before or (2**62, "")
+        with self._lock:
+            rows = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM voucher WHERE (? IS NULL OR batch = ?) "  # noqa: S608 -- constants only
+                "AND (created_ms, voucher_id) < (?, ?) "
+                "ORDER BY created_ms DESC, voucher_id DESC LIMIT ?",
+                (batch, batch, created_ms, voucher_id, limit),
+            )
+            return [VoucherRow(*row) for row in rows]
+
     def close(self) -> None:
         """Let go of the file; idempotent."""
         with self._lock:

@@ -72,6 +72,15 @@ const WORDS: Words = {
     "There is no such request, or it is no longer kept.",
     "요청을 찾을 수 없거나 보관 기간이 지났습니다.",
   ],
+  account_not_found: ["There is no such account.", "계정을 찾을 수 없습니다."],
+  price_not_found: [
+    "No price of your own has this name and day. Those that ship with Tokenferry cannot be removed.",
+    "이 이름과 날짜로 직접 설정한 가격이 없습니다. 기본 제공 가격은 삭제할 수 없습니다.",
+  ],
+  idempotency_key_reused: [
+    "This was sent before with something else in it. Close it, look at what was booked, and begin anew.",
+    "같은 요청이 다른 내용으로 이미 처리되었습니다. 창을 닫고 기록을 확인한 뒤 다시 시도해 주세요.",
+  ],
   storage_unavailable: [
     "The server's storage fails right now. Try again in a moment.",
     "서버 저장소에 문제가 있습니다. 잠시 후 다시 시도해 주세요.",

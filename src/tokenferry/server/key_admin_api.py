@@ -1,0 +1,153 @@
+"""What administrators do with the keys of others.
+
+PATCH  /api/admin/keys/{public_id}   what it may have, as `tokenferry keys limit` does
+DELETE /api/admin/keys/{public_id}   revoke it, at once and for good
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import asdict
+
+from tokenferry.domain.allowance import (
+    LIMIT_NAMES,
+    REQUESTS_PER_MINUTE_MAX,
+    STREAMS_MAX,
+    TOKENS_PER_MINUTE_MAX,
+    KeyLimits,
+)
+from tokenferry.domain.api_key import KeyRecord
+from tokenferry.engine.keys import KeyStore
+from tokenferry.engine.links import World
+from tokenferry.engine.statement import Statements
+from tokenferry.engine.workers import Workers
+from tokenferry.errors import KeyNotFound
+from tokenferry.server import audit_log
+from tokenferry.server.api_routes import Body, Call, Route
+from tokenferry.server.keys_api import KeyFacts, key_facts
+
+_ANY = "0 for no limit, null for what keys have as a rule."
+Requests = Annotated[int, Meta(ge=0, le=REQUESTS_PER_MINUTE_MAX, description=_ANY)]
+Tokens = Annotated[int, Meta(ge=0, le=TOKENS_PER_MINUTE_MAX, description=_ANY)]
+Streams = Annotated[int, Meta(ge=0, le=STREAMS_MAX, description=_ANY)]
+
+
+class KeyAllowance(Body):
+    """What is to change of a key's limits; the operator may give any."""
+
+    requests_per_minute: Requests | UnsetType | None = UNSET
+    tokens_per_minute: Tokens | UnsetType | None = UNSET
+    streams_max: Streams | UnsetType | None = UNSET
+    priority: bool | UnsetType = UNSET
+
+
+class AnyKeyFacts(KeyFacts, kw_only=True):
+    """A key, as administrators see it.
+
+    `granted` says whether its limits are the operator's, so that they may be more than others have;
+    `priority` whether it may ask for the service tier of that name.
+    """
+
+    account: str
+    granted: bool
+    priority: bool
+    suspended: bool
+
+
+class KeyAdminApi:
+    """The routes of keys for administrators.
+
+    Args:
+        store: Where keys are kept; used by `disk` alone.
+        statements: What keys were used for; likewise.
+        disk: A single thread.
+        world: The clock.
+    """
+
+    def __init__(
+        self, store: KeyStore, statements: Statements, disk: Workers, world: World
+    ) -> None:
+        self._store = store
+        self._statements = statements
+        self._disk = disk
+        self._world = world
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        path = "/api/admin/keys/{public_id}"
+        return [
+            Route("PATCH", path, self._limit, "Change what a key may have",
+                  body=KeyAllowance, answer=AnyKeyFacts, access="admin"),
+            Route("DELETE", path, self._revoke, "Revoke any key",
+                  answer=AnyKeyFacts, access="admin"),
+        ]  # fmt: skip
+
+    async def _limit(self, call: Call[KeyAllowance]) -> AnyKeyFacts:
+        public_id, body = call.request.match_info["public_id"], call.body
+
+        def limit() -> AnyKeyFacts:
+            record = self._found(public_id)
+            terms = replace(record.terms, limits=_limits(body, record.terms.limits))
+            self._store.change(public_id, record.name, terms)
+            return self._facts(public_id)
+
+        changed = await self._disk.run(limit)
+        audit_log.record(
+            call,
+            "key.limit",
+            public_id,
+            account=changed.account,
+            priority=changed.priority,
+            **{name: getattr(changed, name) for name in LIMIT_NAMES},
+        )
+        return changed
+
+    async def _revoke(self, call: Call[Any]) -> AnyKeyFacts:
+        public_id, now_ms = call.request.match_info["public_id"], self._world.wall_ms()
+
+        def revoke() -> AnyKeyFacts:
+            self._found(public_id)
+            self._store.revoke(public_id, now_ms)
+            return self._facts(public_id)
+
+        revoked = await self._disk.run(revoke)
+        audit_log.record(call, "key.revoke", public_id, account=revoked.account)
+        return revoked
+
+    def _facts(self, public_id: str) -> AnyKeyFacts:
+        records = [self._found(public_id)]
+        return any_key_facts(records, self._statements, self._world.wall_ms())[0]
+
+    def _found(self, public_id: str) -> KeyRecord:
+        record = self._store.find(public_id)
+        if record is None:
+            raise KeyNotFound("No key has this public id; an account's page lists its keys.")
+        return record
+
+
+def any_key_facts(
+    records: Sequence[KeyRecord], statements: Statements, now_ms: int
+) -> list[AnyKeyFacts]:
+    """Return keys as administrators see them; as `key_facts`."""
+    return [
+        AnyKeyFacts(
+            **asdict(own),
+            account=record.terms.account_id,
+            granted=record.terms.limits.is_granted,
+            priority=record.terms.limits.has_priority,
+            suspended=record.suspended,
+        )
+        for record, own in zip(records, key_facts(records, statements, now_ms), strict=True)
+    ]
+
+
+def _limits(body: KeyAllowance, so_far: KeyLimits) -> KeyLimits:
+    given: dict[str, Any] = {
+        name: value for name in LIMIT_NAMES if (value := getattr(body, name)) is not UNSET
+    }
+    limits = replace(so_far, **given, is_granted=True) if given else so_far
+    if body.priority is not UNSET:
+        limits = replace(limits, has_priority=body.priority)
+    return limits

@@ -1,0 +1,166 @@
+// The keys of an account: what they may have, as the operator gives it, and revoking them.
+
+import type { VNode } from "preact";
+import { useState } from "preact/hooks";
+import { count, dateOf, dollars } from "../../../shared/format.js";
+import { Field, useForm } from "../../../shared/form.js";
+import { call } from "../../../shared/session.js";
+import { Table } from "../../../shared/table.js";
+import type { Column } from "../../../shared/table.js";
+import { Confirm, Panel, State } from "../../parts.js";
+import { FormDialog } from "../form_dialog.js";
+import { t as admin } from "../texts.js";
+import { isWhole } from "../typed.js";
+import type { Key } from "./facts.js";
+import { t } from "./texts.js";
+
+type Open = { readonly what: "limit" | "revoke"; readonly key: Key };
+
+const LIMITS = { requests_per_minute: 1_000_000, tokens_per_minute: 1_000_000_000, streams_max: 1_000_000 } as const;
+type Limit = keyof typeof LIMITS;
+const NAMES = Object.keys(LIMITS) as Limit[];
+
+interface KeysProps {
+  readonly of: readonly Key[];
+  readonly onChanged: () => void;
+}
+
+export function Keys({ of, onChanged }: KeysProps): VNode {
+  const [open, setOpen] = useState<Open | null>(null);
+  const close = (): void => setOpen(null);
+  function changed(): void {
+    close();
+    onChanged();
+  }
+  return (
+    <Panel title={t.value.keys}>
+      <Table
+        caption={t.value.keys}
+        quiet
+        columns={columns(setOpen)}
+        rows={[...of].reverse()}
+        id={(key) => key.public_id}
+        empty={t.value.keysEmpty}
+      />
+      {open?.what === "limit" && <LimitKey of={open.key} onClose={close} onSaved={changed} />}
+      {open?.what === "revoke" && (
+        <Confirm
+          title={t.value.revokeTitle(open.key.name)}
+          action={t.value.revoke}
+          onClose={close}
+          onConfirm={async () => {
+            await call("DELETE", `/api/admin/keys/${open.key.public_id}`, {});
+            changed();
+          }}
+        >
+          <p>{t.value.revokeText}</p>
+        </Confirm>
+      )}
+    </Panel>
+  );
+}
+
+function columns(onOpen: (open: Open) => void): Column<Key>[] {
+  return [
+    { key: "name", head: t.value.name, names: true, cell: (key) => <span class="wrap narrow">{key.name}</span> },
+    { key: "key", head: t.value.key, cell: (key) => <code>{key.public_id}</code> },
+    { key: "state", head: t.value.state, cell: (key) => <Mark of={key} /> },
+    { key: "limits", head: t.value.limits, cell: (key) => <Limits of={key} /> },
+    { key: "created", head: t.value.created, cell: (key) => dateOf(key.created) },
+    {
+      key: "actions",
+      head: admin.value.actions,
+      cell: (key) =>
+        key.revoked === null && (
+          <span class="row-actions">
+            <button
+              type="button"
+              class="button small"
+              aria-label={t.value.limitOf(key.name)}
+              onClick={() => onOpen({ what: "limit", key })}
+            >
+              {t.value.limit}
+            </button>
+            <button
+              type="button"
+              class="button small danger"
+              aria-label={t.value.revokeOf(key.name)}
+              onClick={() => onOpen({ what: "revoke", key })}
+            >
+              {t.value.revoke}
+            </button>
+          </span>
+        ),
+    },
+  ];
+}
+
+function Mark({ of }: { readonly of: Key }): VNode {
+  if (of.revoked !== null) return <State tone="calm">{t.value.revoked}</State>;
+  const isOver = of.expires_at !== null && of.expires_at * 1000 <= Date.now();
+  return isOver ? <State tone="warn">{t.value.expired}</State> : <State tone="ok">{t.value.good}</State>;
+}
+
+function Limits({ of }: { readonly of: Key }): VNode {
+  const said = (value: number | null, words: (n: string) => string, name: string): string | false =>
+    value !== null && (value === 0 ? t.value.none(name) : words(count(value)));
+  const parts = [
+    said(of.requests_per_minute, t.value.rpm, t.value.requestsPerMinute),
+    said(of.tokens_per_minute, t.value.tpm, t.value.tokensPerMinute),
+    said(of.streams_max, t.value.concurrent, t.value.streamsMax),
+    of.granted && t.value.granted,
+    of.priority && t.value.priority,
+    of.budget !== null && t.value.budget(dollars(of.budget)),
+    of.models !== null && of.models.join(", "),
+    of.expires_at !== null && t.value.until(dateOf(of.expires_at)),
+  ].filter(Boolean);
+  return parts.length === 0 ? (
+    <span class="note">{t.value.usual}</span>
+  ) : (
+    <span class="wrap narrow">{parts.join(" · ")}</span>
+  );
+}
+
+interface LimitKeyProps {
+  readonly of: Key;
+  readonly onClose: () => void;
+  readonly onSaved: () => void;
+}
+
+function LimitKey({ of, onClose, onSaved }: LimitKeyProps): VNode {
+  const [priority, setPriority] = useState(of.priority);
+  const initial = Object.fromEntries(NAMES.map((name) => [name, String(of[name] ?? "")])) as Record<Limit, string>;
+  const form = useForm(initial, {
+    check: (typed) =>
+      Object.fromEntries(
+        NAMES.filter((name) => typed[name].trim() !== "" && !isWhole(typed[name].trim(), 0, LIMITS[name])).map(
+          (name) => [name, admin.value.wholeNumber("0", count(LIMITS[name]))],
+        ),
+      ),
+    send: async (typed) => {
+      // Only what was changed: to set one makes all of the key's limits the operator's.
+      const changes = NAMES.filter((name) => typed[name] !== initial[name]).map(
+        (name) => [name, typed[name].trim() === "" ? null : Number(typed[name])] as const,
+      );
+      await call("PATCH", `/api/admin/keys/${of.public_id}`, { ...Object.fromEntries(changes), priority });
+      onSaved();
+    },
+  });
+  const field = { form, hint: t.value.limitHint, inputMode: "numeric" } as const;
+  return (
+    <FormDialog title={t.value.limitOf(of.name)} form={form} action={t.value.save} onClose={onClose}>
+      <p>{t.value.limitText}</p>
+      <Field {...field} name="requests_per_minute" label={t.value.requestsPerMinute} />
+      <Field {...field} name="tokens_per_minute" label={t.value.tokensPerMinute} />
+      <Field {...field} name="streams_max" label={t.value.streamsMax} />
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={priority}
+          onChange={(event) => setPriority(event.currentTarget.checked)}
+        />
+        {t.value.mayPriority}
+      </label>
+    </FormDialog>
+  );
+}
