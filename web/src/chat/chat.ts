@@ -66,6 +66,8 @@ export class Chat {
   #gateway: Gateway | null = null;
   #channel: BroadcastChannel | null = null;
   #announcements = new Announcements();
+  /** Turns of conversations that were deleted: their answers may still be coming. */
+  readonly #removed = new Set<string>();
   #opened = 0;
   #keyTimer = 0;
   #draftTimer = 0;
@@ -175,8 +177,10 @@ export class Chat {
   }
 
   async remove(id: string): Promise<void> {
-    const turns = await this.#store.turns(id);
-    for (const turn of turns) this.live.value.get(turn.id)?.stop();
+    for (const turn of await this.#store.turns(id)) {
+      this.live.value.get(turn.id)?.stop();
+      this.#removed.add(turn.id);
+    }
     await this.#store.remove(id);
     await this.#loadList();
     this.#say({ kind: "list" });
@@ -224,15 +228,26 @@ export class Chat {
     const text = this.draft.value.trim();
     const images = this.images.value;
     if ((text === "" && images.length === 0) || this.running.value) return;
+    await this.#whenKnown();
     const access = this.access.value;
-    if (access.state !== "in" || this.model.value === "") {
-      this.obstacle.value = access.state === "out" ? access.failure : null;
-      return;
+    if (access.state === "out") {
+      const { failure } = access;
+      this.obstacle.value = failure.code === "login_required" ? { ...failure, code: "missing_api_key", requestId: null } : failure;
     }
+    if (access.state !== "in" || this.model.value === "" || this.draft.value.trim() !== text) return;
     const before = this.shown.value.at(-1)?.id ?? null;
     this.draft.value = "";
     this.images.value = [];
     await this.#ask(before, text, images);
+  }
+
+  /** Waits until it is known who the page is. */
+  #whenKnown(): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = effect(() => {
+        if (this.access.value.state !== "asking") queueMicrotask(() => (stop(), resolve()));
+      });
+    });
   }
 
   /** Asks the question of a turn otherwise, as a branch beside it. */
@@ -344,11 +359,12 @@ export class Chat {
 
   async #read(id: string, live: Live): Promise<void> {
     const { stream } = live;
+    const hadText = live.hasText;
     const keeping = window.setInterval(() => this.#keep(id), KEEP_MS);
     try {
       for await (const _chunk of stream) {
         const turn = this.#turn(id);
-        if (turn && turn.firstMs === null && turn.saved === null && live.hasText) {
+        if (turn && turn.firstMs === null && live.isWatched && live.hasText && !hadText && !turn.isFollowed) {
           this.#change({ ...turn, firstMs: Date.now() - turn.created });
         }
         live.changed();
@@ -382,7 +398,7 @@ export class Chat {
         tokens: usage?.completion_tokens ?? null,
         isEstimate: usage?.estimated === true,
         cost,
-        totalMs: turn.firstMs === null ? null : Date.now() - turn.created,
+        totalMs: live.isWatched && !turn.isFollowed ? Date.now() - turn.created : null,
         failure,
       };
       const words = failure ? "" : state === "stopped" ? t.value.stopped : t.value.finished;
@@ -399,6 +415,7 @@ export class Chat {
 
   /** The turn as it is known; of another conversation than the one that is shown, too. */
   #turn(id: string): Turn | undefined {
+    if (this.#removed.has(id)) return undefined;
     return this.turns.value.get(id) ?? this.#others.get(id);
   }
 
@@ -506,6 +523,7 @@ export class Chat {
         conversation: conversation.id,
         parent: null,
         created: nowMs,
+        isFollowed: true,
         saved: { streamId, epoch: 1, seq: 0 },
       }),
     );

@@ -17,6 +17,8 @@ export class Live {
   readonly phase = signal<Phase>({ kind: "connecting" });
   readonly stream: Stream;
   isStopping = false;
+  /** Whether what comes is new, and not what was missed: only then times mean something. */
+  isWatched: boolean;
   #waiting = false;
   #timer = 0;
 
@@ -24,10 +26,14 @@ export class Live {
     this.stream = stream;
     this.text = signal(stream.answer.text);
     this.reasoning = signal(stream.answer.reasoning);
+    this.isWatched = stream.id === null;
     if (stream.id !== null) this.phase.value = { kind: "reconnecting" };
     stream.on("started", () => this.become({ kind: "waiting" }));
     stream.on("queued", ({ position, etaS }) => this.become({ kind: "queued", ahead: position, etaS }));
-    stream.on("reconnecting", () => this.become({ kind: "reconnecting" }));
+    stream.on("reconnecting", () => {
+      this.isWatched = false;
+      this.become({ kind: "reconnecting" });
+    });
     stream.on("caughtUp", () => this.#caughtUp());
   }
 
@@ -74,6 +80,7 @@ export class Live {
   }
 
   #caughtUp(): void {
+    if (!this.stream.ended) this.isWatched = true;
     if (this.isStopping) this.phase.value = { kind: "stopping" };
     this.become({ kind: "caughtUp" });
     this.#timer = window.setTimeout(

@@ -53,8 +53,8 @@ const en = {
   outTitle: "Log in, or enter an API key",
   outText: "This server answers with a login or a key of its own. The key stays in this tab and is forgotten when the tab is closed.",
   suggestion1: "What can you do?",
-  suggestion2: "Show me code in Python",
-  suggestion3: "Write a table",
+  suggestion2: "Explain WebSockets in three sentences",
+  suggestion3: "Write a short poem about the sea",
   asking: "Connecting…",
 
   you: "You",
@@ -222,8 +222,8 @@ const ko: typeof en = {
   outTitle: "로그인하거나 API 키를 입력해 주세요",
   outText: "이 서버를 사용하려면 로그인 또는 API 키가 필요합니다. 키는 이 탭에만 보관되며, 탭을 닫으면 삭제됩니다.",
   suggestion1: "무엇을 할 수 있나요?",
-  suggestion2: "파이썬 코드를 보여 주세요",
-  suggestion3: "표를 작성해 주세요",
+  suggestion2: "WebSocket을 세 문장으로 설명해 주세요",
+  suggestion3: "바다에 대한 짧은 시를 써 주세요",
   asking: "연결 중…",
 
   you: "내 질문",

@@ -38,6 +38,8 @@ export interface Turn {
   readonly firstMs: number | null;
   readonly totalMs: number | null;
   readonly failure: Failure | null;
+  /** Whether it was asked for elsewhere, so that nobody here knows when. */
+  readonly isFollowed: boolean;
 }
 
 export interface Conversation {
@@ -73,6 +75,7 @@ export function newTurn(role: Turn["role"], of: Pick<Turn, "id" | "conversation"
     firstMs: null,
     totalMs: null,
     failure: null,
+    isFollowed: false,
     ...of,
   };
 }

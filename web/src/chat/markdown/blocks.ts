@@ -39,7 +39,7 @@ export class Blocks {
 
   /** Takes the whole text as it is now, and returns its blocks; those that are unchanged are the same objects. */
   update(text: string, isWhole: boolean): readonly Token[] {
-    const source = text.replace(/\r\n?/g, "\n");
+    const source = text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
     if (isWhole) return this.#readAll(source);
     if (!source.startsWith(this.#source)) this.#clear();
     this.#source = source;
@@ -142,6 +142,11 @@ function isOpenFence(raw: string): boolean {
 function reuse(before: readonly Token[], now: readonly Token[]): Token[] {
   return now.map((token, index) => {
     const old = before[index];
-    return old !== undefined && old.type === token.type && old.raw === token.raw ? old : token;
+    return old !== undefined && isSame(old, token) ? old : token;
   });
+}
+
+function isSame(one: Token, other: Token): boolean {
+  const [a, b] = [one as Tokens.Generic, other as Tokens.Generic];
+  return a.type === b.type && a.raw === b.raw && a["text"] === b["text"];
 }
