@@ -132,15 +132,12 @@ async def choose_model(page: Page, name: str) -> None:
     await expect(page.locator("#model")).to_contain_text(name)
 
 
-async def begin(page: Page, teller: Teller, *pieces: str) -> str:
-    """Ask for the told answer, wait for its beginning, and return the stream's id."""
+async def begin(page: Page, teller: Teller, *pieces: str, shown: str = "") -> None:
+    """Ask for the told answer, and wait for its beginning."""
     await choose_model(page, MODEL)
     await ask(page, f"Tell me: {teller.prompt}")
     teller.say(*pieces)
-    await expect(answers(page).last).to_contain_text(pieces[-1].strip(), timeout=END_TIMEOUT_MS)
-    ids = "[...document.querySelectorAll('.answer')].length"
-    assert await page.evaluate(ids) >= 1
-    return teller.prompt
+    await expect(answers(page).last).to_contain_text(shown or pieces[-1].strip())
 
 
 async def server_text(gateway: Gateway) -> str:
@@ -195,7 +192,7 @@ async def test_a_reload_in_the_middle_of_an_answer(open_page, gateway, teller):
     context = (await open_page("about:blank")).context
     async with with_key(context, gateway) as page:
         frames = Frames(page)
-        await begin(page, teller, "처음 ", "**굵게(강조)**은 ")
+        await begin(page, teller, "처음 ", "**굵게(강조)**은 ", shown="굵게(강조)은")
         await page.reload()
         await expect(answers(page)).to_contain_text("굵게(강조)은")
         teller.say("끝", ".")
@@ -373,7 +370,7 @@ async def test_a_long_answer_with_code(open_page, gateway, teller):
     """Check 7, in counts: each frame changes little, and no coloured line turns plain."""
     context = (await open_page("about:blank")).context
     async with with_key(context, gateway) as page:
-        await begin(page, teller, "Here is code.\n\n```python\n", "first = 1\n", "second = 2\n")
+        await begin(page, teller, "Here is code.\n\n```python\n", "first = 1\n", "second = 2\n", shown="second = 2")
         await expect(page.locator(".code-block .line > span").first).to_be_visible()
         await page.evaluate(WATCH_LINES)
         size = 0
@@ -391,7 +388,7 @@ async def test_a_long_answer_with_code(open_page, gateway, teller):
         assert size > 80_000
         await expect(figures(page)).to_be_visible(timeout=END_TIMEOUT_MS)
         seen = await page.evaluate("window.lines")
-        assert seen["turnedPlain"] == 0
+        assert (seen["turnedPlain"], seen["removed"]) == (0, 0)
         assert seen["coloured"] >= 800
         # A line that has its colours is left alone: all of it drawn once and a little more.
         assert seen["drawn"] < 3 * seen["coloured"]
@@ -401,7 +398,7 @@ async def test_a_long_answer_with_code(open_page, gateway, teller):
 
 
 WATCH_LINES = """() => {
-  const seen = { turnedPlain: 0, coloured: 0, drawn: 0, tasks: [] };
+  const seen = { turnedPlain: 0, removed: 0, coloured: 0, drawn: 0, tasks: [] };
   window.lines = seen;
   window.firstLine = document.querySelector(".code-block .line");
   const known = new WeakSet();
@@ -415,6 +412,7 @@ WATCH_LINES = """() => {
     for (const change of changes) {
       const line = change.target.closest?.(".line");
       if (line) look(line);
+      for (const node of change.removedNodes) seen.removed += known.has(node) ? 1 : 0;
       for (const node of change.addedNodes) {
         if (node.nodeType === 1 && node.classList.contains("line")) {
           seen.drawn += 1;
@@ -444,7 +442,7 @@ async def test_nothing_of_an_answer_is_run_or_fetched(open_page, gateway, teller
         "```html\n<iframe src=https://evil.example></iframe>\n```",
         "[good](https://good.example/x)",
     ]
-    await begin(page, teller, *(f"{text}\n\n" for text in hostile))
+    await begin(page, teller, *(f"{text}\n\n" for text in hostile), shown="good")
     teller.end()
     await expect(figures(page)).to_be_visible()
     assert await page.locator(".answer img, .answer script, .answer iframe").count() == 0
@@ -478,7 +476,11 @@ async def test_an_account_uses_the_page_by_its_login(open_page, gateway, teller)
     await expect(figures(page)).to_contain_text("1 token · $0.000013")
     (key,) = (await somebody.call("GET", "/api/keys")).json["data"]
     assert key["name"] == "Chat page"
-    (request,) = (await somebody.call("GET", "/api/requests")).json["data"]
+    async with asyncio.timeout(10):
+        # It is booked a moment after the page is told.
+        while not (requests := (await somebody.call("GET", "/api/requests")).json["data"]):
+            await asyncio.sleep(0.02)
+    (request,) = requests
     assert (request["key"], request["cost"]) == (key["public_id"], "0.000013")
 
     # The login ends while the page is open: the draft stays, and the way back is shown.

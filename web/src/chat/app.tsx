@@ -22,11 +22,13 @@ export function App({ chat }: { readonly chat: Chat }): VNode {
     const title = chat.current.value?.title;
     document.title = title ? `${title} · ${t.value.product}` : t.value.product;
   });
-  const close = () => {
-    if (!isListOpen.value) return;
-    isListOpen.value = false;
-    listButton.current?.focus();
-  };
+  const wasListOpen = useRef(false);
+  useEffect(() => {
+    // Not sooner: until the list is closed, nothing beside it takes the focus.
+    if (wasListOpen.current && !isListOpen.value && document.activeElement === document.body) listButton.current?.focus();
+    wasListOpen.current = isListOpen.value;
+  }, [isListOpen.value]);
+  const close = () => (isListOpen.value = false);
   return (
     <>
       <a class="skip" href="#message">

@@ -68,12 +68,14 @@ export class Chat {
   #announcements = new Announcements();
   /** Turns of conversations that were deleted: their answers may still be coming. */
   readonly #removed = new Set<string>();
+  #entering: Promise<void> = Promise.resolve();
   #opened = 0;
   #keyTimer = 0;
   #draftTimer = 0;
 
   async start(): Promise<void> {
     this.#store = await openStore();
+    this.#recallRunning();
     if (typeof BroadcastChannel === "function") {
       this.#channel = new BroadcastChannel("tokenferry-chat");
       this.#channel.onmessage = (event: MessageEvent<News>) => void this.#hear(event.data);
@@ -97,7 +99,12 @@ export class Chat {
   // -- who ----------------------------------------------------------------------------------------
 
   /** Finds out who the page is and what it may use. */
-  async enter(): Promise<void> {
+  enter(): Promise<void> {
+    this.#entering = this.#enter();
+    return this.#entering;
+  }
+
+  async #enter(): Promise<void> {
     const key = this.key.value;
     this.access.value = { state: "asking" };
     try {
@@ -116,7 +123,10 @@ export class Chat {
         this.obstacle.value = null;
       });
       await this.#loadList();
+      const typed = this.draft.value;
       if (!(await this.#followLink())) await this.open(recall("conversation"));
+      // What was typed before it was known who types it.
+      if (typed !== "") this.draft.value = typed;
     } catch (reason) {
       if (key !== this.key.value) return;
       this.access.value = { state: "out", failure: failureOf(reason) };
@@ -157,7 +167,7 @@ export class Chat {
   /** Shows a conversation; with an empty id, a new one that is not kept before something was asked. */
   async open(id: string): Promise<void> {
     const number = ++this.#opened;
-    await this.#keepDraft();
+    if (this.#opened > 1) await this.#keepDraft();
     const found = this.conversations.value.find((each) => each.id === id) ?? null;
     const turns = found === null ? [] : await this.#store.turns(found.id);
     const draft = await this.#store.draft(found?.id ?? "");
@@ -228,7 +238,7 @@ export class Chat {
     const text = this.draft.value.trim();
     const images = this.images.value;
     if ((text === "" && images.length === 0) || this.running.value) return;
-    await this.#whenKnown();
+    await this.#entering;
     const access = this.access.value;
     if (access.state === "out") {
       const { failure } = access;
@@ -239,15 +249,6 @@ export class Chat {
     this.draft.value = "";
     this.images.value = [];
     await this.#ask(before, text, images);
-  }
-
-  /** Waits until it is known who the page is. */
-  #whenKnown(): Promise<void> {
-    return new Promise((resolve) => {
-      const stop = effect(() => {
-        if (this.access.value.state !== "asking") queueMicrotask(() => (stop(), resolve()));
-      });
-    });
   }
 
   /** Asks the question of a turn otherwise, as a branch beside it. */
@@ -456,8 +457,23 @@ export class Chat {
   }
 
   #keepAll(): void {
-    for (const id of this.live.value.keys()) this.#keep(id);
+    const running: Turn[] = [];
+    for (const id of this.live.value.keys()) {
+      this.#keep(id);
+      const turn = this.#others.get(id);
+      if (turn) running.push({ ...turn, images: [] });
+    }
+    // A page that is left does not wait for the database.
+    remember("running", running.length > 0 ? JSON.stringify(running) : "");
     void this.#keepDraft();
+  }
+
+  /** Takes up what a page of this tab has left. */
+  #recallRunning(): void {
+    const text = recall("running");
+    remember("running", "");
+    if (text === "") return;
+    for (const turn of JSON.parse(text) as Turn[]) this.#others.set(turn.id, turn);
   }
 
   // -- other tabs and devices ---------------------------------------------------------------------

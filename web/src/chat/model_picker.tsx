@@ -34,10 +34,10 @@ export function ModelPicker({ chat }: { readonly chat: Chat }): VNode | null {
         class="button quiet"
         aria-haspopup="listbox"
         aria-expanded={isOpen}
-        aria-label={`${t.value.model}: ${chosen ? spoken(chosen) : "–"}`}
         disabled={models.length === 0}
         onClick={() => (isPickerOpen.value = !isPickerOpen.value)}
       >
+        <span class="unseen">{t.value.model}: </span>
         <span class="model-name">{chosen?.id ?? (access.state === "asking" ? t.value.asking : "–")}</span>
         {chosen && <span class="model-price">{priced(chosen)}</span>}
         <Icon name="down" size={16} />
@@ -142,7 +142,6 @@ function Choice({ models, chosen, onChoose, onClose }: ChoiceProps): VNode {
             id={`model-${index}`}
             role="option"
             aria-selected={model.id === chosen}
-            aria-label={spoken(model)}
             class={model === active ? "active" : undefined}
             onClick={() => onChoose(model.id)}
             onPointerMove={() => setAt(index)}
@@ -167,10 +166,4 @@ function matches(model: Model, wanted: string): boolean {
 function priced(model: Model): string {
   const [input, output] = [rate(model.pricing, "input"), rate(model.pricing, "output")];
   return input === null || output === null ? t.value.noPrice : t.value.price(input, output);
-}
-
-function spoken(model: Model): string {
-  const [input, output] = [rate(model.pricing, "input"), rate(model.pricing, "output")];
-  const price = input === null || output === null ? t.value.noPrice : t.value.priceSpoken(input, output);
-  return `${model.id}, ${price}`;
 }

@@ -32,7 +32,6 @@ const en = {
   noModels: "No model of this name.",
   perMillion: "USD per 1M tokens, input / output",
   price: (input: string, output: string) => `$${input} / $${output}`,
-  priceSpoken: (input: string, output: string) => `${input} dollars in, ${output} dollars out, per million tokens`,
   noPrice: "no price",
 
   message: "Your message",
@@ -201,7 +200,6 @@ const ko: typeof en = {
   noModels: "일치하는 모델이 없습니다.",
   perMillion: "토큰 100만 개당 USD, 입력 / 출력",
   price: (input, output) => `$${input} / $${output}`,
-  priceSpoken: (input, output) => `토큰 100만 개당 입력 ${input}달러, 출력 ${output}달러`,
   noPrice: "가격 없음",
 
   message: "보낼 메시지",

@@ -1,6 +1,6 @@
 // Language and theme are one choice for all tabs of the browser.
 
-import { effect } from "@preact/signals";
+import { batch, effect } from "@preact/signals";
 import { type Language, language, setLanguage } from "./language.js";
 import { type Theme, setTheme, theme } from "./theme.js";
 
@@ -15,9 +15,12 @@ export function shareChoices(): void {
   const channel = new BroadcastChannel("tokenferry-choices");
   let known: Choices = { language: language.value, theme: theme.value };
   channel.onmessage = (event: MessageEvent<Choices>) => {
-    known = event.data;
-    if (known.language !== language.value) setLanguage(known.language);
-    if (known.theme !== theme.value) setTheme(known.theme);
+    const chosen = event.data;
+    known = chosen;
+    batch(() => {
+      if (chosen.language !== language.value) setLanguage(chosen.language);
+      if (chosen.theme !== theme.value) setTheme(chosen.theme);
+    });
   };
   effect(() => {
     const now: Choices = { language: language.value, theme: theme.value };

@@ -29,7 +29,8 @@ const NOTHING: Coloured = { text: "", lines: [] };
 export function Code({ lang, text, open }: CodeProps): VNode {
   const name = /^[\w+#.-]{1,24}/.exec(lang)?.[0] ?? "";
   const coloured = useColours(name.toLowerCase(), text, open);
-  const known = text.startsWith(coloured.text) ? coloured : NOTHING;
+  // A finished block has no newline at its end, and what was coloured of it may.
+  const known = `${text}\n`.startsWith(coloured.text) ? coloured : NOTHING;
   return (
     <div class="code-block">
       <div class="code-head">
