@@ -10,6 +10,8 @@ from playwright.async_api import Locator, Page, WebSocket, expect
 # Generous: a machine that does much else at the same time.
 END_TIMEOUT_MS = 40_000
 COME_TIMEOUT_S = 20
+# What stands where a figure is not known.
+UNKNOWN = "\N{EN DASH}"
 
 
 class Frames:

@@ -22,9 +22,10 @@ CHOOSE = """(choices) => {
 }"""
 WIDE = "| " + " | ".join(f"column {n}" for n in range(12)) + " |\n" + "|---" * 12 + "|\n"
 ROW = "| " + " | ".join(f"값 {n} value" for n in range(12)) + " |\n"
+CODE = "# 주석\ndef f(x: int) -> str:\n    return 'x' * 3 + \"" + "y" * 200 + '"\n'
 RICH = (
     "# 제목\n\n**굵게(강조)**은 `code`와 [link](https://a.example)입니다.\n\n"
-    f"{WIDE}{ROW}\n```python\n# 주석\ndef f(x: int) -> str:\n    return 'x' * 3 + \"{'y' * 200}\"\n```\n\n"
+    f"{WIDE}{ROW}\n```python\n{CODE}```\n\n"
     "- [x] done\n- [ ] open\n\n> quote\n\n![그림](https://b.example/i.png)\n\n" + "가" * 300
 )
 
@@ -63,17 +64,7 @@ async def check(page: Page, state: str, found: list[str]) -> None:
             ]
 
 
-async def test_axe_finds_nothing(open_page, gateway, watch):
-    """Check 10, the chat page's half: every state × theme × language."""
-    watch.expected = ("Failed to load resource",)
-    page = await open_page("about:blank", bypass_csp=True)
-    page.context.set_default_timeout(15_000)
-    await page.add_init_script(path=AXE)
-    await page.goto(gateway.url)
-    await ready(page)
-    found: list[str] = []
-    await check(page, "empty", found)
-
+async def check_waiting(page: Page, gateway: FakeGateway, found: list[str]) -> None:
     go = asyncio.Event()
 
     async def waits(talk: Talk) -> None:
@@ -88,6 +79,9 @@ async def test_axe_finds_nothing(open_page, gateway, watch):
     await check(page, "queued", found)
     await page.keyboard.press("Escape")
     await check(page, "stopping", found)
+
+
+async def check_answered(page: Page, gateway: FakeGateway, found: list[str]) -> None:
     gateway.script = rich
     await page.reload()
     await page.locator(".new-chat").click()
@@ -105,6 +99,8 @@ async def test_axe_finds_nothing(open_page, gateway, watch):
     await check(page, "editing", found)
     await page.keyboard.press("Escape")
 
+
+async def check_failed(page: Page, gateway: FakeGateway, found: list[str]) -> None:
     async def fail(talk: Talk) -> None:
         await talk.started()
         await talk.error("provider_timeout", "Nothing came.", done=True)
@@ -120,6 +116,22 @@ async def test_axe_finds_nothing(open_page, gateway, watch):
     await page.reload()
     await expect(page.locator(".empty #key")).to_be_visible()
     await check(page, "out", found)
+
+
+async def test_axe_finds_nothing(open_page, gateway, watch):
+    """Check 10, the chat page's half: every state by theme by language."""
+    watch.expected = ("Failed to load resource",)
+    page = await open_page("about:blank", bypass_csp=True)
+    page.context.set_default_timeout(15_000)
+    await page.add_init_script(path=AXE)
+    await page.goto(gateway.url)
+    await ready(page)
+    found: list[str] = []
+    await check(page, "empty", found)
+
+    await check_waiting(page, gateway, found)
+    await check_answered(page, gateway, found)
+    await check_failed(page, gateway, found)
     assert not found, "\n".join(found)
 
 

@@ -169,7 +169,9 @@ async def test_first_visit_as_a_guest_in_korean(open_page, gateway):
     assert create["request"]["messages"] == [{"role": "user", "content": "안녕하세요"}]
     assert create["request"]["model"] == "demo"
     (done,) = frames.of("done")
-    assert f"토큰 {done['usage']['completion_tokens']}개" in (await figures(page).text_content() or "")
+    assert f"토큰 {done['usage']['completion_tokens']}개" in (
+        await figures(page).text_content() or ""
+    )
     text = "".join(chunk["choices"][0]["delta"]["content"] for chunk in frames.of("chunk"))
     assert "**데모 시뮬레이터**" in text
     await expect(answers(page).locator("strong").first).to_have_text("데모 시뮬레이터")
@@ -370,7 +372,14 @@ async def test_a_long_answer_with_code(open_page, gateway, teller):
     """Check 7, in counts: each frame changes little, and no coloured line turns plain."""
     context = (await open_page("about:blank")).context
     async with with_key(context, gateway) as page:
-        await begin(page, teller, "Here is code.\n\n```python\n", "first = 1\n", "second = 2\n", shown="second = 2")
+        await begin(
+            page,
+            teller,
+            "Here is code.\n\n```python\n",
+            "first = 1\n",
+            "second = 2\n",
+            shown="second = 2",
+        )
         await expect(page.locator(".code-block .line > span").first).to_be_visible()
         await page.evaluate(WATCH_LINES)
         size = 0
@@ -394,7 +403,7 @@ async def test_a_long_answer_with_code(open_page, gateway, teller):
         assert seen["drawn"] < 3 * seen["coloured"]
         # Of what is settled no element is ever made again.
         assert await page.evaluate("window.firstLine.isConnected")
-        print("longest tasks (ms):", seen["tasks"])  # noqa: T201
+        print("longest tasks (ms):", seen["tasks"])
 
 
 WATCH_LINES = """() => {
@@ -485,8 +494,10 @@ async def test_an_account_uses_the_page_by_its_login(open_page, gateway, teller)
 
     # The login ends while the page is open: the draft stays, and the way back is shown.
     await page.fill("#message", "half a thought")
-    await page.evaluate("() => fetch('/api/sessions/current', {method: 'DELETE', body: '{}',"
-                        " headers: {'Content-Type': 'application/json'}})")
+    await page.evaluate(
+        "() => fetch('/api/sessions/current', {method: 'DELETE', body: '{}',"
+        " headers: {'Content-Type': 'application/json'}})"
+    )
     await page.reload()
     await expect(page.get_by_role("alert")).to_contain_text("Please log in again.")
     await expect(page.locator(".visitor .who")).to_have_text("Guest · demo model")

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from browser.chat_page import answers, ask, compose, figures, new_chat, ready, use_key
+from browser.chat_page import UNKNOWN, answers, ask, compose, figures, new_chat, ready, use_key
 from browser.conftest import Watch
 from browser.fake_gateway import KEY, FakeGateway, Talk, greet, unknown
 
@@ -137,7 +137,7 @@ class TestWho:
 class TestAnswer:
     async def test_request_and_conversation(self, page, gateway):
         await ask(page, "첫 질문")
-        await expect(figures(page)).to_contain_text("5 tokens · cost – · first token")
+        await expect(figures(page)).to_contain_text(f"5 tokens · cost {UNKNOWN} · first token")
         await ask(page, "둘째 질문")
         await expect(answers(page)).to_have_text(["안녕하세요!", "안녕하세요!"])
         await expect(page.locator("#send")).to_be_visible()
@@ -185,8 +185,10 @@ class TestAnswer:
         steps.put_nowait(None)
         await expect(page.locator(".note")).to_have_text("Ended at the output limit")
         await expect(figures(page)).to_have_text(
-            re.compile(r"^4 tokens · \$0\.000123 · first token .+ s · total .+ s · demo$|^4 tokens · "
-                       r"\$0\.000123 · first token \d+ ms · total .+ · demo$")
+            re.compile(
+                r"^4 tokens · \$0\.000123 · first token .+ s · total .+ s · demo$|^4 tokens · "
+                r"\$0\.000123 · first token \d+ ms · total .+ · demo$"
+            )
         )
         await expect(page.locator(".answer")).to_have_attribute("aria-busy", "false")
         await expect(status).to_have_text("The answer is complete.")
@@ -254,7 +256,7 @@ class TestAnswer:
         await expect(page.locator(".phase")).to_have_text("Stopping…")
         begin.set()
         await expect(page.locator(".note")).to_have_text("Stopped, billed for what was produced")
-        await expect(figures(page)).to_contain_text("– tokens · cost –")
+        await expect(figures(page)).to_contain_text(f"{UNKNOWN} tokens · cost {UNKNOWN}")
         await expect(page.locator(".question .text")).to_have_text("not so fast")
 
     async def test_seen_and_merged_chunks_and_those_of_others(self, page, gateway):
@@ -424,7 +426,9 @@ class TestFailures:
 
         gateway.script = refuse
         await ask(page, "again and again")
-        await expect(page.get_by_role("alert")).to_contain_text("Too many requests. Try again in 2 s.")
+        await expect(page.get_by_role("alert")).to_contain_text(
+            "Too many requests. Try again in 2 s."
+        )
         await expect(page.get_by_role("button", name="Try again in")).to_be_disabled()
         gateway.script = greet
         await page.get_by_role("button", name="Try again", exact=True).click()
@@ -539,7 +543,7 @@ class TestComingBack:
         await self.begin(page, gateway)
         await page.reload()
         await expect(answers(page)).to_have_text("the whole")
-        await expect(figures(page)).to_contain_text("– tokens · $0.01 · first token")
+        await expect(figures(page)).to_contain_text(f"{UNKNOWN} tokens · $0.01 · first token")
         await expect(page.locator("summary")).to_have_text("Reasoning")
 
     @pytest.mark.parametrize(
@@ -658,9 +662,7 @@ class TestKeyboard:
         for _ in range(40):
             await page.keyboard.press("Tab")
             reached.append(
-                await page.evaluate(
-                    "document.activeElement.id || document.activeElement.className"
-                )
+                await page.evaluate("document.activeElement.id || document.activeElement.className")
             )
             if reached[-1] == "send":
                 break
