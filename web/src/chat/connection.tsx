@@ -35,6 +35,8 @@ function useWords(chat: Chat): readonly [Look, string] {
     return seconds > 0 ? ["bad", t.value.retryIn(seconds)] : ["wait", t.value.connecting];
   }
   if (access.state === "asking" || state.status === "connecting") return ["wait", t.value.connecting];
+  // Nothing is wrong with the connection: nobody is logged in.
+  if (access.state === "out" && access.failure.code === "login_required") return ["wait", t.value.notConnected];
   if (access.state === "out" || state.status === "closed") return ["bad", t.value.notConnected];
   return ["ok", state.status === "open" ? t.value.connected : t.value.ready];
 }

@@ -8,7 +8,7 @@ import { LANGUAGE_NAMES, type Language, language, setLanguage } from "../shared/
 import { type Theme, setTheme, theme } from "../shared/theme.js";
 import type { Chat } from "./chat.js";
 import { FailureText } from "./failure.js";
-import { isSettingsOpen } from "./page_state.js";
+import { hasScreenKeyboard, isSettingsOpen } from "./page_state.js";
 import { t } from "./texts.js";
 
 export function SettingsDialog({ chat }: { readonly chat: Chat }): VNode {
@@ -48,17 +48,7 @@ export function SettingsDialog({ chat }: { readonly chat: Chat }): VNode {
         </label>
       </div>
       <KeyField chat={chat} />
-      <section>
-        <h3>{t.value.shortcuts}</h3>
-        <dl class="shortcuts">
-          <Shortcut keys={["Enter"]} does={t.value.shortcutSend} />
-          <Shortcut keys={["Shift", "Enter"]} does={t.value.shortcutLine} />
-          <Shortcut keys={["Esc"]} does={t.value.shortcutStop} />
-          <Shortcut keys={[COMMAND, "Shift", "O"]} does={t.value.shortcutNew} />
-          <Shortcut keys={[COMMAND, "K"]} does={t.value.shortcutModel} />
-          <Shortcut keys={[COMMAND, "/"]} does={t.value.shortcutFocus} />
-        </dl>
-      </section>
+      {!hasScreenKeyboard && <Shortcuts />}
       {chat.conversations.value.length > 0 && (
         <section class="actions">
           {asksRemoval.value ? (
@@ -129,6 +119,22 @@ export function KeyField({ chat }: { readonly chat: Chat }): VNode {
         </p>
       )}
     </form>
+  );
+}
+
+function Shortcuts(): VNode {
+  return (
+    <section>
+      <h3>{t.value.shortcuts}</h3>
+      <dl class="shortcuts">
+        <Shortcut keys={["Enter"]} does={t.value.shortcutSend} />
+        <Shortcut keys={["Shift", "Enter"]} does={t.value.shortcutLine} />
+        <Shortcut keys={["Esc"]} does={t.value.shortcutStop} />
+        <Shortcut keys={[COMMAND, "Shift", "O"]} does={t.value.shortcutNew} />
+        <Shortcut keys={[COMMAND, "K"]} does={t.value.shortcutModel} />
+        <Shortcut keys={[COMMAND, "/"]} does={t.value.shortcutFocus} />
+      </dl>
+    </section>
   );
 }
 
