@@ -16,7 +16,8 @@ export function AnswerView({ chat, turn, versions, isOld }: TurnProps): VNode {
   return (
     <li class={isOld ? "turn answer old" : "turn answer"} aria-busy={live !== null}>
       <h2 class="unseen">{t.value.answer}</h2>
-      {live ? <LiveText live={live} /> : <WholeText turn={turn} />}
+      <Body live={live} turn={turn} />
+      {live && <PhaseLine live={live} />}
       {turn.failure && !live && (
         <FailureView
           chat={chat}
@@ -31,31 +32,27 @@ export function AnswerView({ chat, turn, versions, isOld }: TurnProps): VNode {
   );
 }
 
-function LiveText({ live }: { readonly live: Live }): VNode {
-  const text = live.text.value;
-  const phase = live.phase.value;
+/** One component for an answer that comes and one that has come: at its end nothing is drawn anew. */
+function Body({ live, turn }: { readonly live: Live | null; readonly turn: Turn }): VNode {
+  const text = live ? live.text.value : turn.text;
+  const isWhole = live === null && turn.state !== "running";
   return (
     <>
-      <Reasoning text={live.reasoning.value} isOver={text !== ""} />
+      <Reasoning text={live ? live.reasoning.value : turn.reasoning} isOver={live === null || text !== ""} />
       <div class="text">
-        <AnswerText text={text} isWhole={false} />
+        <AnswerText text={text} isWhole={isWhole} />
       </div>
-      <p class={`phase ${phase.kind}`}>
-        <span class="pulse" aria-hidden="true" />
-        {phaseWords(phase)}
-      </p>
     </>
   );
 }
 
-function WholeText({ turn }: { readonly turn: Turn }): VNode {
+function PhaseLine({ live }: { readonly live: Live }): VNode {
+  const phase = live.phase.value;
   return (
-    <>
-      <Reasoning text={turn.reasoning} isOver />
-      <div class="text">
-        <AnswerText text={turn.text} isWhole={turn.state !== "running"} />
-      </div>
-    </>
+    <p class={`phase ${phase.kind}`}>
+      <span class="pulse" aria-hidden="true" />
+      {phaseWords(phase)}
+    </p>
   );
 }
 
@@ -71,7 +68,7 @@ function Reasoning({ text, isOver }: { readonly text: string; readonly isOver: b
   );
 }
 
-export function phaseWords(phase: Phase): string {
+function phaseWords(phase: Phase): string {
   if (phase.kind !== "queued") return t.value[phase.kind];
   return phase.etaS === null ? t.value.queued(phase.ahead) : t.value.queuedFor(phase.ahead, Math.ceil(phase.etaS));
 }

@@ -170,9 +170,10 @@ export class Chat {
     if (this.#opened > 1) await this.#keepDraft();
     const found = this.conversations.value.find((each) => each.id === id) ?? null;
     const turns = found === null ? [] : await this.#store.turns(found.id);
-    const draft = await this.#store.draft(found?.id ?? "");
+    const draft = recallDraft(found?.id ?? "") ?? (await this.#store.draft(found?.id ?? ""));
     if (number !== this.#opened) return;
-    remember("conversation", found?.id ?? "");
+    // Whoever logs in again comes back to where the login ended.
+    if (found !== null || !this.lapsed.value) remember("conversation", found?.id ?? "");
     batch(() => {
       this.current.value = found;
       this.turns.value = new Map(turns.map((turn) => [turn.id, this.#latest(turn)]));
@@ -465,6 +466,7 @@ export class Chat {
     }
     // A page that is left does not wait for the database.
     remember("running", running.length > 0 ? JSON.stringify(running) : "");
+    if (this.draft.value !== "") remember("draft", `${this.current.value?.id ?? ""} ${this.draft.value}`);
     void this.#keepDraft();
   }
 
@@ -560,6 +562,14 @@ function withText(stream: Stream): Pick<Turn, "text" | "reasoning"> {
 function ownerOf(identity: Identity): string {
   if (identity.kind === "key") return `key:${identity.key.split("_")[1] ?? ""}`;
   return identity.kind === "account" ? `account:${identity.email}` : "guest";
+}
+
+/** What was being written when this tab's last page was left; once. */
+function recallDraft(conversation: string): string | null {
+  const left = recall("draft");
+  if (!left.startsWith(`${conversation} `)) return null;
+  remember("draft", "");
+  return left.slice(conversation.length + 1);
 }
 
 function recallOwner(): string {

@@ -50,8 +50,9 @@ export class Blocks {
     return this.#all();
   }
 
+  /** What is drawn: the space between blocks is cut otherwise when all is read at once. */
   #all(): readonly Token[] {
-    return [...this.#settled, ...this.#tail];
+    return [...this.#settled, ...this.#tail].filter((token) => token.type !== "space");
   }
 
   #read(source: string): Token[] {
@@ -61,7 +62,7 @@ export class Blocks {
 
   #readAll(source: string): readonly Token[] {
     const before = this.#all();
-    const tokens = this.#read(source);
+    const tokens = this.#read(source).filter((token) => token.type !== "space");
     this.#clear();
     this.#source = source;
     this.#from = source.length;
