@@ -36,7 +36,7 @@ from tokenferry.engine.settlement import Commit, Committed, Settlement
 from tokenferry.engine.traces import Tracer
 from tokenferry.engine.workers import Workers
 from tokenferry.providers.http_pool import ConnectionPool
-from tokenferry.server.account_site import account_site
+from tokenferry.server.account_site import AccountSite, account_site
 from tokenferry.server.api_document import with_document
 from tokenferry.server.api_routes import Api, Route
 from tokenferry.server.chat_api import ChatApi
@@ -147,8 +147,7 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         site = await stack.enter_async_context(account_site(settings, recording.store))
         site.payments.pages.add_to(app)
         status = _status_routes(settings, recording, site.disk, app)
-        chat = ChatApi(hub, models, site).routes()
-        routes = [*site.routes, *chat, *provider_routes(dispatcher.engine.router), *status]
+        routes = [*site.routes, *_hub_routes(hub, models, site), *status]
         Api(with_document(routes), site.membership, site.origins).add_to(app)
         retention = Retention(dispatcher.book, storage.journal, storage.archive, _periods(settings))
         stop = _stop_event(loop)
@@ -172,6 +171,12 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
                     task.cancel()
         await hub.close()
         await _settled(settlement)
+
+
+def _hub_routes(hub: Hub, models: ModelsApi, site: AccountSite) -> list[Route]:
+    """Return the routes under /api that need the engine."""
+    router = hub.shared.dispatcher.engine.router
+    return [*ChatApi(hub, models, site).routes(), *provider_routes(router)]
 
 
 def _take_over(dispatcher: Dispatcher, storage: "Storage", ledger: Ledger) -> Takeover:
