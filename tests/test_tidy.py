@@ -82,6 +82,7 @@ TESTED_ELSEWHERE = {
     "server/provider_site.py": "tests/integration/test_readme.py",
     "server/app.py": "tests/integration/test_readme.py",
     "server/credentials.py": "tests/integration/test_rate_limits.py",
+    "server/chat_api.py": "tests/integration/test_chat_tickets.py",
     "server/client_socket.py": "tests/integration/test_push.py",
     "server/drain.py": "tests/integration/test_drain.py",
     "server/event_stream.py": "tests/integration/test_cancel.py",

@@ -19,7 +19,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     target: ["chrome111", "edge111", "firefox114", "safari16.4"],
     rolldownOptions: {
-      input: { console: here("console.html") },
+      input: { chat: here("chat.html"), console: here("console.html") },
     },
   },
   server: {

@@ -11,6 +11,7 @@ const MAP = [
     ["docs/quick-start.md", "Quick start", "빠른 시작"],
     ["docs/how-it-works.md", "How it works", "작동 원리"],
     ["docs/sdk.md", "SDKs", "SDK"],
+    ["docs/chat.md", "The chat page", "채팅 페이지"],
     ["docs/terminal.md", "In the terminal", "터미널에서"],
   ]],
   ["When something fails", "문제가 생겼을 때", [

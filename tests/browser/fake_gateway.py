@@ -9,8 +9,9 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from tokenferry.server.pages import add_pages
+from tokenferry.server.web_app import add_web_app
 
-KEY = "tf_demo_0123456789abcdef_0000"
+KEY = "tf_0123456789AB_0123456789abcdefghijklmnopqrstuv_3WPvlI"
 PREFIX = "ticket."
 
 
@@ -53,15 +54,15 @@ class Talk:
             fields |= {"epoch": self.epoch, "seq": self.seq}
         await self.send("error", error={"message": message, "code": code}, **fields)
 
-    async def resumed(self, after: int, state: str = "live") -> None:
+    async def resumed(self, after: int, state: str = "live", head: int = 9) -> None:
         self.seq = after
-        ref = self.create["ref"]
-        await self.send("resumed", ref=ref, epoch=self.epoch, **{"from": after}, state=state)
+        fields = {"epoch": self.epoch, "from": after, "head": head, "state": state}
+        await self.send("resumed", ref=self.create["ref"], **fields)
 
     async def reset(self, epoch: int, keep_through: int) -> None:
         self.epoch, self.seq = epoch, keep_through
         ref = self.create["ref"]
-        await self.send("reset", ref=ref, epoch=epoch, keep_through=keep_through)
+        await self.send("reset", ref=ref, epoch=epoch, keep_through=keep_through, head=9)
 
     async def refuse(self, code: str) -> None:
         error = {"message": f"The server's words for {code}.", "code": code}
@@ -85,7 +86,7 @@ async def unknown(talk: Talk) -> None:
 
 
 class FakeGateway:
-    """The page and the three addresses that it uses."""
+    """The page and the addresses that it uses."""
 
     def __init__(self) -> None:
         self.script: Script = greet
@@ -93,6 +94,8 @@ class FakeGateway:
         self.resumes: list[Talk] = []
         self.models = ["claude-sonnet-5-5", "demo", "gpt-6.1-terra"]
         self.models_error: tuple[int, str, dict[str, str]] | None = None
+        # Whom the page is told to be: a guest, an account, or nobody.
+        self.who = "guest"
         # Cleared, they are asked for and do not come.
         self.models_come = asyncio.Event()
         self.models_come.set()
@@ -123,14 +126,35 @@ class FakeGateway:
             return self._refusal(status, code, **headers)
         if not self._authorized(request):
             return self._refusal(401, "invalid_api_key")
-        return web.json_response({"object": "list", "data": [{"id": name} for name in self.models]})
+        return web.json_response({"object": "list", "data": self._shown_models()})
+
+    def _shown_models(self) -> list[dict[str, Any]]:
+        pricing = {"input": "1.00", "output": "5.00"}
+        return [{"id": name, "owned_by": "fake", "pricing": pricing} for name in self.models]
+
+    async def _chat_models(self, _request: web.Request) -> web.Response:
+        await self.models_come.wait()
+        if self.models_error:
+            status, code, headers = self.models_error
+            return self._refusal(status, code, **headers)
+        if self.who == "":
+            return self._refusal(401, "login_required")
+        email = "somebody@example.com" if self.who == "account" else None
+        return web.json_response({"who": self.who, "email": email, "data": self._shown_models()})
+
+    def _new_ticket(self) -> web.Response:
+        ticket = f"t{next(self._numbers)}"
+        self._tickets.add(ticket)
+        return web.json_response({"ticket": ticket, "expires_in": 30})
 
     async def _ticket(self, request: web.Request) -> web.Response:
         if not self._authorized(request):
             return self._refusal(401, "invalid_api_key")
-        ticket = f"t{next(self._numbers)}"
-        self._tickets.add(ticket)
-        return web.json_response({"ticket": ticket, "expires_in": 30})
+        return self._new_ticket()
+
+    async def _chat_ticket(self, request: web.Request) -> web.Response:
+        assert (await request.json()) == {"who": self.who}
+        return self._new_ticket()
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         offered = request.headers["Sec-WebSocket-Protocol"].split(", ")
@@ -140,7 +164,8 @@ class FakeGateway:
         socket = web.WebSocketResponse(protocols=["tokenferry.v1"])
         await socket.prepare(request)
         self.sockets += 1
-        await socket.send_json({"type": "ready", "version": 1, "connection_id": "c1"})
+        ready = {"type": "ready", "version": 1, "connection_id": "c1", "heartbeat_s": 15}
+        await socket.send_json(ready)
         running: set[asyncio.Task[None]] = set()
         async for message in socket:
             assert message.type is WSMsgType.TEXT
@@ -154,8 +179,9 @@ class FakeGateway:
                 self.resumes.append(talk)
                 running.add(asyncio.ensure_future(self.resume_script(talk)))
             elif frame["type"] == "cancel":
-                talk = next(each for each in self.talks if each.stream_id == frame["stream_id"])
-                talk.cancelled.set()
+                for talk in self.talks + self.resumes:
+                    if talk.stream_id == frame["stream_id"]:
+                        talk.cancelled.set()
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -172,6 +198,9 @@ class FakeGateway:
 
         app = web.Application(middlewares=[keep_path])
         add_pages(app)
+        add_web_app(app)
+        app.router.add_get("/api/chat/models", self._chat_models)
+        app.router.add_post("/api/chat/ticket", self._chat_ticket)
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/stream/tickets", self._ticket)
         app.router.add_get("/v1/stream", self._stream)

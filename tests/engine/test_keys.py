@@ -9,6 +9,7 @@ from tokenferry.domain.allowance import KeyLimits
 from tokenferry.domain.api_key import RANDOM_BYTES, KeyTerms, format_key, hash_secret, parse_key
 from tokenferry.engine import keys
 from tokenferry.engine.bad_keys import BadKeys
+from tokenferry.engine.guests import SECRET_BYTES, Guests
 from tokenferry.engine.keys import (
     FIRST_KEY_NAME,
     Authenticator,
@@ -403,3 +404,23 @@ def test_a_key_has_its_own_limits_as_they_are_now(store: CountingKeys) -> None:
     assert authenticator.authenticate(token).limits == limits
     store.change(public_id(token), "n", KeyTerms(limits=KeyLimits(6)))
     assert authenticator.check(public_id(token)).limits == KeyLimits(6)
+
+
+def test_a_guest_is_checked_without_the_store(store: CountingKeys) -> None:
+    guests = Guests("demo", 0, each_call_later())
+    _, guest = guests.newcomer(bytes(SECRET_BYTES))
+    authenticator = Authenticator(store, each_call_later(), guests=guests)
+    assert authenticator.check(guest.public_id) == guest
+    assert store.finds == 0
+    # Where the operator lets nobody in, whoever was a guest is nobody.
+    with pytest.raises(InvalidKey):
+        Authenticator(store, each_call_later()).check(guest.public_id)
+
+
+def test_a_guest_s_text_is_no_key(store: CountingKeys) -> None:
+    guests = Guests("demo", 0, each_call_later())
+    secret, guest = guests.newcomer(bytes(SECRET_BYTES))
+    authenticator = Authenticator(store, each_call_later(), guests=guests)
+    for token in (secret, guest.public_id):
+        with pytest.raises(MalformedKey):
+            authenticator.authenticate(token)

@@ -47,6 +47,10 @@ async def who(call: Call[Any]) -> Named:
     return Named(call.account.account_id)
 
 
+async def visitor(call: Call[Any]) -> Named:
+    return Named("nobody" if call.session is None else call.account.account_id)
+
+
 async def page(call: Call[Any]) -> Named:
     return Named(str(call.query.limit))
 
@@ -72,6 +76,9 @@ ROUTES = [
     Route("DELETE", "/api/things/{id}", nothing, "Nothing"),
     Route("GET", "/api/admin", who, "Admin", answer=Named, access="admin"),
     Route("POST", "/api/hook", raw, "Hook", access="anyone"),
+    Route("GET", "/api/visitor", visitor, "Visitor", answer=Named, access="visitor"),
+    Route("POST", "/api/visitor", visitor, "Visit", body=NewName, answer=Named,
+          access="visitor"),
     Route("GET", "/api/broken", broken, "Broken", access="anyone"),
 ]  # fmt: skip
 
@@ -220,3 +227,37 @@ async def test_the_document_is_served(client: TestClient) -> None:
     found = await (await client.get("/api/openapi.json")).json()
     assert found == document(with_document(ROUTES)[:-1]) | {"paths": found["paths"]}
     assert {"/api/openapi.json", *(route.path for route in ROUTES)} == found["paths"].keys()
+
+
+@pytest.mark.parametrize(
+    ("cookie", "name"), [(None, "nobody"), ("member", "acc_1"), ("ended", "nobody")]
+)
+async def test_a_visitor_is_logged_in_or_not(
+    client: TestClient, cookie: str | None, name: str
+) -> None:
+    cookies = {"Cookie": f"{COOKIE}={cookie}"} if cookie else {}
+    response = await client.get("/api/visitor", headers=cookies)
+    assert (await response.json())["name"] == name
+    # A header is a program's; the page has none, and a visitor's route takes none.
+    response = await client.get("/api/visitor", headers={**cookies, **MEMBER})
+    assert (await response.json())["name"] == name
+    own = {"Origin": f"http://{client.host}:{client.port}", **cookies}
+    response = await client.post("/api/visitor", json={"name": "a"}, headers=own)
+    assert (await response.json())["name"] == name
+
+
+@pytest.mark.parametrize("origin", [None, "https://evil.example", "null"])
+async def test_a_visitor_comes_from_a_page_of_this_server(
+    client: TestClient, origin: str | None
+) -> None:
+    headers = {} if origin is None else {"Origin": origin}
+    response = await client.post("/api/visitor", json={"name": "a"}, headers=headers)
+    assert (await code(response))[:2] == (403, "origin_not_allowed")
+    own = {"Origin": f"http://{client.host}:{client.port}", "Content-Type": "text/plain"}
+    response = await client.post("/api/visitor", data=b"{}", headers=own)
+    assert await code(response) == (400, "invalid_value", "Content-Type")
+
+
+async def test_the_document_says_that_a_login_is_optional_for_visitors(client: TestClient) -> None:
+    paths = (await (await client.get("/api/openapi.json")).json())["paths"]
+    assert paths["/api/visitor"]["get"]["security"] == [{"cookie": []}, {}]

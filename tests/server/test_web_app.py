@@ -18,6 +18,7 @@ SCRIPT = b"export const greeting = '\xec\x95\x88\xeb\x85\x95';\n"
 def built(tmp_path: Path) -> Path:
     (tmp_path / "assets").mkdir()
     (tmp_path / "console.html").write_text('<!doctype html>\n<html lang="en">\n<body>', "utf-8")
+    (tmp_path / "chat.html").write_text('<!doctype html>\n<html lang="en">\n<main>', "utf-8")
     (tmp_path / "assets" / "console-1a.js").write_bytes(SCRIPT)
     (tmp_path / "assets" / "console-1a.js.gz").write_bytes(gzip.compress(SCRIPT))
     (tmp_path / "assets" / "console-1a.js.br").write_bytes(b"brotli")
@@ -58,6 +59,32 @@ async def test_a_document_is_served_below_its_path(client, path):
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
         assert response.headers["Vary"] == "Cookie, Accept-Language"
         assert await response.read() == b'<!doctype html>\n<html lang="en">\n<body>'
+
+
+@pytest.mark.parametrize(("path", "images"), [("/", "'self' data: blob:"), ("/console", "'self'")])
+async def test_what_a_document_may_do(client, path, images):
+    async with client.get(path) as response:
+        policy = response.headers["Content-Security-Policy"]
+    assert dict(part.split(" ", 1) for part in policy.split("; ")) == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": images,
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "'none'",
+    }
+
+
+async def test_the_chat_page_is_at_the_root_alone(client):
+    async with client.get("/") as response:
+        assert (await response.text()).endswith("<main>")
+    for path in ("/chat.html", "/index.html", "/anything"):
+        async with client.get(path) as response:
+            assert response.status == 404
 
 
 @pytest.mark.parametrize(

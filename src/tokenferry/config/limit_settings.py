@@ -126,6 +126,15 @@ class LimitSettings:
             "proxies, set `trusted_proxies` of `[accounts]`.",
         ),
     )
+    guest_connections_per_minute: int = field(
+        default=30,
+        metadata=spec(
+            _RULES["requests_per_minute"],
+            "Connections a minute that the chat page may open without a key and without a login, "
+            "from one IPv4 address or /64 network of IPv6; 0 is no limit. See `guest_demo` of "
+            "`[server]`.",
+        ),
+    )
 
     def key_allowance(self) -> Allowance:
         """Return what each key may have as a rule."""

@@ -221,6 +221,14 @@ class ServerSettings:
             "Whether the built-in model `demo` is served: a simulator that needs no provider.",
         ),
     )
+    guest_demo: bool = field(
+        default=True,
+        metadata=spec(
+            Flag(),
+            "Whether the chat page may use the built-in model `demo`, and nothing else, without a "
+            "key and without a login. It calls no provider and costs nobody anything.",
+        ),
+    )
     environment_providers: bool = field(
         default=True,
         metadata=spec(

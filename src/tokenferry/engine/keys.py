@@ -120,6 +120,7 @@ class Key(NamedTuple):
         models: The only model names that it may ask for; None for all.
         budget_nanos: What it may spend in a calendar month, UTC; None for no limit.
         limits: What it may have a minute and at a time, apart from what keys have as a rule.
+        is_guest: Whether it is none, but stands for a browser without one.
     """
 
     public_id: str
@@ -128,6 +129,7 @@ class Key(NamedTuple):
     models: frozenset[str] | None = None
     budget_nanos: int | None = None
     limits: KeyLimits = NO_OWN_LIMITS
+    is_guest: bool = False
 
     def may_ask_for(self, model: str) -> bool:
         """Return whether it may ask for a model by this name."""
@@ -141,7 +143,14 @@ class Key(NamedTuple):
     @property
     def has_priority(self) -> bool:
         """Whether it may ask for the service tier `priority`."""
-        return self.limits.has_priority or not self.is_limited
+        return self.limits.has_priority or not (self.is_limited or self.is_guest)
+
+
+class GuestBook(Protocol):
+    """Who is there without a key; see `engine.guests`."""
+
+    def known(self, public_id: str) -> Key | None:
+        """Return the guest of this public id; None if it is the id of a key."""
 
 
 class Lost(NamedTuple):
@@ -163,6 +172,7 @@ class Authenticator:
         clock: Monotonic seconds.
         wall_ms: Unix time.
         bad_keys: Who sends wrong ones; None for no limit.
+        guests: Who is there without one; None if nobody may be.
     """
 
     def __init__(
@@ -171,7 +181,9 @@ class Authenticator:
         clock: Callable[[], float],
         wall_ms: Callable[[], int] = _wall_ms,
         bad_keys: BadKeys | None = None,
+        guests: GuestBook | None = None,
     ) -> None:
+        self._guests = guests
         self._store = store
         self._clock = clock
         self._wall_ms = wall_ms
@@ -235,6 +247,9 @@ class Authenticator:
             AccountSuspended: If its account is suspended.
             StoreUnusable: If the store fails.
         """
+        guest = self._guests and self._guests.known(public_id)
+        if guest:
+            return guest
         self._refresh()
         return self._usable(self._find(public_id))
 

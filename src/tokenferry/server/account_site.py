@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from tokenferry.config.settings import Settings
 from tokenferry.engine.accounts import AccountStore
+from tokenferry.engine.keys import KeyStore
 from tokenferry.engine.links import World
 from tokenferry.engine.membership import Membership, Policy
 from tokenferry.engine.request_log import RequestStore
@@ -52,6 +53,9 @@ class AccountSite:
         disk: The thread that uses it.
         origins: The browser origins that may use the API.
         payments: What there is for payments.
+        keys: The accounts' keys; used by `disk` alone.
+        world: Clocks and dice.
+        secure: Whether people reach the server by HTTPS.
     """
 
     routes: list[Route]
@@ -60,6 +64,9 @@ class AccountSite:
     disk: Workers
     origins: tuple[str, ...]
     payments: PaymentSite
+    keys: KeyStore
+    world: World
+    secure: bool
 
 
 @contextlib.asynccontextmanager
@@ -106,7 +113,8 @@ async def account_site(settings: Settings, requests: RequestStore) -> AsyncItera
             *RequestsApi(statements, requests, disk, world.wall_ms).routes(),
             *payments.routes,
         ]
-        yield AccountSite(routes, membership, store, disk, _origins(settings), payments)
+        origins = _origins(settings)
+        yield AccountSite(routes, membership, store, disk, origins, payments, keys, world, secure)
 
 
 def _policy(settings: Settings) -> Policy:

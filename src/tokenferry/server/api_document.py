@@ -82,7 +82,9 @@ def _operation(route: Route, reference: dict[Any, Any]) -> dict[str, Any]:
     }
     if route.path == PATH:
         operation["responses"] = {"200": {**answer, "content": {JSON: {}}}}
-    if route.access != "anyone":
+    if route.access == "visitor":
+        operation["security"] = [{"cookie": []}, {}]
+    elif route.access != "anyone":
         operation["security"] = [{"token": []}, {"cookie": []}]
     if route.access == "admin":
         operation["description"] = "For administrators."

@@ -78,7 +78,7 @@ class Call(Generic[B]):
         request: As aiohttp has it.
         body: The decoded body; `NoBody` if the route takes none.
         query: The decoded query string, an instance of the route's `query`.
-        session: Who asks; None on a route for `anyone`.
+        session: Who asks; None on a route for `anyone`, or if a `visitor` is not logged in.
     """
 
     request: web.Request
@@ -94,7 +94,8 @@ class Call(Generic[B]):
         return self.session.account
 
 
-Access = Literal["anyone", "session", "admin"]
+# A visitor is anyone on a page of this server, logged in or not.
+Access = Literal["anyone", "visitor", "session", "admin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,9 @@ class Api:
         if route.access == "anyone":
             return None
         header, cookie = request.headers.get("Authorization"), request.cookies.get(COOKIE)
+        if route.access == "visitor":
+            self._check_page(request)
+            return await self._visitor(cookie)
         if header is None and cookie is not None:
             self._check_page(request)
             session = await self._sessions.session(cookie)
@@ -193,6 +197,14 @@ class Api:
         if route.access == "admin" and session.account.role != "admin":
             raise AdminOnly("This is for the administrators of this gateway.")
         return session
+
+    async def _visitor(self, cookie: str | None) -> LoginSession | None:
+        if cookie is None:
+            return None
+        try:
+            return await self._sessions.session(cookie)
+        except LoginRequired:
+            return None
 
     def _check_page(self, request: web.Request) -> None:
         """Make sure that a request with a cookie was made by a page that may make it.

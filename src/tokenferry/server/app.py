@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from tokenferry.config.prices import shipped_prices
-from tokenferry.config.settings import Settings
+from tokenferry.config.settings import DEMO, Settings
 from tokenferry.engine.archive import Archive
 from tokenferry.engine.bad_keys import BadKeys
 from tokenferry.engine.billing import Billing, Rules
 from tokenferry.engine.dispatcher import Dispatcher, Engine
+from tokenferry.engine.guests import Guests
 from tokenferry.engine.keys import Authenticator, KeyStore, StoreUnusable, ensure_first_key
 from tokenferry.engine.ledger import Ledger, Result, Work
 from tokenferry.engine.options import Limits
@@ -39,6 +40,7 @@ from tokenferry.server.account_site import account_site
 from tokenferry.server.admin_site import admin_site
 from tokenferry.server.api_document import with_document
 from tokenferry.server.api_routes import Api, Route
+from tokenferry.server.chat_api import ChatApi
 from tokenferry.server.drain import drain
 from tokenferry.server.http_api import HttpApi
 from tokenferry.server.hub import Hub, Shared
@@ -144,10 +146,14 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         add_web_app(app)
         site = await stack.enter_async_context(account_site(settings, recording.store))
         site.payments.pages.add_to(app)
-        own = await stack.enter_async_context(
-            admin_site(settings, dispatcher, shipped_prices(), site.disk)
-        )
-        routes = [*site.routes, *own, *_status_routes(settings, recording, site.disk, app)]
+        routes = [
+            *site.routes,
+            *ChatApi(hub, models, site).routes(),
+            *await stack.enter_async_context(
+                admin_site(settings, dispatcher, shipped_prices(), site.disk)
+            ),
+            *_status_routes(settings, recording, site.disk, app),
+        ]
         Api(with_document(routes), site.membership, site.origins).add_to(app)
         retention = Retention(dispatcher.book, storage.journal, storage.archive, _periods(settings))
         stop = _stop_event(loop)
@@ -331,6 +337,7 @@ def _hub(
         billing=Billing(money.prices, money.settlement, _rules(settings), _wall_ms),
     )
     limits = Limits(server.stream_bytes_max, server.followers_per_stream_max, settings.rates())
+    guests = _guests(settings)
     shared = Shared(
         server,
         Dispatcher(engine, limits),
@@ -338,14 +345,29 @@ def _hub(
             keys,
             time.monotonic,
             bad_keys=BadKeys(settings.limits.bad_keys_per_minute, time.monotonic),
+            guests=guests,
         ),
         Tickets(secrets.token_urlsafe, time.monotonic),
         metrics,
+        guests,
     )
     hub = Hub(shared, loop)
     hub.low_balance_nanos = settings.billing.low_balance
     hub.trusted_proxies = settings.accounts.trusted_proxies
     return hub
+
+
+def _guests(settings: Settings) -> Guests | None:
+    """Return who may come without a key: nobody, unless `demo` is what comes built in."""
+    candidates = {
+        candidate.provider
+        for entry in settings.catalog().listing()
+        if entry.id == DEMO
+        for candidate in settings.catalog().resolve(DEMO)
+    }
+    if not settings.server.guest_demo or not settings.server.demo or candidates != {DEMO}:
+        return None
+    return Guests(DEMO, settings.limits.guest_connections_per_minute, time.monotonic)
 
 
 def _rules(settings: Settings) -> Rules:

@@ -16,6 +16,7 @@ from tokenferry.config.server_settings import ServerSettings
 from tokenferry.domain.ledger import OPERATOR
 from tokenferry.domain.money import format_dollars
 from tokenferry.engine.dispatcher import Dispatcher
+from tokenferry.engine.guests import Guests
 from tokenferry.engine.keys import Authenticator, Key, StoreUnusable
 from tokenferry.errors import Overloaded, TokenferryError, TooManyConnections
 from tokenferry.server.metrics import Metrics
@@ -53,6 +54,7 @@ class Shared:
     authenticator: Authenticator
     tickets: Tickets
     metrics: Metrics
+    guests: Guests | None = None
 
 
 class Hub:

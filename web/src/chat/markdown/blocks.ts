@@ -1,0 +1,153 @@
+// The blocks of an answer while it grows. What cannot change any more is kept, and only the tail
+// is read again: with every flush all of it would take longer and longer.
+//
+// Source: CommonMark 0.31, section 3 (a block is closed by what follows it). Weakness: a list or a
+// table is one block, so that one of a hundred kilobytes is read as a whole with every flush; a
+// reference to a link that is defined further down is resolved at the end.
+
+import { Marked, type Token, type Tokens } from "marked";
+import { koreanBold } from "./korean_bold.js";
+
+const marked = new Marked({ gfm: true, breaks: true, extensions: [koreanBold] });
+
+// What may still become something else: a paragraph a heading, a list a looser one.
+const OPEN_BLOCKS = 2;
+const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^\n]*)\n/;
+
+/** A code block; `open` while its end has not come. */
+export interface CodeToken extends Tokens.Code {
+  readonly open?: boolean;
+}
+
+interface Fence {
+  readonly mark: string;
+  readonly lang: string;
+  /** Where its text begins. */
+  readonly from: number;
+  /** The first line that was not looked at for the end. */
+  next: number;
+}
+
+export class Blocks {
+  /** How many characters were read as Markdown so far: what the work is proportional to. */
+  readCharacters = 0;
+  #settled: Token[] = [];
+  #tail: Token[] = [];
+  #source = "";
+  #from = 0; // of the tail
+  #fence: Fence | null = null;
+
+  /** Takes the whole text as it is now, and returns its blocks; those that are unchanged are the same objects. */
+  update(text: string, isWhole: boolean): readonly Token[] {
+    const source = text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
+    if (isWhole) return this.#readAll(source);
+    if (!source.startsWith(this.#source)) this.#clear();
+    this.#source = source;
+    if (this.#fence !== null && this.#inFence(this.#fence)) return this.#all();
+    const tail = this.#read(source.slice(this.#from));
+    this.#tail = reuse(this.#tail, tail);
+    this.#settle();
+    return this.#all();
+  }
+
+  /** What is drawn: the space between blocks is cut otherwise when all is read at once. */
+  #all(): readonly Token[] {
+    return [...this.#settled, ...this.#tail].filter((token) => token.type !== "space");
+  }
+
+  #read(source: string): Token[] {
+    this.readCharacters += source.length;
+    return marked.lexer(source);
+  }
+
+  #readAll(source: string): readonly Token[] {
+    const before = this.#all();
+    const tokens = this.#read(source).filter((token) => token.type !== "space");
+    this.#clear();
+    this.#source = source;
+    this.#from = source.length;
+    const hasDefinitions = tokens.some((token) => token.type === "def");
+    this.#settled = hasDefinitions ? tokens : reuse(before, tokens);
+    return this.#settled;
+  }
+
+  #clear(): void {
+    this.#settled = [];
+    this.#tail = [];
+    this.#source = "";
+    this.#from = 0;
+    this.#fence = null;
+  }
+
+  /** Moves what is certain from the tail to the settled blocks. */
+  #settle(): void {
+    let count = 0;
+    let open = 0;
+    const last = this.#tail.at(-1);
+    if (last?.type === "code" && isOpenFence(last.raw)) {
+      count = this.#tail.length - 1;
+    } else {
+      for (count = this.#tail.length; count > 0 && open < OPEN_BLOCKS; count--) {
+        if (this.#tail[count - 1]!.type !== "space") open += 1;
+      }
+    }
+    const certain = this.#tail.slice(0, count);
+    const length = certain.reduce((sum, token) => sum + token.raw.length, 0);
+    // Where the blocks do not make up the text, nothing is certain.
+    if (!this.#source.startsWith(certain.map((token) => token.raw).join(""), this.#from)) return;
+    this.#settled.push(...certain);
+    this.#tail.splice(0, count);
+    this.#from += length;
+    if (last?.type === "code" && isOpenFence(last.raw)) this.#open(last.raw);
+  }
+
+  #open(raw: string): void {
+    const [head, mark, lang] = FENCE.exec(raw) as unknown as [string, string, string];
+    const from = this.#from + head.length;
+    this.#fence = { mark, lang: lang.trim(), from, next: from };
+    this.#inFence(this.#fence);
+  }
+
+  /** Appends what has come to an open code block; returns false once its end has come. */
+  #inFence(fence: Fence): boolean {
+    const source = this.#source;
+    const end = new RegExp(`^ {0,3}${fence.mark[0]}{${fence.mark.length},}[ \\t]*$`);
+    for (;;) {
+      const newline = source.indexOf("\n", fence.next);
+      if (newline < 0) break;
+      if (end.test(source.slice(fence.next, newline))) {
+        this.#fence = null;
+        return false;
+      }
+      fence.next = newline + 1;
+    }
+    // A line of nothing but marks may be the end that is just being written.
+    const line = source.slice(fence.next);
+    const until = /^ {0,3}[`~]+[ \t]*$/.test(line) ? fence.next : source.length;
+    const text = source.slice(fence.from, until).replace(/\n$/, "");
+    const token: CodeToken = { type: "code", raw: "", text, lang: fence.lang, open: true };
+    this.#tail = [token];
+    return true;
+  }
+}
+
+function isOpenFence(raw: string): boolean {
+  const match = FENCE.exec(raw);
+  if (match === null) return false;
+  const mark = match[1]!;
+  const end = new RegExp(`\\n {0,3}${mark[0]}{${mark.length},}[ \\t]*\\n?$`);
+  return !end.test(raw);
+}
+
+/** Takes the old object where a block has not changed, so that it is not drawn anew. */
+function reuse(before: readonly Token[], now: readonly Token[]): Token[] {
+  return now.map((token, index) => {
+    const old = before[index];
+    return old !== undefined && isSame(old, token) ? old : token;
+  });
+}
+
+function isSame(one: Token, other: Token): boolean {
+  const [a, b] = [one as Tokens.Generic, other as Tokens.Generic];
+  return a.type === b.type && a.raw === b.raw && a["text"] === b["text"];
+}

@@ -1,0 +1,127 @@
+// Conversations, turns and drafts in the browser's database. Where there is none (some browsers'
+// private windows), they live as long as the page.
+//
+// Weakness: two tabs that write one turn at the same time both write; what has come further stays.
+
+import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import { type Conversation, isNewer, type Turn } from "./tree.js";
+
+const NAME = "tokenferry-chat";
+const VERSION = 1;
+
+interface Schema extends DBSchema {
+  conversations: { key: string; value: Conversation };
+  turns: { key: string; value: Turn; indexes: { conversation: string } };
+  drafts: { key: string; value: string };
+}
+
+export interface Store {
+  conversations(): Promise<Conversation[]>;
+  turns(conversation: string): Promise<Turn[]>;
+  draft(conversation: string): Promise<string>;
+  putConversation(conversation: Conversation): Promise<void>;
+  /** Writes a turn, unless what is there says more. */
+  putTurn(turn: Turn): Promise<void>;
+  putDraft(conversation: string, text: string): Promise<void>;
+  remove(conversation: string): Promise<void>;
+}
+
+export async function openStore(): Promise<Store> {
+  try {
+    return new DatabaseStore(
+      await openDB<Schema>(NAME, VERSION, {
+        upgrade(database) {
+          database.createObjectStore("conversations", { keyPath: "id" });
+          database.createObjectStore("turns", { keyPath: "id" }).createIndex("conversation", "conversation");
+          database.createObjectStore("drafts");
+        },
+        // A newer page in another tab: make room for it, and go on without keeping anything.
+        blocking: (_current, _blocked, event) => (event.target as IDBDatabase).close(),
+      }),
+    );
+  } catch {
+    return new MemoryStore();
+  }
+}
+
+class DatabaseStore implements Store {
+  readonly #database: IDBPDatabase<Schema>;
+
+  constructor(database: IDBPDatabase<Schema>) {
+    this.#database = database;
+  }
+
+  conversations(): Promise<Conversation[]> {
+    return this.#database.getAll("conversations");
+  }
+
+  turns(conversation: string): Promise<Turn[]> {
+    return this.#database.getAllFromIndex("turns", "conversation", conversation);
+  }
+
+  async draft(conversation: string): Promise<string> {
+    return (await this.#database.get("drafts", conversation)) ?? "";
+  }
+
+  async putConversation(conversation: Conversation): Promise<void> {
+    await this.#database.put("conversations", conversation);
+  }
+
+  async putTurn(turn: Turn): Promise<void> {
+    const work = this.#database.transaction("turns", "readwrite");
+    const known = await work.store.get(turn.id);
+    if (known === undefined || isNewer(turn, known)) await work.store.put(turn);
+    await work.done;
+  }
+
+  async putDraft(conversation: string, text: string): Promise<void> {
+    if (text === "") await this.#database.delete("drafts", conversation);
+    else await this.#database.put("drafts", text, conversation);
+  }
+
+  async remove(conversation: string): Promise<void> {
+    const work = this.#database.transaction(["conversations", "turns", "drafts"], "readwrite");
+    await work.objectStore("conversations").delete(conversation);
+    await work.objectStore("drafts").delete(conversation);
+    const keys = await work.objectStore("turns").index("conversation").getAllKeys(conversation);
+    for (const key of keys) await work.objectStore("turns").delete(key);
+    await work.done;
+  }
+}
+
+export class MemoryStore implements Store {
+  readonly #conversations = new Map<string, Conversation>();
+  readonly #turns = new Map<string, Turn>();
+  readonly #drafts = new Map<string, string>();
+
+  async conversations(): Promise<Conversation[]> {
+    return [...this.#conversations.values()];
+  }
+
+  async turns(conversation: string): Promise<Turn[]> {
+    return [...this.#turns.values()].filter((turn) => turn.conversation === conversation);
+  }
+
+  async draft(conversation: string): Promise<string> {
+    return this.#drafts.get(conversation) ?? "";
+  }
+
+  async putConversation(conversation: Conversation): Promise<void> {
+    this.#conversations.set(conversation.id, conversation);
+  }
+
+  async putTurn(turn: Turn): Promise<void> {
+    const known = this.#turns.get(turn.id);
+    if (known === undefined || isNewer(turn, known)) this.#turns.set(turn.id, turn);
+  }
+
+  async putDraft(conversation: string, text: string): Promise<void> {
+    this.#drafts.set(conversation, text);
+  }
+
+  async remove(conversation: string): Promise<void> {
+    this.#conversations.delete(conversation);
+    this.#drafts.delete(conversation);
+    for (const turn of await this.turns(conversation)) this.#turns.delete(turn.id);
+  }
+}

@@ -1,0 +1,171 @@
+import { Marked, type Token } from "marked";
+import { describe, expect, test } from "vitest";
+import { Blocks, type CodeToken } from "../../src/chat/markdown/blocks.js";
+import { koreanBold } from "../../src/chat/markdown/korean_bold.js";
+
+const marked = new Marked({ gfm: true, breaks: true, extensions: [koreanBold] });
+const ANSWER = `# 제목
+
+첫 문단은 **강조(설명)**은 물론 \`코드\`도 있습니다.
+둘째 줄
+
+- 하나
+- 둘
+
+  둘의 둘째 문단
+- 셋
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+
+\`\`\`python
+def f():
+    """three \`\`\` inside"""
+
+    return 1
+\`\`\`
+
+~~~~
+~~~ not the end
+~~~~
+
+> quoted
+> more
+
+Setext
+======
+
+1. one
+2. two
+
+\`\`\`js
+unfinished();
+`;
+
+/** What a reader sees of tokens: kinds and texts, without the positions. */
+function seen(tokens: readonly Token[]): unknown[] {
+  return tokens
+    .filter((token) => token.type !== "space")
+    .map((token) => {
+      const { type, text, lang, depth, tokens: inner, items } = token as Record<string, any>;
+      const all = [type, text?.trimEnd?.(), lang ?? "", depth, inner && seen(inner), items && seen(items)];
+      return type === "code" ? [type, text?.trimEnd?.(), lang ?? ""] : all;
+    });
+}
+
+function grown(text: string, size: number): { blocks: Blocks; last: readonly Token[] } {
+  const blocks = new Blocks();
+  let last: readonly Token[] = [];
+  for (let end = size; end < text.length + size; end += size) last = blocks.update(text.slice(0, end), false);
+  return { blocks, last };
+}
+
+describe("while it grows", () => {
+  test.each([1, 2, 3, 7, 40, 1000])("pieces of %i characters give what the whole gives", (size) => {
+    expect(seen(grown(ANSWER, size).last)).toEqual(seen(marked.lexer(ANSWER)));
+  });
+
+  test("at every length, the blocks have all of the text", () => {
+    const blocks = new Blocks();
+    for (let end = 1; end <= ANSWER.length; end += 3) {
+      const tokens = blocks.update(ANSWER.slice(0, end), false);
+      const whole = marked.lexer(ANSWER.slice(0, end));
+      expect(seen(tokens).length).toBeGreaterThan(0);
+      // Not less is shown than the whole would show, except marks that may end a code block.
+      expect(tokens.filter((token) => token.type === "code").length).toBe(whole.filter((token) => token.type === "code").length);
+    }
+  });
+
+  // A text is put together from these, and cut at random; the seed is in the test's name.
+  const PARTS = [
+    "가나다", "**강조(설명)**은", " ", "\n", "\n\n", "- 하나\n", "  - 안\n", "1. 일\n", "> 인용\n", "```js\n", "```\n", "~~~\n", "`", "``",
+    "# 제목\n", "===\n", "---\n", "| a | b |\n", "|---|---|\n", "    들여쓰기\n", "<div>\n", "</div>\n", "[링크](https://a.example)",
+    "![그림](https://b.example/x.png)", "*기울임*", "\\*", "&amp;", "$x$", "<b>", "\t", "a\n", "- [ ] 할 일\n", "```",
+  ];
+  test.each(Array.from({ length: 60 }, (_, seed) => seed))("a random text, seed %i", (seed) => {
+    let state = seed + 1;
+    const random = (below: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+      return (state >>> 8) % below;
+    };
+    const text = Array.from({ length: 5 + random(40) }, () => PARTS[random(PARTS.length)]!).join("");
+    const blocks = new Blocks();
+    for (let end = 1 + random(9); end < text.length; end += 1 + random(9)) blocks.update(text.slice(0, end), false);
+    expect(seen(blocks.update(text, true))).toEqual(seen(marked.lexer(text)));
+    // Before the end, too, unless it is in a code block that is still open.
+    const growing = new Blocks();
+    let last: readonly Token[] = [];
+    for (let end = 1 + random(9); end < text.length + 9; end += 1 + random(9)) last = growing.update(text.slice(0, end), false);
+    if (!last.some((token) => (token as CodeToken).open)) expect(seen(last)).toEqual(seen(marked.lexer(text)));
+  });
+
+  test("blocks that are finished are the same objects", () => {
+    const blocks = new Blocks();
+    const first = blocks.update(ANSWER.slice(0, 200), false)[0];
+    let last: readonly Token[] = [];
+    for (let end = 200; end <= ANSWER.length; end++) last = blocks.update(ANSWER.slice(0, end), false);
+    expect(last[0]).toBe(first);
+    expect(blocks.update(ANSWER, true)[0]).toBe(first);
+  });
+
+  test("what is taken back is read anew", () => {
+    const blocks = new Blocks();
+    blocks.update(ANSWER, false);
+    expect(seen(blocks.update("# other\n\ntext", false))).toEqual(seen(marked.lexer("# other\n\ntext")));
+  });
+
+  test("a carriage return is no character of its own", () => {
+    expect(seen(new Blocks().update("a\r\n\r\nb", false))).toEqual(seen(marked.lexer("a\n\nb")));
+  });
+});
+
+describe("the work", () => {
+  const paragraph = "Some words of a paragraph, **bold** and `code`, which is about as long as one is. 그리고 한국어도.\n\n";
+
+  test("is in proportion to what comes, and not to what is there", () => {
+    const read = (count: number): number => grown(paragraph.repeat(count), 20).blocks.readCharacters;
+    // Ten times the text is ten times the work; reading all of it each time would be a hundred times.
+    expect(read(200) / read(20)).toBeLessThan(12);
+  });
+
+  test("an open code block is not read as Markdown at all", () => {
+    const blocks = new Blocks();
+    blocks.update("```python\n", false);
+    const before = blocks.readCharacters;
+    let text = "```python\n";
+    for (let line = 0; line < 2000; line++) {
+      text += `value_${line} = ${line}\n`;
+      blocks.update(text, false);
+    }
+    expect(blocks.readCharacters).toBe(before);
+  });
+});
+
+describe("an open code block", () => {
+  const code = (text: string): CodeToken => new Blocks().update(text, false).at(-1) as CodeToken;
+
+  test("is open until its end has come", () => {
+    expect(code("```js\na();\n")).toMatchObject({ type: "code", text: "a();", lang: "js", open: true });
+    expect(code("```js\na();\n```\n").open ?? false).toBe(false);
+    expect(code("````js\na();\n```\n")).toMatchObject({ text: "a();\n```", open: true });
+  });
+
+  test("does not show the marks of its end while they come", () => {
+    for (const marks of ["`", "``", "```"]) expect(code(`\`\`\`js\na();\n${marks}`).text.trimEnd()).toBe("a();");
+    expect(code("```js\na();\n```x").text).toBe("a();\n```x");
+  });
+
+  test("what follows its end is text again", () => {
+    const { last } = grown("```js\na();\n```\n\n**bold**\n", 1);
+    expect(seen(last)).toEqual(seen(marked.lexer("```js\na();\n```\n\n**bold**\n")));
+  });
+});
+
+test("in the end a reference finds the address that came later", () => {
+  const text = "See [here][1].\n\nMore.\n\nEven more.\n\n[1]: https://example.com/\n";
+  const blocks = new Blocks();
+  for (let end = 1; end <= text.length; end++) blocks.update(text.slice(0, end), false);
+  expect(seen(blocks.update(text, true))).toEqual(seen(marked.lexer(text)));
+  expect(JSON.stringify(blocks.update(text, true)[0])).toContain("https://example.com/");
+});
