@@ -89,6 +89,11 @@ wheel: setup-dev web ## build dist/*.tar.gz, and from them dist/*.whl: the gatew
 	$(BIN)/python -m build --no-isolation --outdir dist
 	$(BIN)/python -m build --no-isolation --outdir dist clients/python
 
+# docs/mutants.md says which modules, and what was left.
+.PHONY: mutants
+mutants: setup-dev ## small changes that tests must notice: make mutants ARGS="MODULE TESTS..."
+	@$(BIN)/python tools/mutate.py $(ARGS)
+
 autobahn: setup-dev ## WebSocket conformance of the transport; needs CPython 2.7, PYTHON2=...
 	@$(BIN)/python tests/autobahn/run.py --python2 "$(PYTHON2)"
 

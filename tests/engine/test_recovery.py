@@ -164,9 +164,21 @@ def test_an_unreadable_stream_is_dropped_and_the_others_stay(
     bench.journal.open("st_alien", 1, b"not JSON")
     bench = site.start()
     assert "st_alien" in caplog.text
+    assert site.ended == 1
     assert bench.dispatcher.book.get("k", stream.id) is not None
+    caplog.clear()
     assert site.start().dispatcher.book.get("k", stream.id) is not None
     assert site.ended == 0
+    assert "st_alien" not in caplog.text
+
+
+def test_a_lost_stream_counts_as_one_that_ran_and_failed(site: Site) -> None:
+    stream = site.start().create()
+    bench = site.start()
+    assert bench.meter.begun == len(bench.meter.outcomes) == 1
+    error = bench.found(stream.id).error
+    assert error is not None
+    assert error.kind == "upstream_lost"
 
 
 def test_nothing_is_recovered_from_memory() -> None:

@@ -59,6 +59,13 @@ def test_what_is_in_the_archive_is_given_whole(after: int) -> None:
     assert (answer.stream_id, answer.through) == (FULL.stream_id, FULL.head)
     assert FULL.message is not None
     assert bytes(answer.completion) == FULL.message.encode()
+    assert bytes(answer.usage).decode() == FULL.usage
+
+
+def test_what_is_not_known_of_it_is_null() -> None:
+    answer = plan_resume(replace(FULL, usage=None, error=None), Position(FULL.epoch, 0))
+    assert isinstance(answer, FinalAnswer)
+    assert (bytes(answer.usage), bytes(answer.error)) == (b"null", b"null")
 
 
 def test_without_its_text_it_has_expired_and_says_how_it_ended() -> None:

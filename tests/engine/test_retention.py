@@ -1,5 +1,6 @@
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -7,7 +8,13 @@ from engine.virtual import KEY, Bench
 from tokenferry.engine.archive import Summary
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.options import Options
-from tokenferry.engine.retention import BATCH_STREAMS, Periods, Retention
+from tokenferry.engine.retention import (
+    BATCH_STREAMS,
+    EXPIRY_INTERVAL_S,
+    ROUND_INTERVAL_S,
+    Periods,
+    Retention,
+)
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import StreamNotFound
 from tokenferry.stores.memory_archive import MemoryArchive
@@ -74,6 +81,65 @@ async def test_so_many_at_once() -> None:
     bench.timers.advance(601)
     keeper = retention(bench)
     assert [await keeper.archive_due() for _ in range(3)] == [BATCH_STREAMS, 1, 0]
+
+
+class Rounds:
+    """Takes the place of `asyncio` in the module: time passes at once, and ends at last."""
+
+    def __init__(self, rounds: int) -> None:
+        self.rounds = rounds
+        self.slept_s: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        if seconds:
+            self.rounds -= 1
+        if not self.rounds:
+            raise asyncio.CancelledError
+
+    async def to_thread(self, function: Callable[..., object], *args: object) -> None:
+        function(*args)
+
+
+async def test_what_is_due_goes_in_one_round_with_others_turns_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    for _ in range(2 * BATCH_STREAMS + 1):
+        finish(bench)
+    bench.timers.advance(601)
+    rounds = Rounds(1)
+    monkeypatch.setattr("tokenferry.engine.retention.asyncio", rounds)
+    with pytest.raises(asyncio.CancelledError):
+        await retention(bench).run(lambda: 0)
+    assert rounds.slept_s == [0, 0, ROUND_INTERVAL_S]
+    assert bench.dispatcher.book.due(600, at_most=1, crowded=False) == []
+
+
+async def test_the_archive_is_cleared_at_the_start_and_each_ten_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cleared: list[tuple[int, int, int]] = []
+
+    class Clearing(MemoryArchive):
+        def expire(self, now_ms: int, message_ms: int, tombstone_ms: int) -> None:
+            cleared.append((now_ms, message_ms, tombstone_ms))
+
+    bench = Bench(archive=Clearing())
+    rounds = Rounds(2 * int(EXPIRY_INTERVAL_S) + 1)
+    moments = iter((1, 2, 3, 4))
+    monkeypatch.setattr("tokenferry.engine.retention.asyncio", rounds)
+    with pytest.raises(asyncio.CancelledError):
+        await retention(bench).run(lambda: next(moments))
+    periods = (86_400_000, 2_592_000_000)
+    assert cleared == [(1, *periods), (2, *periods), (3, *periods)]
+
+
+async def test_exactly_as_large_as_it_may_be_is_not_too_large() -> None:
+    bench = Bench()
+    finish(bench)
+    full = Periods(600, 86_400, 2_592_000, bench.journal.bytes)
+    assert await retention(bench, full).archive_due() == 0
 
 
 async def test_a_repeated_create_is_answered_from_the_archive() -> None:
