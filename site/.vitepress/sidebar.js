@@ -41,7 +41,7 @@ const MAP = [
     ["docs/guides/deploy-nginx.md", "Behind nginx", "nginx 뒤에 두기"],
     ["docs/guides/deploy-caddy.md", "Behind Caddy", "Caddy 뒤에 두기"],
     ["docs/requests.md", "The request log", "요청 기록"],
-    ["docs/providers.md", "Providers", "제공자"],
+    ["docs/providers.md", "Providers", "공급자"],
     ["docs/routing.md", "Routing", "라우팅"],
     ["docs/queue.md", "The line", "대기열"],
     ["docs/reliability.md", "Reliability", "신뢰성"],
