@@ -75,7 +75,7 @@ export class Chat {
 
   async start(): Promise<void> {
     this.#store = await openStore();
-    this.#recallRunning();
+    await this.#recallLeft();
     if (typeof BroadcastChannel === "function") {
       this.#channel = new BroadcastChannel("tokenferry-chat");
       this.#channel.onmessage = (event: MessageEvent<News>) => void this.#hear(event.data);
@@ -315,16 +315,22 @@ export class Chat {
       model: this.model.value,
       idempotencyKey: randomId(),
     });
-    batch(() => {
-      this.#putTurn(turn);
-      this.#receive(turn);
-    });
-    await this.#putConversation({
+    const kept: Conversation = {
       ...conversation,
       model: turn.model,
       updated: Date.now(),
       choice: { ...conversation.choice, [question.id]: id },
+    };
+    // Before anything is asked: a page that is left now does not wait for the database.
+    remember("asked", JSON.stringify({ conversation: kept, turns: [question, turn] }));
+    batch(() => {
+      this.#putTurn(turn);
+      this.#receive(turn);
     });
+    await this.#putConversation(kept);
+    await this.#store.putTurn(question);
+    await this.#store.putTurn(turn);
+    remember("asked", "");
     this.#say({ kind: "turns", conversation: conversation.id });
   }
 
@@ -471,7 +477,14 @@ export class Chat {
   }
 
   /** Takes up what a page of this tab has left. */
-  #recallRunning(): void {
+  async #recallLeft(): Promise<void> {
+    const asked = recall("asked");
+    remember("asked", "");
+    if (asked !== "") {
+      const { conversation, turns } = JSON.parse(asked) as { conversation: Conversation; turns: Turn[] };
+      await this.#store.putConversation(conversation);
+      for (const turn of turns) await this.#store.putTurn(turn);
+    }
     const text = recall("running");
     remember("running", "");
     if (text === "") return;
