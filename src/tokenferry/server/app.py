@@ -129,13 +129,8 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         recording = await stack.enter_async_context(
             request_site(settings, LoopTimers(loop), _wall_ms)
         )
-        hub = _hub(
-            settings,
-            keys,
-            _Money(prices, settlement),
-            storage,
-            _Outward(pool, tracer, recording),
-        )
+        outward = _Outward(pool, tracer, recording)
+        hub = _hub(settings, keys, _Money(prices, settlement), storage, outward)
         settlement.on_charged = hub.charged
         dispatcher = hub.shared.dispatcher
         takeover = _take_over(dispatcher, storage, ledger)
