@@ -89,6 +89,11 @@ wheel: setup-dev web ## build dist/*.tar.gz, and from them dist/*.whl: the gatew
 	$(BIN)/python -m build --no-isolation --outdir dist
 	$(BIN)/python -m build --no-isolation --outdir dist clients/python
 
+# Pages by theme, language, width and state; `make test` examines two looks, which see everything.
+.PHONY: axe
+axe: setup-dev web ## axe over every page in every look, some minutes
+	@AXE_EVERY=1 $(BIN)/python -m pytest -q tests/browser -k axe $(ARGS)
+
 # docs/mutants.md says which modules, and what was left.
 .PHONY: mutants
 mutants: setup-dev ## small changes that tests must notice: make mutants ARGS="MODULE TESTS..."

@@ -9,12 +9,10 @@ from playwright.async_api import Page, expect
 
 from browser.chat_page import answers, ask, figures, new_chat, ready
 from browser.fake_gateway import FakeGateway, Talk, greet
-from harness.components import WEB
+from harness import axe
 
 pytestmark = [pytest.mark.needs("chromium", "web"), pytest.mark.asyncio(loop_scope="module")]
 
-AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 ALL_RULES = {("en", "light"), ("ko", "dark")}
 CHOOSE = """(choices) => {
   const channel = new BroadcastChannel("tokenferry-choices");
@@ -56,14 +54,11 @@ async def check(page: Page, state: str, found: list[str]) -> None:
         for theme in ("light", "dark"):
             await choose(page, language, theme)
             # Names follow the language and contrast the theme: two of the four ask for all.
-            rules = RULES if (language, theme) in ALL_RULES else ["color-contrast"]
-            result = await page.evaluate(
-                "(rules) => axe.run({ runOnly: rules, resultTypes: ['violations'] })", rules
-            )
+            every = axe.EVERY or (language, theme) in ALL_RULES
+            rules = axe.TAGS if every else ["color-contrast"]
             found += [
-                f"{state} {language} {theme}: {violation['id']} {node['target']}"
-                for violation in result["violations"]
-                for node in violation["nodes"]
+                f"{state} {language} {theme}: {fault}"
+                for fault in await axe.faults(page, rules=rules)
             ]
 
 
@@ -126,7 +121,7 @@ async def test_axe_finds_nothing(open_page, gateway, watch):
     watch.expected = ("Failed to load resource",)
     page = await open_page("about:blank", bypass_csp=True)
     page.context.set_default_timeout(15_000)
-    await page.add_init_script(path=AXE)
+    await page.add_init_script(path=axe.AXE)
     await page.goto(gateway.url)
     await ready(page)
     found: list[str] = []

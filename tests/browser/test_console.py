@@ -12,17 +12,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from harness import axe
 from harness.accounts import PASSWORD
-from harness.components import WEB
 from harness.http_client import fetch
 from harness.market import Market
 from tokenferry.domain.money import format_dollars
 
 pytestmark = [pytest.mark.needs("chromium", "web"), pytest.mark.asyncio(loop_scope="module")]
 
-AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
-# WCAG 2.2 AA, and what axe's authors call best practice.
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 CREDIT = "1.00"
 # Below /console, and their headings.
 PAGES = (
@@ -113,25 +110,10 @@ class Console:
         await self.page.get_by_role("button", name=name, exact=True).click()
 
     async def audit(self, what: str, *, scope: str | None = None) -> None:
-        """See that axe has nothing to say, and that the page does not scroll sideways."""
-        if not await self.page.evaluate("'axe' in window"):
-            await self.page.evaluate(AXE.read_text("utf-8"))
-        found = await self.page.evaluate(
-            "([scope, tags]) => axe.run(scope ?? document, "
-            "{runOnly: tags, resultTypes: ['violations'], elementRef: false})",
-            [scope, TAGS],
-        )
-        faults = [
-            (rule["id"], [node["html"][:200] for node in rule["nodes"]])
-            for rule in found["violations"]
-        ]
-        assert not faults, (what, faults)
-        await self.fits(what)
+        await axe.examine(self.page, what, scope=scope)
 
     async def fits(self, what: str) -> None:
-        root = "document.documentElement"
-        over = await self.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
-        assert over <= 0, (what, over)
+        assert await axe.excess_px(self.page) <= 0, what
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -361,13 +343,10 @@ async def test_filters_are_in_the_address_and_lead_back(market: Market, open_con
     assert (await downloading.value).suggested_filename == "requests.csv"
 
 
-@pytest.mark.parametrize(
-    ("language", "theme", "width"), [("en", "light", 1280), ("ko", "dark", PHONE)]
-)
+@pytest.mark.parametrize(("language", "theme", "width"), axe.LOOKS)
 async def test_axe_has_nothing_to_say_and_nothing_scrolls_sideways(
     market: Market, open_console: Any, language: str, theme: Any, width: int
 ) -> None:
-    """Structure does not depend on the theme, nor do colours on the language: two runs see all."""
     await ask(market, await market.buyer.key("가" * 64, models=["demo", "m/" + "x" * 200]))
     stream_id, _ = await ask(market, await market.buyer.key("second", budget="5.00"))
     await market.order(market.sellers["toss"])
