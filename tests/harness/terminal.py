@@ -206,7 +206,13 @@ async def on_terminal(
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env={**environment, "TERM": "xterm-256color"},
+        # The terminal's size, and not what a parent has found of its own.
+        env={
+            **{
+                name: text for name, text in environment.items() if name not in ("COLUMNS", "LINES")
+            },
+            "TERM": "xterm-256color",
+        },
         cwd=directory,
     )
     os.close(slave)

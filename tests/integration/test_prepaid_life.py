@@ -45,6 +45,11 @@ class Life:
     async def balance(self) -> float:
         return float((await self.somebody.call("GET", "/api/balance")).json["balance"])
 
+    async def is_charged(self, before: float) -> None:
+        """Wait until the last request has been: a charge waits for others."""
+        while await self.balance() >= before:
+            await asyncio.sleep(0.05)
+
     async def run_clients(self) -> None:
         arguments = (self.market.gateway.ws_url, self.key, "demo", PROMPTS["korean"])
         for result in await asyncio.gather(
@@ -105,14 +110,17 @@ async def test_a_strangers_whole_way(market: Market, way: Any) -> None:
     redeemed = await life.somebody.call("POST", "/api/vouchers/redeem", {"code": code})
     assert redeemed.json == {"credited": "0.50", "balance": "0.50"}
     assert (await life.ask()).status == 200
+    await life.is_charged(0.5)
     # Each payment provider.
     market.buyer = life.somebody
     for seller in market.sellers.values():
         before = await life.balance()
         order = await market.order(seller)
         await market.visit(await seller.pay(order["id"]))
-        assert await life.balance() == pytest.approx(before + float(seller.credit))
+        bought = await life.balance()
+        assert bought == pytest.approx(before + float(seller.credit))
         assert (await life.ask()).status == 200
+        await life.is_charged(bought)
     kinds = [one["kind"] for one in (await life.somebody.call("GET", "/api/ledger")).json["data"]]
     assert kinds.count("topup") == 3
     await market.verified()

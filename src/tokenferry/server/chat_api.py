@@ -62,7 +62,7 @@ class ChatModels(Struct):
 
     who: Who
     email: str | None
-    data: list[dict[str, object]]
+    data: list[dict[str, Any]]
 
 
 class ChatApi:
