@@ -70,8 +70,12 @@ build/websockets13/.installed: tests/compat/requirements-websockets13.txt | $(VE
 serve: setup ## start the gateway: make serve ARGS="--port 8123"
 	@exec $(BIN)/python -m tokenferry serve $(ARGS)
 
-test: setup-dev ## run the tests, one process a core: make test ARGS="-k demo"
-	@exec $(BIN)/python -m pytest -n auto $(ARGS)
+# Many tests wait for sockets rather than for a core: half as many processes again as there are
+# cores. What one of them still has to do, another that is done takes over.
+TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; n = os.cpu_count() or 1; print(n + (n + 1) // 2)')
+
+test: setup-dev ## run the tests, several at a time: make test ARGS="-k demo"
+	@exec $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 check: setup-dev ## linter, formatter, types and import contracts
 	$(BIN)/python -m ruff check .
@@ -88,6 +92,12 @@ wheel: setup-dev web ## build dist/*.tar.gz, and from them dist/*.whl: the gatew
 	@rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist
 	$(BIN)/python -m build --no-isolation --outdir dist clients/python
+
+# `make test` has 40 examples of each property that does not ask for more.
+.PHONY: properties
+properties: setup-dev ## the pure modules' properties with ten times as many examples
+	@PROPERTY_EXAMPLES=400 $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal \
+	  tests/domain tests/protocol tests/engine tests/providers tests/stores tests/config $(ARGS)
 
 # Pages by theme, language, width and state; `make test` examines two looks, which see everything.
 .PHONY: axe

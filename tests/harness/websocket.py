@@ -148,11 +148,15 @@ class Socket:
         return message
 
     async def receive_type(self, *types: str) -> dict[str, Any]:
-        """Return the next message of one of the types, and drop what comes before it."""
+        """Return the next message of one of the types, and drop what comes before it.
+
+        An error that nobody waits for would otherwise be a wait without a reason.
+        """
         while True:
             message = await self.receive_json()
             if message.get("type") in types:
                 return message
+            assert message.get("type") != "error", message
 
     async def closed(self) -> Closed:
         """Wait for the end of the connection, and drop what comes before it."""

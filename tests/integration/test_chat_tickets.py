@@ -1,5 +1,6 @@
 """The chat page's routes: who gets a ticket, for whom it is, and what it is good for."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from http.cookies import SimpleCookie
@@ -35,9 +36,17 @@ def gateway_options(provider: ScriptedProvider) -> dict[str, Any]:
     }
 
 
+# A price is known within a second; a busy machine takes longer.
+WAIT_S = 20
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def somebody(gateway: Gateway) -> AsyncIterator[Member]:
     await gateway.administer("prices", "set", MODEL, "--input", "1", "--output", "2")
+    # A running gateway looks for prices every now and then.
+    async with asyncio.timeout(WAIT_S):
+        while not (await gateway.get(f"/v1/models/{MODEL}", gateway.key)).json.get("pricing"):
+            await asyncio.sleep(0.05)
     yield await member(gateway, "somebody@example.com")
 
 
