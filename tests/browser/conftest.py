@@ -8,8 +8,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from harness.providers import ScriptedProvider, scripted_provider
+
 # The system's own; nothing is downloaded. Without a sandbox, since tests may run as root.
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
 
 OpenPage = Callable[..., Awaitable[Page]]
 
@@ -22,6 +25,12 @@ async def browser() -> AsyncIterator[Browser]:
         )
         yield running
         await running.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def provider() -> AsyncIterator[ScriptedProvider]:
+    async with scripted_provider() as running:
+        yield running
 
 
 class Watch:

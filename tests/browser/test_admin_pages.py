@@ -16,18 +16,12 @@ from harness.accounts import COOKIE, Member, administrator, member
 from harness.answers import body
 from harness.dialects import opening, token
 from harness.gateway import SERVER, Gateway, provider_entry
-from harness.providers import Exchange, ScriptedProvider, scripted_provider
+from harness.providers import Exchange, ScriptedProvider
 
 pytestmark = [pytest.mark.needs("chromium", "web"), pytest.mark.asyncio(loop_scope="module")]
 
 MODEL = "m-openai"
 ADMIN = "/console/admin"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def provider() -> AsyncIterator[ScriptedProvider]:
-    async with scripted_provider() as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -27,18 +27,12 @@ from browser.chat_page import (
 from harness.accounts import PASSWORD, member
 from harness.dialects import closing, opening, token
 from harness.gateway import SERVER, Gateway, provider_entry
-from harness.providers import Exchange, ScriptedProvider, scripted_provider
+from harness.providers import Exchange, ScriptedProvider
 
 pytestmark = [pytest.mark.needs("chromium", "web"), pytest.mark.asyncio(loop_scope="module")]
 
 MODEL = "m-openai"
 LOST = ("Failed to load resource", "WebSocket connection")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def provider() -> AsyncIterator[ScriptedProvider]:
-    async with scripted_provider() as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

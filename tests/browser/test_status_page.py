@@ -9,17 +9,11 @@ from playwright.async_api import expect
 from harness import axe
 from harness.answers import ask, body
 from harness.gateway import SERVER, Gateway, provider_entry
-from harness.providers import ScriptedProvider, answer, scripted_provider
+from harness.providers import ScriptedProvider, answer
 
 pytestmark = [pytest.mark.needs("chromium", "web"), pytest.mark.asyncio(loop_scope="module")]
 
 MODEL = "m-openai"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def provider() -> AsyncIterator[ScriptedProvider]:
-    async with scripted_provider() as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
