@@ -21,10 +21,13 @@ class Books:
         self.may_end = threading.Event()
         self.threads: list[int] = []
         self.result: Audit | Exception = RIGHT
+        self.now_s = 50.0
+        self.takes_s = 1.0
 
     def verify(self, is_over: Callable[[], bool]) -> Audit:
         self.threads.append(threading.get_ident())
         self.begun.set()
+        self.now_s += self.takes_s
         while not self.may_end.wait(0.001):
             if is_over():
                 raise AuditStopped
@@ -40,8 +43,7 @@ def books() -> Books:
 
 @pytest.fixture
 def check(books: Books) -> Iterator[LedgerCheck]:
-    now_s = iter(range(100))
-    check = LedgerCheck(books.verify, lambda: 7_000, lambda: float(next(now_s)))
+    check = LedgerCheck(books.verify, lambda: 7_000, lambda: books.now_s)
     yield check
     check.close()
 
@@ -88,10 +90,10 @@ async def test_one_that_fails_says_so_and_the_next_may_begin(
 
 
 async def test_it_is_stopped_at_its_limit(
-    check: LedgerCheck, monkeypatch: pytest.MonkeyPatch
+    check: LedgerCheck, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The clock of the test goes on by a second with each look.
     monkeypatch.setattr(audit_module, "RUN_MAX_S", 3.0)
+    books.takes_s = 3.5
     check.start("chief")
     await ended(check)
     assert check.last is not None
