@@ -1,6 +1,7 @@
 # Two commands do everything: `make serve` and `make test`. Both install what they need first,
 # and do nothing of the kind when nothing has changed.
-PYTHON ?= python3
+# Which Python makes the environments; tools/make-venv chooses one if this is empty.
+PYTHON ?=
 VENV ?= .venv
 ARGS ?=
 PYTHON2 ?=
@@ -30,7 +31,7 @@ setup-dev: $(NODE_LOCKS:%/package-lock.json=%/node_modules/.installed)
 setup-dev: $(WEBSOCKETS_13:tests/compat/%.txt=build/websockets13/.installed)
 
 $(VENV)/.made:
-	@tools/make-venv $(PYTHON) $(VENV)
+	@tools/make-venv "$(PYTHON)" $(VENV)
 	@touch $@
 
 # The pages: built anew when a source of theirs has changed. Without node the gateway runs without them.
@@ -72,9 +73,9 @@ serve: setup ## start the gateway: make serve ARGS="--port 8123"
 
 # Many tests wait for sockets rather than for a core: half as many processes again as there are
 # cores. What one of them still has to do, another that is done takes over.
-TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; n = os.cpu_count() or 1; print(n + (n + 1) // 2)')
+TEST_PROCESSES ?= $(shell $(BIN)/python -c 'import os; n = os.cpu_count() or 1; print(n + (n + 1) // 2)')
 
-test: setup-dev ## run the tests, several at a time: make test ARGS="-k demo"
+test: setup-dev web ## run the tests, several at a time: make test ARGS="-k demo"
 	@exec $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 check: setup-dev ## linter, formatter, types and import contracts
@@ -171,6 +172,6 @@ simulate: setup-dev ## thousands of simulated lives of the engine, some two minu
 
 .venv-peers/.installed: bench/requirements-peers.txt
 	@echo "Installing LiteLLM into .venv-peers (once, about 750 MB) ..."
-	@tools/make-venv $(PYTHON) .venv-peers
+	@tools/make-venv "$(PYTHON)" .venv-peers
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r $<
 	@touch $@

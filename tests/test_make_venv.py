@@ -1,5 +1,6 @@
 """The set-up on machines that are not as it would like them: each gets a remedy and no rubbish."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,8 @@ REAL = sys.executable
 def fake_python(tmp_path: Path):
     """Make a `python` that does as the shell lines say, and otherwise as the real one."""
 
-    def make(*lines: str) -> str:
-        path = tmp_path / "fake-python"
+    def make(*lines: str, name: str = "fake-python") -> str:
+        path = tmp_path / name
         path.write_text("\n".join(["#!/bin/sh", *lines, f'exec "{REAL}" "$@"', ""]))
         path.chmod(0o755)
         return str(path)
@@ -23,9 +24,10 @@ def fake_python(tmp_path: Path):
     return make
 
 
-def run(python: str, venv: Path) -> subprocess.CompletedProcess[str]:
+def run(python: str, venv: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [str(SCRIPT), python, str(venv)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    env = os.environ | environment
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_python_is_not_there(tmp_path: Path) -> None:
@@ -92,3 +94,38 @@ def test_a_working_environment_is_kept(tmp_path: Path) -> None:
     done = run(REAL, venv)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert python.exists()
+
+
+# What a Python says of itself: where it is at home, and how it was configured.
+SLOW = "/home/me/.pyenv/versions/3.11.7 '--enable-shared'"
+FAST = "/opt/python '--enable-optimizations' '--with-lto'"
+DEBIAN = "/usr '--enable-shared'"
+MADE = 'if [ "$2" = venv ]; then mkdir "$3"; echo "by $0"; exit; fi'
+
+
+@pytest.mark.parametrize(
+    ("first", "system", "chosen"),
+    [
+        (SLOW, "", "system"),
+        (FAST, "", "python3"),
+        (DEBIAN, "", "python3"),
+        (SLOW, "case $* in *ensurepip*) exit 1;; esac", "python3"),
+    ],
+)
+def test_a_slow_build_gives_way_to_the_system_s_python(
+    tmp_path: Path, fake_python, first: str, system: str, chosen: str
+) -> None:
+    tells = f'case "$*" in *CONFIG_ARGS*) echo "{first}"; exit;; esac'
+    fake_python(tells, MADE, name="python3")
+    other = fake_python(system, MADE, name="system")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = run("", tmp_path / "venv", PATH=path, SYSTEM_PYTHON=other)
+    assert done.returncode == 0, done.stderr
+    assert f"by {tmp_path}/{chosen}\n" in done.stdout
+
+
+def test_a_python_that_is_named_is_taken_as_it_is(tmp_path: Path, fake_python) -> None:
+    tells = f'case "$*" in *CONFIG_ARGS*) echo "{SLOW}"; exit;; esac'
+    named = fake_python(tells, MADE)
+    done = run(named, tmp_path / "venv")
+    assert f"by {named}\n" in done.stdout
