@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,10 @@ OUTCOME = Outcome(
 )
 
 
+def ignore(_: Callable[[], None]) -> None:
+    """Do it never."""
+
+
 def value(metrics: Metrics, name: str) -> float:
     lines = metrics.exposition().decode().splitlines()
     (line,) = [line for line in lines if line.startswith(name + " ")]
@@ -31,7 +36,7 @@ def value(metrics: Metrics, name: str) -> float:
 
 
 def test_a_stream_is_counted_from_its_start_to_its_end() -> None:
-    metrics = Metrics()
+    metrics = Metrics(ignore)
     metrics.started()
     metrics.sent(0.0003)
     assert value(metrics, "tokenferry_open_streams") == 1
@@ -47,7 +52,7 @@ def test_a_stream_is_counted_from_its_start_to_its_end() -> None:
 
 
 def test_errors_are_counted_by_code_wherever_they_arise() -> None:
-    metrics = Metrics()
+    metrics = Metrics(ignore)
     metrics.refused(InvalidKey("no"))
     metrics.started()
     metrics.settled(replace(OUTCOME, finish="error", error_code="provider_timeout", usage=None))
@@ -57,7 +62,7 @@ def test_errors_are_counted_by_code_wherever_they_arise() -> None:
 
 
 def test_what_a_limit_refuses_is_counted_by_limit() -> None:
-    metrics = Metrics()
+    metrics = Metrics(ignore)
     error = RateLimited("wait")
     metrics.refused(error)  # of a login, say, which is another matter
     assert b"tokenferry_limited_total{" not in metrics.exposition()
@@ -70,24 +75,34 @@ def test_what_a_limit_refuses_is_counted_by_limit() -> None:
 
 
 def test_a_stream_that_never_had_a_token_has_no_time_to_it() -> None:
-    metrics = Metrics()
+    metrics = Metrics(ignore)
     metrics.settled(replace(OUTCOME, first_token_s=None))
     assert b"first_token_seconds_count{" not in metrics.exposition()
 
 
-def test_a_settled_stream_is_one_log_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_settled_streams_are_a_log_line_each_and_one_record_together(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    later: list[Callable[[], None]] = []
+    metrics = Metrics(later.append)
     with caplog.at_level(logging.INFO, "tokenferry.streams"):
-        Metrics().settled(OUTCOME)
-    (record,) = caplog.records
-    fields = record.__dict__[CLEAN]
-    assert (fields["stream_id"], fields["completion_tokens"]) == ("st_1", 20)
-    assert fields["first_token_ms"] == 250
+        metrics.settled(OUTCOME)
+        metrics.settled(replace(OUTCOME, stream_id="st_2"))
+        assert not caplog.records
+        (write,) = later
+        write()
+        metrics.settled(replace(OUTCOME, stream_id="st_3"))
+        later[1]()
+    first, second = ([*record.__dict__[CLEAN]] for record in caplog.records)
+    assert [fields["stream_id"] for fields in first + second] == ["st_1", "st_2", "st_3"]
+    fields = first[0]
+    assert (fields["completion_tokens"], fields["first_token_ms"]) == (20, 250)
     plain = [value for value in fields.values() if value is not None]
     assert all(isinstance(value, str | int | bool) for value in plain)
 
 
 def test_records_of_requests_are_counted_by_what_became_of_them() -> None:
-    metrics = Metrics()
+    metrics = Metrics(ignore)
     metrics.recorded("written", 12)
     metrics.recorded("dropped", 1)
     metrics.recorded("written", 3)
@@ -96,7 +111,7 @@ def test_records_of_requests_are_counted_by_what_became_of_them() -> None:
 
 
 def test_registries_are_apart() -> None:
-    one, other = Metrics(), Metrics()
+    one, other = Metrics(ignore), Metrics(ignore)
     one.connected(1)
     assert value(one, "tokenferry_open_connections") == 1
     assert value(other, "tokenferry_open_connections") == 0

@@ -49,6 +49,7 @@ from tokenferry.server.metrics import Metrics
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
 from tokenferry.server.provider_site import providers, router
+from tokenferry.server.random_ids import random_hex
 from tokenferry.server.request_site import RequestSite, request_site
 from tokenferry.server.status_board import StatusBoard
 from tokenferry.server.status_page import StatusPage
@@ -309,7 +310,7 @@ def _hub(
     """Wire the engine together."""
     loop = asyncio.get_running_loop()
     server = settings.server
-    metrics = Metrics()
+    metrics = Metrics(loop.call_soon)
     if outward.recording.log is not None:
         outward.recording.log.counted = metrics.recorded
     timers = LoopTimers(loop)
@@ -323,7 +324,7 @@ def _hub(
         timers=timers,
         meter=metrics,
         wall_ms=_wall_ms,
-        new_id=lambda: f"st_{secrets.token_hex(12)}",
+        new_id=lambda: f"st_{random_hex(12)}",
         reasoning_fields=REASONING_FIELDS[server.reasoning_field],
         prices=money.prices,
         router=candidates,

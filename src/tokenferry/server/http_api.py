@@ -1,7 +1,6 @@
 """The HTTP routes, and what all of them share: authentication, request ids, CORS, error shapes."""
 
 import logging
-import secrets
 from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
@@ -23,6 +22,7 @@ from tokenferry.server.hub import Hub
 from tokenferry.server.metrics import CONTENT_TYPE
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.providers_api import provider_list
+from tokenferry.server.random_ids import random_hex
 from tokenferry.server.responses import (
     STANDINGS,
     error_response,
@@ -94,7 +94,7 @@ class HttpApi:
 
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        request["id"] = request_id = f"req_{secrets.token_hex(12)}"
+        request["id"] = request_id = f"req_{random_hex(12)}"
         if request.method == hdrs.METH_OPTIONS:
             return self._preflight(request)
         try:

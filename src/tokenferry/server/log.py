@@ -47,9 +47,11 @@ _FORMS = (
     # A password in a URL, a proxy's for instance.
     (re.compile(r"(://[^\s/:@\"']*:)[^\s/@\"']+@"), rf"\1{HIDDEN}@"),
 )
+encode = msgspec.json.Encoder().encode
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-# `extra={CLEAN: {…}}` carries fields that are ids, numbers and configured names only. Such a record
-# is written as it is: looking for secrets costs more than the request that it tells of.
+# `extra={CLEAN: [{…}, …]}` carries the fields of several lines, each of ids, numbers and configured
+# names only. They are written as they are: looking for secrets costs more than the request that a
+# line tells of, and a record of its own for each costs as much as writing it.
 CLEAN = "clean_fields"
 _OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -101,7 +103,7 @@ class JsonFormatter(logging.Formatter):
         if (clean := getattr(record, CLEAN, None)) is not None:
             head = {"time": _time(record), "level": record.levelname.lower()}
             head |= {"logger": record.name, "message": record.msg}
-            return msgspec.json.encode(head | clean).decode()
+            return b"\n".join([encode(head | fields) for fields in clean]).decode()
         entry: dict[str, object] = {
             "time": _time(record),
             "level": record.levelname.lower(),
@@ -134,9 +136,11 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; line breaks in it are escaped, so that nobody can forge an entry."""
         if (clean := getattr(record, CLEAN, None)) is not None:
-            fields = "".join(f" {name}={value}" for name, value in clean.items())
-            level = record.levelname.lower()
-            return f"{_time(record)} {level:7} {record.name}: {record.msg}{fields}"
+            head = f"{_time(record)} {record.levelname.lower():7} {record.name}: {record.msg}"
+            return "\n".join(
+                head + "".join(f" {name}={value}" for name, value in fields.items())
+                for fields in clean
+            )
         line = f"{_time(record)} {record.levelname.lower():7} {record.name}: {record.getMessage()}"
         for name, value in _extra(record):
             line += f" {name}={value}"

@@ -5,7 +5,7 @@ their number is bounded.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from prometheus_client import (
@@ -38,6 +38,9 @@ _OVERHEAD_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
 class Metrics:
     """What /metrics shows; the engine's meter.
 
+    Args:
+        soon: Calls something when the event loop has done what it is at.
+
     Attributes:
         routing: What it shows of providers.
 
@@ -45,7 +48,7 @@ class Metrics:
         ValueError: Never in practice; the registry is its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, soon: Callable[[Callable[[], None]], object]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a third of all lines, and no dashboard reads them
         self._registry = registry = CollectorRegistry()
         self.routing = RoutingMetrics(self._registry)
@@ -53,9 +56,11 @@ class Metrics:
             "tokenferry_open_streams", "Streams that are generating.", registry=self._registry
         )
         self._open_count = 0
-        # What has ended and is not counted yet; see `_count`.
+        # What has ended and is not counted yet, see `_count`, or not logged.
         self._outcomes: list[Outcome] = []
         self._overheads_s: list[float] = []
+        self._unlogged: list[Outcome] = []
+        self._soon = soon
         self._connections = Gauge(
             "tokenferry_open_connections", "Open WebSocket connections.", registry=self._registry
         )
@@ -72,13 +77,8 @@ class Metrics:
             registry=self._registry,
         )
         self._errors = Counter("tokenferry_errors", "Errors by code.", ("code",), registry=registry)
-        self._limited = Counter(
-            "tokenferry_limited",
-            "Requests refused by a rate limit: whose, and of what.",
-            ("limit",),
-            registry=self._registry,
-        )
-        self._recorded = _recorded(self._registry)
+        self._limited = _limited(registry)
+        self._recorded = _recorded(registry)
         self._first_token = Histogram(
             "tokenferry_time_to_first_token_seconds",
             "From the request's arrival to its first token.",
@@ -120,7 +120,10 @@ class Metrics:
         if len(self._outcomes) >= UNCOUNTED_MAX:
             self._count()
         if log.isEnabledFor(logging.INFO):
-            self._log(outcome)
+            # Those that one commit has settled are logged together.
+            if not self._unlogged:
+                self._soon(self._log)
+            self._unlogged.append(outcome)
 
     def _count(self) -> None:
         """Count what has ended since the last time: many at once cost less than each by itself."""
@@ -172,28 +175,37 @@ class Metrics:
         self._open.set(self._open_count)
         return generate_latest(self._registry)
 
-    def _log(self, outcome: Outcome) -> None:
-        usage = outcome.usage
-        log.info(
-            "stream settled",
-            extra={
-                CLEAN: {
-                    "stream_id": outcome.stream_id,
-                    "key": outcome.owner,
-                    "provider": outcome.provider,
-                    "model": outcome.model,
-                    "finish": outcome.finish,
-                    "error_code": outcome.error_code,
-                    "attempts": outcome.attempts,
-                    "tries": _written(outcome.tries),
-                    "prompt_tokens": None if usage is None else usage.prompt_tokens,
-                    "completion_tokens": None if usage is None else usage.completion_tokens,
-                    "estimated": None if usage is None else usage.estimated,
-                    "first_token_ms": _milliseconds(outcome.first_token_s),
-                    "duration_ms": _milliseconds(outcome.duration_s),
-                }
-            },
-        )
+    def _log(self) -> None:
+        outcomes, self._unlogged = self._unlogged, []
+        log.info("stream settled", extra={CLEAN: [_fields(outcome) for outcome in outcomes]})
+
+
+def _fields(outcome: Outcome) -> dict[str, object]:
+    usage = outcome.usage
+    return {
+        "stream_id": outcome.stream_id,
+        "key": outcome.owner,
+        "provider": outcome.provider,
+        "model": outcome.model,
+        "finish": outcome.finish,
+        "error_code": outcome.error_code,
+        "attempts": outcome.attempts,
+        "tries": _written(outcome.tries),
+        "prompt_tokens": None if usage is None else usage.prompt_tokens,
+        "completion_tokens": None if usage is None else usage.completion_tokens,
+        "estimated": None if usage is None else usage.estimated,
+        "first_token_ms": _milliseconds(outcome.first_token_s),
+        "duration_ms": _milliseconds(outcome.duration_s),
+    }
+
+
+def _limited(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        "tokenferry_limited",
+        "Requests refused by a rate limit: whose, and of what.",
+        ("limit",),
+        registry=registry,
+    )
 
 
 def _recorded(registry: CollectorRegistry) -> Counter:

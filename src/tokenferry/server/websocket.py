@@ -7,7 +7,6 @@ Source: spec/PROTOCOL.md.
 """
 
 import logging
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -41,6 +40,7 @@ from tokenferry.protocol.messages import FinalAnswer
 from tokenferry.protocol.session import PlainRequest, Refusal, Session
 from tokenferry.server.client_socket import UNSUPPORTED_DATA, ClientSocket
 from tokenferry.server.hub import Hub
+from tokenferry.server.random_ids import random_hex
 from tokenferry.server.transport import ClientProtocol
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Connection(ClientSocket):
     ) -> None:
         super().__init__(hub, socket, protocol, session)
         self.key = key
-        self._id = f"c_{secrets.token_hex(6)}"
+        self._id = f"c_{random_hex(6)}"
         self._lanes: dict[str, Subscription] = {}
         self._plain_line: deque[bytes] | None = None
         self._greeted = False
