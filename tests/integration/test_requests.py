@@ -254,14 +254,20 @@ async def test_another_s_request_is_like_none(
     assert told["request"]["account"] == owner.account_id
     own = await listed(admin, f"account={owner.account_id}", "/api/admin/requests")
     assert [row["stream_id"] for row in own] == [stream_id]
+    another = await ask(gateway, await other.key(), MODEL, provider.play(GOOD), max_tokens=9)
+    await story(other, another)
     everybody = await listed(admin, "limit=3", "/api/admin/requests")
-    assert {owner.account_id} < {row["account"] for row in everybody}
+    assert {owner.account_id, other.account_id} <= {row["account"] for row in everybody}
     assert (await admin.call("GET", f"/api/requests/{stream_id}")).status == 404
     missing = await admin.call("GET", f"/api/admin/requests/{unknown}")
     assert (missing.status, missing.error["code"]) == (404, "stream_not_found")
 
 
-async def test_the_status_page_needs_neither_login_nor_script(gateway: Gateway) -> None:
+async def test_the_status_page_needs_neither_login_nor_script(
+    gateway: Gateway, provider: ScriptedProvider, admin: Member
+) -> None:
+    stream_id = await ask(gateway, gateway.key, MODEL, provider.play(GOOD))
+    await story(admin, stream_id, "/api/admin/requests")
     for headers, query, language, title in (
         ({}, "", "en", "Service status"),
         ({"Accept-Language": "ko-KR,ko;q=0.9,en;q=0.8"}, "", "ko", "서비스 상태"),

@@ -229,6 +229,7 @@ class Scripted:
         self._tls = tls
         self._tasks: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | None = None
+        self._is_over = False
         self.connections = 0
         self.port = 0
 
@@ -246,12 +247,20 @@ class Scripted:
         """Let the scripts end; what goes wrong in one goes wrong in the test."""
         assert self._server is not None
         self._server.close()
+        # Who was accepted just now has a transport already, and is heard of a few turns later.
+        self._is_over = True
+        for _ in range(10):
+            await asyncio.sleep(0)
         if kind is not None:
             for task in self._tasks:
                 task.cancel()
         await asyncio.wait_for(asyncio.gather(*self._tasks, return_exceptions=kind is not None), 30)
+        await asyncio.sleep(0)  # the last transport that was closed lets go of its socket
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_over:
+            writer.close()
+            return
         peer = Peer(self.connections, reader, writer)
         script = self._scripts[min(peer.number, len(self._scripts) - 1)]
         self.connections += 1
