@@ -1,7 +1,8 @@
-"""What every test shares: the `needs` marker and the limit on open files."""
+"""What every test shares: the `needs` marker, signals, and the limit on open files."""
 
 import os
 import resource
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,7 +21,12 @@ settings.load_profile("tokenferry")
 
 
 def pytest_configure() -> None:
-    """Allow as many open files as the thousand-socket tests need."""
+    """Allow as many open files as the thousand-socket tests need, and let children be interrupted.
+
+    A shell starts what runs in the background with SIGINT ignored, and children would inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < OPEN_FILES <= hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, hard))

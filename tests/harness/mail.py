@@ -76,13 +76,13 @@ class SmtpServer:
         )
         return "250 OK"
 
-    def next_mail(self, count: int = 1) -> Mail:
-        """Wait until so many mails have come, and return the last of them."""
+    def next_mail(self, count: int = 1, to: str | None = None) -> Mail:
+        """Wait until so many mails have come, all in all or to somebody; return the last."""
         end_s = time.monotonic() + WAIT_S
-        while len(self.mails) < count:
-            assert time.monotonic() < end_s, f"{len(self.mails)} mails have come"
+        while len(mails := [one for one in self.mails if to in (None, *one.recipients)]) < count:
+            assert time.monotonic() < end_s, f"{len(mails)} mails have come"
             time.sleep(POLL_S)
-        return self.mails[count - 1]
+        return mails[count - 1]
 
 
 @contextmanager

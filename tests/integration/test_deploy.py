@@ -307,6 +307,7 @@ async def test_a_drain_lets_streams_finish_and_refuses_new_ones(sites: dict[str,
             await until_text(responses[name], TEXTS[-1])
             await until_text(responses[name], "[DONE]")
     assert await gateway.exit_status() == 0
+    await gateway.start()  # for whoever comes next
 
 
 async def until_draining(client: aiohttp.ClientSession) -> None:

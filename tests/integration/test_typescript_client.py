@@ -261,7 +261,7 @@ async def test_a_page_exchanges_its_key_for_a_ticket_a_connection(
         seen = await node.send("held", of=told.id).next()
     assert "hello" in seen["sent"]
     assert "auth" not in seen["sent"]
-    first, second = seen["tickets"]
+    *_, first, second = seen["tickets"]
     assert first.startswith("ticket.")
     assert first != second
 
