@@ -16,7 +16,13 @@ from harness.components import OPTIONAL_IN_CI, missing_components, remedy  # noq
 OPEN_FILES = 4096
 
 # A busy machine is no finding: no test asserts a time, and no property does.
-settings.register_profile("tokenferry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# `make properties` asks for more examples, and a run over mutants for fewer.
+settings.register_profile(
+    "tokenferry",
+    deadline=None,
+    max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "40")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("tokenferry")
 
 

@@ -226,7 +226,7 @@ def _in_child(sources: Path, tests: list[str]) -> int:
     paths = [str(sources / name) for name in SOURCES] + [str(ROOT / "tests"), str(ROOT)]
     sys.path[:0] = paths
     # What the parent has loaded cannot be rewritten; a warning is an error here.
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:anyio"]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     options += ["-o", f"pythonpath={' '.join(paths)}"]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -244,7 +244,8 @@ def preload() -> None:
 def survivors(module: Path, tests: list[str], picked: slice) -> Iterator[Mutant | int]:
     """Yield how many mutants there are, then each that survives."""
     source = module.read_bytes()
-    mutants = Finder(source).found[picked]
+    # `while True` with a constant condition is itself.
+    mutants = [one for one in Finder(source).found if one.applied(source) != source][picked]
     with tempfile.TemporaryDirectory() as directory:
         sources = Path(directory)
         for name in SOURCES:
@@ -266,7 +267,8 @@ def survivors(module: Path, tests: list[str], picked: slice) -> Iterator[Mutant 
                 continue
             copy.write_bytes(changed)
             # A compiled copy is recognised by time and size, which may be the same.
-            shutil.rmtree(copy.parent / "__pycache__", ignore_errors=True)
+            for compiled in copy.parent.glob(f"__pycache__/{copy.stem}.*"):
+                compiled.unlink()
             if run_tests(sources, tests, patience_s):
                 yield mutant
 

@@ -127,12 +127,39 @@ async def test_the_archive_is_cleared_at_the_start_and_each_ten_minutes(
 
     bench = Bench(archive=Clearing())
     rounds = Rounds(2 * int(EXPIRY_INTERVAL_S) + 1)
-    moments = iter((1, 2, 3, 4))
     monkeypatch.setattr("tokenferry.engine.retention.asyncio", rounds)
     with pytest.raises(asyncio.CancelledError):
-        await retention(bench).run(lambda: next(moments))
+        await retention(bench).run(lambda: 1000 * sum(each > 0 for each in rounds.slept_s))
     periods = (86_400_000, 2_592_000_000)
-    assert cleared == [(1, *periods), (2, *periods), (3, *periods)]
+    assert cleared == [(0, *periods), (600_000, *periods), (1_200_000, *periods)]
+
+
+async def test_what_cannot_be_cleared_is_said_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stuck(MemoryArchive):
+        def expire(self, now_ms: int, message_ms: int, tombstone_ms: int) -> None:
+            raise StoreUnusable("the disk is gone")
+
+    rounds = Rounds(int(EXPIRY_INTERVAL_S) + 1)
+    monkeypatch.setattr("tokenferry.engine.retention.asyncio", rounds)
+    with pytest.raises(asyncio.CancelledError):
+        await retention(Bench(archive=Stuck())).run(lambda: 0)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert "the disk is gone" in caplog.text
+
+
+async def test_an_idle_server_leaves_the_archive_alone() -> None:
+    saved: list[Sequence[Summary]] = []
+
+    class Watched(MemoryArchive):
+        def save(self, summaries: Sequence[Summary]) -> None:
+            saved.append(summaries)
+
+    bench = Bench(archive=Watched())
+    finish(bench)
+    assert await retention(bench).archive_due() == 0
+    assert saved == []
 
 
 async def test_exactly_as_large_as_it_may_be_is_not_too_large() -> None:
