@@ -5,6 +5,7 @@ import pytest
 from engine.virtual import KEY, Bench, ScriptedProvider, request
 from stores.test_sqlite_ledger import book, grant, states, total
 from tokenferry.domain.allowance import KeyLimits
+from tokenferry.domain.money import format_dollars
 from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price, PriceBook
 from tokenferry.domain.usage import Usage
@@ -352,14 +353,17 @@ def reborn(ledger, path, dead=None, **more):
 def test_a_process_that_died_is_charged_by_the_next_one(ledger, tmp_path, chunks):
     grant(ledger, 5000)
     dead = reborn(ledger, tmp_path / "journal")
-    dead.create(owner=MEMBER, max_tokens=100)
+    stream = dead.create(owner=MEMBER, max_tokens=100)
     dead.timers.tick()
     for _ in range(chunks):
         dead.sink.text("가나")
         dead.timers.tick()
     assert book(ledger)[1] > 0
     alive = reborn(ledger, tmp_path / "journal", dead)
-    assert book(ledger) == (5000 - (2 + 2 * 2 * chunks if chunks else 0), 0)
+    cost = 2 + 2 * 2 * chunks if chunks else 0
+    assert book(ledger) == (5000 - cost, 0)
+    (last,) = follow(alive, alive.found(stream.id)).frames()[-1:]
+    assert last["cost"] == format_dollars(cost)
     assert ledger._connection.execute("SELECT COUNT(*) FROM charge").fetchone() == (1,)
     alive.journal.close_files()
 

@@ -19,7 +19,7 @@ from tokenferry.errors import (
     ProviderRejected,
     UnsupportedParameter,
 )
-from tokenferry.protocol.chat import parse_request
+from tokenferry.protocol.chat import Delta, FunctionDelta, ToolCallDelta, parse_request
 from tokenferry.protocol.cursor import Position
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SegmentJournal
@@ -82,6 +82,17 @@ def test_a_stream_that_was_done_is_there_byte_for_byte(site: Site) -> None:
     assert b"".join(after.written) == b"".join(before.written)
     assert after.done == [stream.id]
     assert bench.meter.outcomes == []
+    assert bench.dispatcher.book.live_count == 0
+
+
+def test_what_an_earlier_process_finished_is_kept_for_the_rest_of_its_time(site: Site) -> None:
+    bench = site.start()
+    stream = bench.create()
+    finished(bench, "x")
+    book = site.start().dispatcher.book
+    assert book.due(600, at_most=9, crowded=False) == []
+    (entry,) = book.due(0, at_most=9, crowded=False)
+    assert (entry.stream.id, entry.ended_ms) == (stream.id, 1_790_000_000_000)
 
 
 def test_a_stream_that_was_generating_ends_as_lost_and_is_billed_for_what_was_saved(
@@ -290,14 +301,31 @@ def test_an_answer_that_had_not_begun_is_asked_for_anew(site: Site) -> None:
     assert bench.meter.outcomes[0].usage == Usage(3, 1)
 
 
-def test_one_that_no_provider_goes_on_with_is_lost(site: Site) -> None:
+def test_one_that_no_provider_goes_on_with_is_lost(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     stream = cut_off(site, "a")
     provider = ScriptedProvider()
     provider.no_continuation = UnsupportedParameter("not here")
-    bench = site.start(provider)
+    with caplog.at_level("INFO"):
+        bench = site.start(provider)
     assert (site.ended, provider.calls) == (1, [])
+    assert f"{stream.id} cannot be gone on with: not here" in caplog.text
     _, outlet = resumed(bench, stream.id, 1, 2)
     assert outlet.frames()[0]["error"]["code"] == "upstream_lost"
+
+
+def test_a_call_of_a_tool_that_had_begun_is_lost_and_not_asked_for_anew(site: Site) -> None:
+    bench = site.start()
+    stream = bench.create(CONTINUE)
+    bench.sink.delta(
+        0, Delta(tool_calls=[ToolCallDelta(0, "c", "function", FunctionDelta("f", "{"))])
+    )
+    bench.timers.tick()
+    bench = site.start()
+    assert (site.ended, bench.provider.calls) == (1, [])
+    _, outlet = resumed(bench, stream.id, 1, 2)
+    assert outlet.frames()[-1]["error"]["code"] == "upstream_lost"
 
 
 def test_one_whose_model_is_gone_is_lost(site: Site) -> None:
@@ -414,13 +442,16 @@ def test_every_stream_has_its_end_before_anybody_is_served(site: Site) -> None:
     assert bench.dispatcher.relay.is_idle
 
 
-def test_how_long_a_lost_stream_took_is_the_time_to_its_last_commit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("passed_ms", "took_s"), [(2500, 2.5), (0, 0.0), (-5000, 0.0)])
+def test_how_long_a_lost_stream_took_is_the_time_to_its_last_commit(
+    tmp_path: Path, passed_ms: int, took_s: float
+) -> None:
     now_ms = [1_790_000_000_000]
     path = tmp_path / "journal"
     journal = SegmentJournal(path, wall_ms=lambda: now_ms[0])
     bench = Bench(journal=journal)  # type: ignore[arg-type] -- another adapter of the port
     bench.create()
-    now_ms[0] += 2500
+    now_ms[0] += passed_ms
     bench.sink.text("x")
     bench.timers.tick()
     journal.close_files()
@@ -429,4 +460,4 @@ def test_how_long_a_lost_stream_took_is_the_time_to_its_last_commit(tmp_path: Pa
     recover(bench.dispatcher, journal.recovered())
     journal.close_files()
     (outcome,) = bench.meter.outcomes
-    assert outcome.duration_s == 2.5
+    assert outcome.duration_s == took_s
