@@ -1,8 +1,11 @@
+import msgspec
 import pytest
 
-from engine.virtual import Bench, RecordingOutlet
+from engine.virtual import Bench, RecordingOutlet, ScriptedProvider, Timer
+from tokenferry.domain.usage import Usage
 from tokenferry.engine import book as book_module
-from tokenferry.engine.options import Limits
+from tokenferry.engine.book import StreamMeta
+from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import TooManyFollowers
 
@@ -30,9 +33,9 @@ def finished(bench: Bench, count: int) -> list[Stream]:
 def test_chunks_are_due_after_their_time_and_not_before() -> None:
     bench = Bench()
     (stream,) = finished(bench, 1)
-    bench.timers.advance(599.9)
+    bench.timers.advance(599)
     assert due(bench) == []
-    bench.timers.advance(0.2)
+    bench.timers.advance(1)
     assert due(bench) == [stream.id]
 
 
@@ -71,6 +74,39 @@ def test_a_stream_that_is_being_read_stays() -> None:
     assert due(bench) == [one.id, two.id]
 
 
+def test_the_time_of_a_stream_begins_when_its_last_reader_has_left() -> None:
+    bench = Bench()
+    stream = bench.create()
+    outlet = RecordingOutlet()
+    outlet.paused = True
+    _, subscription = bench.follow(stream, outlet)
+    finish(bench)
+    bench.timers.advance(1000)
+    assert due(bench, crowded=True) == []
+    bench.wall_ms += 1_000_000
+    bench.dispatcher.book.leave(subscription, lost=True)
+    bench.timers.advance(599)
+    assert due(bench) == []
+    bench.timers.advance(1)
+    assert due(bench) == [stream.id]
+
+
+def test_a_stream_is_kept_until_its_provider_has_reported() -> None:
+    bench = Bench([ScriptedProvider(drains=True)])
+    stream = bench.create()
+    bench.sink.text("x")
+    bench.timers.tick()
+    bench.dispatcher.cancel("k", stream.id)
+    bench.timers.tick()
+    assert (stream.done, bench.dispatcher.book.live_count) == (True, 1)
+    assert due(bench, crowded=True) == []
+    bench.sink.usage(Usage(3, 1))
+    bench.sink.end()
+    bench.timers.tick()
+    assert bench.dispatcher.book.live_count == 0
+    assert due(bench, crowded=True) == [stream.id]
+
+
 @pytest.mark.parametrize(("kept", "gone"), [(1, 2), (2, 1), (3, 0), (4, 0)])
 def test_no_more_are_kept_than_the_limit(
     monkeypatch: pytest.MonkeyPatch, kept: int, gone: int
@@ -90,6 +126,7 @@ def test_what_is_struck_out_cannot_be_found() -> None:
     assert book.strike(entry)
     assert book.get("k", stream.id) is None
     assert list(book.owned("k")) == []
+    assert (book.stream_ids(), book.live_count) == ([], 0)
     assert due(bench, crowded=True) == []
 
 
@@ -111,6 +148,88 @@ def test_a_stream_has_so_many_followers_and_no_more(followers: int, *, is_full: 
             bench.dispatcher.book.check_room(stream)
     else:
         bench.dispatcher.book.check_room(stream)
+
+
+def test_who_was_lost_comes_back_and_is_lost_again_has_the_whole_time_again() -> None:
+    bench = Bench()
+    stream = bench.create()
+    book = bench.dispatcher.book
+    for _ in range(2):
+        outlet, subscription = bench.follow(stream)
+        bench.timers.advance(100)
+        book.leave(subscription, lost=True)
+        bench.timers.advance(59)
+        assert bench.provider.calls[0].cancelled == 0
+    assert outlet.lanes == 0
+    bench.timers.advance(1)
+    assert bench.provider.calls[0].cancelled == 1
+
+
+@pytest.mark.parametrize(("timeout_s", "after_s"), [(0.0, 0.0), (1.0, 1.0)])
+def test_the_orphan_time_is_as_long_as_was_asked(timeout_s: float, after_s: float) -> None:
+    bench = Bench()
+    stream = bench.create(Options(on_disconnect_cancel=False, orphan_timeout_s=timeout_s))
+    _, subscription = bench.follow(stream)
+    bench.dispatcher.book.leave(subscription, lost=True)
+    assert bench.provider.calls[0].cancelled == (after_s == 0)
+    bench.timers.advance(after_s)
+    assert bench.provider.calls[0].cancelled == 1
+
+
+def test_who_is_lost_twice_is_one_orphan() -> None:
+    bench = Bench()
+    stream = bench.create()
+    _, subscription = bench.follow(stream)
+    for _ in range(2):
+        bench.dispatcher.book.leave(subscription, lost=True)
+    bench.follow(stream)
+    bench.timers.advance(1000)
+    assert bench.provider.calls[0].cancelled == 0
+    assert stream.drops == 1
+
+
+@pytest.mark.parametrize(
+    ("lost", "is_over", "drops"), [(True, False, 1), (False, False, 0), (True, True, 0)]
+)
+def test_only_a_connection_that_is_lost_before_the_end_is_a_drop(
+    drops: int, *, lost: bool, is_over: bool
+) -> None:
+    bench = Bench()
+    stream = bench.create()
+    outlet = RecordingOutlet()
+    outlet.paused = True
+    _, subscription = bench.follow(stream, outlet)
+    if is_over:
+        finish(bench)
+    bench.dispatcher.book.leave(subscription, lost=lost)
+    assert stream.drops == drops
+
+
+def test_an_orphan_that_ends_by_itself_holds_no_timer() -> None:
+    bench = Bench()
+    stream = bench.create()
+    _, subscription = bench.follow(stream)
+    bench.dispatcher.book.leave(subscription, lost=True)
+    entry = bench.dispatcher.book.get("k", stream.id)
+    assert entry is not None
+    timer = entry.orphan_timer
+    assert isinstance(timer, Timer)
+    finish(bench)
+    assert (timer.cancelled, entry.orphan_timer) == (True, None)
+
+
+def test_what_is_not_written_of_a_stream_means_what_it_always_meant() -> None:
+    """A journal outlives the release that wrote it, and has no defaults in it."""
+    written = (
+        b'{"owner":"k","model":"m","provider":"p","provider_model":"q","created_ms":1,'
+        b'"orphan_timeout_s":60}'
+    )
+    meta = msgspec.json.decode(written, type=StreamMeta)
+    assert not meta.on_disconnect_cancel
+    assert not meta.include_usage
+    assert (meta.prompt_tokens, meta.output_tokens_max) == (0, None)
+    assert (meta.recovery, meta.account, meta.transport) == ("fail", "operator", "unknown")
+    assert msgspec.json.encode(meta) == written.replace(b":60}", b":60.0}")
 
 
 def test_an_end_in_an_earlier_process_counts_from_then() -> None:
