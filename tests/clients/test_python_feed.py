@@ -92,6 +92,7 @@ class TestLink:
             actions.Deliver(RateLimits("a", (RateLimit("requests", 60, 0, 9),)))
         ]
         assert self.receive(type="queued", stream_id="st_2", position=3) == []
+        assert self.receive(type="rate_limits", rate_limits=[limit]) == []
 
     def test_a_notice_that_is_none_costs_the_connection(self) -> None:
         assert actions.Close(4000) in self.receive(type="rate_limits", ref="a", rate_limits=[1])
@@ -120,6 +121,33 @@ class TestLink:
         assert [type(action) for action in self.open()] == [actions.Timer]
         assert len(self.link.unpause("a")) == 1
 
+    def test_what_goes_on_again_goes_on_after_every_lost_connection(self) -> None:
+        self.link.pause("a", now_ms=0)
+        self.link.unpause("a")
+        self.link.closed(1006, now_ms=0, random_bits=0)
+        resume = {"type": "resume", "ref": "a", "stream_id": "st_1", "epoch": 1, "after": 0}
+        assert self.open()[0] == actions.Send(resume)
+
+    def test_what_goes_on_again_is_asked_for_once_the_server_has_greeted(self) -> None:
+        self.link.pause("a", now_ms=0)
+        self.link.closed(1006, now_ms=0, random_bits=0)
+        self.link.opened(now_ms=0)
+        assert self.link.unpause("a") == []
+        asked, _ = self.receive(type="ready", heartbeat_s=15)
+        assert isinstance(asked, actions.Send)
+        assert asked.message["type"] == "resume"
+
+    def test_what_goes_on_again_waits_until_a_server_that_goes_away_is_back(self) -> None:
+        self.link.create("b", Creation({}, "l"), now_ms=0)
+        self.receive(type="started", ref="b", stream_id="st_2", epoch=1)
+        self.link.pause("a", now_ms=0)
+        self.receive(type="going_away", reconnect_after_ms=0)
+        assert self.link.unpause("a") == []
+        self.link.closed(1012, now_ms=0, random_bits=0)
+        assert self.link.unpause("a") == []
+        asked = [action for action in self.open() if isinstance(action, actions.Send)]
+        assert [action.message["ref"] for action in asked] == ["a", "b"]
+
     def test_a_paused_stream_can_be_cancelled_with_and_without_a_connection(self) -> None:
         cancel = actions.Send({"type": "cancel", "stream_id": "st_1"})
         self.link.pause("a", now_ms=0)
@@ -134,6 +162,15 @@ class TestLink:
         self.link.closed(1006, now_ms=0, random_bits=0)
         error = events.ErrorInfo("wrong_scheme", "m")
         (told,) = self.link.refuse(error)
+        assert isinstance(told, actions.Deliver)
+        assert isinstance(told.event, events.Failed)
+        assert told.event.error == error
+        assert self.link.create("b", Creation({}, "l"), now_ms=0) == [actions.Connect(0)]
+
+    def test_a_connection_that_was_refused_ends_in_the_servers_own_words(self) -> None:
+        self.link.closed(1006, now_ms=0, random_bits=0)
+        error = events.ErrorInfo("invalid_api_key", "This key was revoked.")
+        (told,) = self.link.closed(4001, now_ms=0, random_bits=0, refusal=error)
         assert isinstance(told, actions.Deliver)
         assert isinstance(told.event, events.Failed)
         assert told.event.error == error

@@ -177,7 +177,6 @@ export class Link {
     this.#openedMs = this.#heardMs = nowMs;
     this.#heartbeatMs = HEARTBEAT_MS;
     this.#pinged = this.#leaving = this.#ready = false;
-    this.#refusal = null;
     // A server that refuses the key closes, and what is then under way to it can cost its reason:
     // a reset overtakes the close frame.
     const { token } = this.#options;
@@ -392,6 +391,7 @@ export class Link {
 
   #dial(wait: number): Action[] {
     this.#phase = "dialling";
+    this.#refusal = null; // what was said of the last connection is not true of this one
     const ticket = this.#options.ticket ?? false;
     return [{ kind: "connect", delayMs: wait, ticket, attempt: this.#attempts }];
   }

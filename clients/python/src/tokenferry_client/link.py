@@ -134,7 +134,6 @@ class Link:
         self._opened_ms = self._heard_ms = now_ms
         self._heartbeat_ms = HEARTBEAT_MS
         self._pinged = self._ready = self._leaving = False
-        self._refusal = None
         # A server that refuses the key closes, and what is then under way to it can cost its
         # reason: a reset overtakes the close frame.
         token = self._options.token
@@ -346,6 +345,7 @@ class Link:
 
     def _dial(self, delay_ms: int) -> list[Action]:
         self._phase = Phase.DIALLING
+        self._refusal = None  # what was said of the last connection is not true of this one
         return [Connect(delay_ms, self._options.ticket)]
 
     def _cut_all(self) -> None:
