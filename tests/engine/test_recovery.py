@@ -187,9 +187,26 @@ def test_a_lost_stream_counts_as_one_that_ran_and_failed(site: Site) -> None:
     stream = site.start().create()
     bench = site.start()
     assert bench.meter.begun == len(bench.meter.outcomes) == 1
-    error = bench.found(stream.id).error
-    assert error is not None
-    assert error.kind == "upstream_lost"
+    found = bench.found(stream.id)
+    assert found.error is not None
+    assert found.error.kind == "upstream_lost"
+    # This process has called nobody for it, and a repeated request is told so.
+    assert found.calls == 0
+
+
+def test_a_stream_that_failed_before_its_first_token_can_be_resumed(
+    site: Site,
+) -> None:
+    bench = site.start()
+    stream = bench.create()
+    bench.sink.fail(ProviderCutOff("gone"))
+    bench.timers.tick()
+    bench = site.start()
+    assert bench.found(stream.id).head_record is None
+    _, whole = resumed(bench, stream.id, 1, 0)
+    assert whole.frames()[0]["error"]["code"] == ProviderCutOff.code
+    _, rest = resumed(bench, stream.id, 1, 1)
+    assert (rest.frames(), rest.done) == ([], [stream.id])
 
 
 def test_nothing_is_recovered_from_memory() -> None:

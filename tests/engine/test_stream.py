@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -6,8 +7,10 @@ from hypothesis import strategies as st
 
 from engine.virtual import Bench, RecordingOutlet
 from tokenferry.engine import stream as stream_module
+from tokenferry.engine.ports import JournalUnavailable
 from tokenferry.engine.relay import Synced  # noqa: TC001 -- no block of its own for one name
-from tokenferry.engine.stream import RING_RECORDS, TURN_RECORDS
+from tokenferry.engine.stream import RING_RECORDS, TURN_RECORDS, Stream
+from tokenferry.errors import ProviderCutOff
 from tokenferry.stores.memory import MemoryJournal
 
 
@@ -34,6 +37,25 @@ def test_a_tick_is_one_write_a_connection() -> None:
     bench.timers.tick()
     assert len(outlet.written) == 1
     assert len(outlet.frames()) == 9
+
+
+def test_each_token_of_several_streams_on_a_connection_is_sent_once() -> None:
+    bench = Bench()
+    outlet = RecordingOutlet()
+    one, two = bench.create(), bench.create()
+    bench.follow(one, outlet)
+    bench.follow(two, outlet)
+    for speaking in ((0, 1), (0,), (0, 1)):
+        for number in speaking:
+            bench.provider.calls[number].sink.text("x")
+        bench.timers.tick()
+    assert len(outlet.written) == 3
+    assert [frame["seq"] for frame in outlet.frames() if frame["stream_id"] == one.id] == [
+        *range(1, 5)
+    ]
+    assert [frame["seq"] for frame in outlet.frames() if frame["stream_id"] == two.id] == [
+        *range(1, 4)
+    ]
 
 
 @given(st.integers(0, 3 * RING_RECORDS), st.data())
@@ -160,6 +182,8 @@ def test_who_reads_the_journal_gets_nothing_that_waits_for_the_disk(
     say(bench, 1)
     outlet, _ = bench.follow(stream, resumes=True)
     assert outlet.seqs() == [1, 2, 3, 4]
+    later, _ = bench.follow(stream, after=1, resumes=True)
+    assert later.seqs() == [2, 3, 4]
     assert list(stream.committed()) == list(bench.journal.read(stream.id, 0, 4))
     waiting.pop()(None)
     assert outlet.seqs() == [1, 2, 3, 4, 5]
@@ -202,6 +226,10 @@ def test_what_waits_for_the_disk_is_counted_once() -> None:
     bench.sink.text("three")
     texts = [record[2:-1] for record in stream.all_records() if record[:1] == b"t"]
     assert texts == [b"one ", b"two ", b"three"]
+    waiting.pop()(None)
+    waiting.pop()(None)
+    assert list(stream.all_records()) == list(stream.committed())
+    assert len(list(stream.committed())) == 4
 
 
 def test_an_outlet_knows_how_many_it_reads() -> None:
@@ -213,3 +241,100 @@ def test_an_outlet_knows_how_many_it_reads() -> None:
     for _ in range(2):
         one.close()
     assert outlet.lanes == 1
+
+
+def test_who_is_behind_gets_what_is_no_text_in_its_place() -> None:
+    bench = Bench()
+    stream = bench.create()
+    outlet = RecordingOutlet(room=1)
+    bench.follow(stream, outlet, merges=True)
+    said: list[str] = []
+    for texts in (1, 3, 0, 2):
+        for number in range(texts):
+            bench.sink.text(f"{number}")
+            said.append(f"{number}")
+        bench.sink.reasoning("?")
+        bench.timers.tick()
+        said.append("?")
+    end(bench)
+    outlet.room = None
+    outlet.resume()
+    early, *late, last = outlet.frames()
+    # The first write found room, and was as it is for everybody.
+    assert (early["seq"], last["seq"]) == (1, stream.head)
+    position, read = 1, ""
+    for frame in late:
+        assert frame.get("from", frame["seq"]) == position + 1
+        position = frame["seq"]
+        delta = frame["choices"][0]["delta"]
+        read += delta.get("reasoning_content") or delta["content"]
+    assert position == stream.head - 1
+    assert read == "".join(said)
+    assert [frame["seq"] - frame["from"] + 1 for frame in late if "from" in frame] == [3, 2]
+
+
+def test_who_was_never_behind_gets_each_chunk_by_itself() -> None:
+    bench = Bench()
+    stream = bench.create()
+    say(bench, 3)
+    outlet, _ = bench.follow(stream, merges=True)
+    assert outlet.seqs() == [1, 2, 3, 4]
+    assert not any("from" in frame for frame in outlet.frames())
+
+
+def test_a_stream_that_failed_before_its_first_token_can_be_followed_from_its_end() -> None:
+    bench = Bench()
+    stream = bench.create()
+    bench.sink.fail(ProviderCutOff("gone"))
+    bench.timers.tick()
+    assert stream.head_record is None
+    outlet, _ = bench.follow(stream, after=1, resumes=True)
+    assert (outlet.frames(), outlet.gone_from, outlet.done) == ([], [], [stream.id])
+
+
+def test_who_has_everything_of_a_stream_that_is_over_gets_nothing_twice() -> None:
+    bench = Bench()
+    stream = bench.create()
+    say(bench, 2)
+    end(bench)
+    outlet, _ = bench.follow(stream, after=stream.head, resumes=True)
+    assert (outlet.frames(), outlet.done) == ([], [stream.id])
+
+
+class Unreadable(MemoryJournal):
+    def read(self, stream_id: str, after: int, limit: int) -> Sequence[bytes]:
+        raise JournalUnavailable("the disk is gone")
+
+
+def test_a_reader_is_cut_off_where_the_journal_cannot_be_read_and_may_come_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(journal=Unreadable(1 << 20))
+    stream = bench.create()
+    say(bench, 2)
+    end(bench)
+    outlet, _ = bench.follow(stream, resumes=True)
+    assert (outlet.was_cut, outlet.written, outlet.gone_from) == (True, [], [])
+    assert "the journal cannot be read" in caplog.text
+
+
+def committed_stream(records: int) -> Stream:
+    stream = Stream("st_1", "k", ((1, 1),), MemoryJournal(1 << 20))
+    stream.pending = [b"h{}", *[b't"x"'] * (records - 1)]
+    stream.commit()
+    return stream
+
+
+def test_chunks_that_wait_for_the_disk_or_for_the_tick_are_chunks() -> None:
+    stream = committed_stream(2)
+    stream.in_flight = [b't"x"']
+    stream.pending = [b't"x"', b"d{}"]
+    stream.finished_s = 16.0
+    assert stream.chunk_gap_s(10.0) == 3.0
+
+
+@pytest.mark.parametrize(("last_s", "gap_s"), [(10.0, 0.0), (12.5, 2.5), (9.0, None)])
+def test_two_chunks_are_one_gap(last_s: float, gap_s: float | None) -> None:
+    stream = committed_stream(4)
+    stream.finished_s = last_s
+    assert stream.chunk_gap_s(10.0) == gap_s
