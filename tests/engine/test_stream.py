@@ -298,7 +298,7 @@ def test_who_has_everything_of_a_stream_that_is_over_gets_nothing_twice() -> Non
     say(bench, 2)
     end(bench)
     outlet, _ = bench.follow(stream, after=stream.head, resumes=True)
-    assert (outlet.frames(), outlet.done) == ([], [stream.id])
+    assert (outlet.written, outlet.done) == ([], [stream.id])
 
 
 class Unreadable(MemoryJournal):
