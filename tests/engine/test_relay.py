@@ -90,18 +90,22 @@ def failing() -> tuple[Bench, FailingJournal]:
 
 
 def test_a_journal_that_takes_nothing_is_tried_again_after_a_quarter_of_a_second(
-    failing: tuple[Bench, FailingJournal],
+    failing: tuple[Bench, FailingJournal], caplog: pytest.LogCaptureFixture
 ) -> None:
     bench, journal = failing
     outlet, _ = bench.follow(bench.create())
     journal.fails = True
     bench.sink.text("x")
-    bench.timers.tick()
+    bench.timers.advance(0.26)
     journal.fails = False
-    bench.timers.advance(0.24)
+    bench.timers.advance(0.23)
     assert outlet.written == []
     bench.timers.advance(0.02)
     assert outlet.text() == "x"
+    # Once, however often it is tried.
+    assert [record.getMessage() for record in caplog.records] == [
+        "the journal takes nothing; 1 streams wait: full"
+    ]
 
 
 def test_a_stream_is_given_up_after_ten_seconds_and_not_before(
