@@ -15,6 +15,10 @@ SOURCE = ROOT / "src" / "tokenferry"
 TESTS = ROOT / "tests"
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
 
+# The clients are packages of their own; what a module may have is the same.
+CLIENTS = ROOT / "clients"
+CLIENT_MODULES = sorted([*CLIENTS.glob("python/src/**/*.py"), *CLIENTS.glob("typescript/src/*.ts")])
+
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 NAMES_BANNED = {"base", "common", "core", "helpers", "manager", "misc", "util", "utils"}
@@ -107,6 +111,16 @@ def module_id(path: Path) -> str:
 
 def test_source_was_found() -> None:
     assert MODULES
+    assert {path.suffix for path in CLIENT_MODULES} == {".py", ".ts"}
+
+
+@pytest.mark.parametrize("path", CLIENT_MODULES, ids=lambda path: str(path.relative_to(CLIENTS)))
+class TestClientModule:
+    def test_fits(self, path: Path) -> None:
+        assert len(path.read_text("utf-8").splitlines()) <= MODULE_LINES_MAX
+
+    def test_is_named_for_its_duty(self, path: Path) -> None:
+        assert path.stem not in NAMES_BANNED
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_id)

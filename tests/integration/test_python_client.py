@@ -4,6 +4,7 @@ import asyncio
 import gc
 import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -596,6 +597,37 @@ class TestRefusals:
         assert caught.value.code == "provider_auth_failed"
         assert caught.value.position is not None
         assert caught.value.request_id == stream.id
+
+    async def test_the_text_of_an_answer_that_failed_can_still_be_read(
+        self, tmp_path: Path, provider: ScriptedProvider
+    ) -> None:
+        """The gateway keeps the chunks for a moment only, and the text after that."""
+        cut_off = [*dialects.opening("openai"), *(dialects.token("openai", it) for it in PIECES)]
+        server, providers = {**SERVER, "retention_s": 0.1}, [provider_entry("openai", provider.url)]
+        gateway = Gateway(tmp_path, server=server, providers=providers)
+        await gateway.start()
+        try:
+            async with AsyncTokenferry(api_key=gateway.key, base_url=gateway.url) as client:
+                first = client.stream(**asks(provider.play(replay(cut_off))))
+                with pytest.raises(UpstreamError, match="provider"):
+                    await everything(first)
+                async with asyncio.timeout(TIMEOUT_S):
+                    replaced = False
+                    while not replaced:
+                        again, shown = client.follow(first.id or ""), list[Chunk]()
+                        with pytest.raises(UpstreamError) as caught:
+                            await _read_into(shown, again)
+                        replaced = shown[0].replaces
+            assert text_of(shown) == again.answer.text() == TEXT
+            assert caught.value.code == "provider_cut_off"
+            assert (again.usage, again.ended) == (first.usage, True)
+        finally:
+            await gateway.kill()
+
+
+async def _read_into(shown: list[Chunk], stream: AsyncStream) -> None:
+    async for chunk in stream:
+        shown.append(chunk)  # noqa: PERF401 -- what came before the error is kept
 
 
 class TestConnecting:

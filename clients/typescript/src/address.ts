@@ -2,13 +2,6 @@
 
 import { ConfigurationError } from "./errors.js";
 
-const SCHEMES: Readonly<Record<string, string>> = {
-  "http:": "http:",
-  "https:": "https:",
-  "ws:": "http:",
-  "wss:": "https:",
-};
-
 /** The two addresses of a gateway. */
 export interface Address {
   /** Of HTTP, without a slash at its end. */
@@ -28,8 +21,8 @@ export function readAddress(text: string): Address {
   } catch {
     throw new ConfigurationError(`\`baseURL\` is no address: ${text}. Write http://localhost:8000`);
   }
-  const scheme = SCHEMES[url.protocol];
-  if (scheme === undefined) {
+  const scheme = /^(?:http|ws)(s?:)$/.exec(url.protocol);
+  if (!scheme) {
     throw new ConfigurationError(
       `\`baseURL\` begins with ${url.protocol} and must with http://, https://, ws:// or wss://.`,
     );
@@ -38,6 +31,6 @@ export function readAddress(text: string): Address {
     throw new ConfigurationError("`baseURL` has credentials; the key belongs in `apiKey`.");
   }
   const path = url.pathname.replace(/\/+$/, "").replace(/\/v1(\/stream)?$/, "");
-  const http = `${scheme}//${url.host}${path}`;
-  return { http, socket: `${http.replace(/^http/, "ws")}/v1/stream` };
+  const rest = `${scheme[1]}//${url.host}${path}`;
+  return { http: `http${rest}`, socket: `ws${rest}/v1/stream` };
 }

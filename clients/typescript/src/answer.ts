@@ -6,6 +6,7 @@
 
 import type { Chunk as ChunkEvent, JsonObject } from "./events.js";
 import { isObject } from "./frames.js";
+import { Trail } from "./trail.js";
 
 /** A piece of one call of a tool; `arguments` are JSON once they are whole. */
 export interface ToolCallDelta {
@@ -60,10 +61,6 @@ const word = (values: JsonObject, ...keys: string[]): string => {
 export const reasoningOf = (delta: JsonObject): string =>
   word(delta, "reasoning_content", "reasoning");
 
-/** Returns the text of a message; of a refusal, that. */
-export const textOf = (message: JsonObject): string =>
-  word(message, "content") + word(message, "refusal");
-
 /** Returns the pieces of calls of tools in a delta or a message. */
 export function toolCallsOf(delta: JsonObject): ToolCallDelta[] {
   const calls = delta["tool_calls"];
@@ -80,6 +77,20 @@ export function toolCallsOf(delta: JsonObject): ToolCallDelta[] {
     };
   });
 }
+
+/** What a delta or a message adds to its choice. */
+export interface Content {
+  readonly text: string;
+  readonly reasoning: string;
+  readonly toolCalls: readonly ToolCallDelta[];
+}
+
+/** Returns what is in a delta or a message; a refusal is a text. */
+export const contentOf = (delta: JsonObject, text = word(delta, "content")): Content => ({
+  text: text + word(delta, "refusal"),
+  reasoning: reasoningOf(delta),
+  toolCalls: toolCallsOf(delta),
+});
 
 /** One choice of an answer. */
 export class Choice {
@@ -99,17 +110,13 @@ export class Choice {
   }
 }
 
-export class Answer {
+/** The trail of a whole stream, and what it makes. */
+export class Answer extends Trail<Step> {
   readonly choices: Choice[] = [new Choice()];
-  epoch: number;
-  seq: number;
-  #origin: number;
-  #steps: Step[] = [];
 
   constructor(epoch = 1, seq = 0, steps: readonly Step[] = []) {
-    this.epoch = epoch;
-    this.#origin = steps.length > 0 ? 0 : seq;
-    for (const step of steps) this.#add(step);
+    super(epoch, steps.length > 0 ? 0 : seq);
+    for (const step of steps) this.add(step);
     this.seq = seq;
   }
 
@@ -128,11 +135,6 @@ export class Answer {
     return this.choice(0).toolCalls.filter(Boolean);
   }
 
-  /** The chunks that led here. */
-  get steps(): readonly Step[] {
-    return this.#steps;
-  }
-
   choice(index: number): Choice {
     while (this.choices.length <= index) this.choices.push(new Choice());
     return this.choices[index] as Choice;
@@ -140,48 +142,37 @@ export class Answer {
 
   /** Takes a chunk that fits. */
   apply({ seq, epoch, index, text, delta }: ChunkEvent): void {
-    this.epoch = epoch;
-    this.seq = seq;
-    const [shown, reasoning, calls] = [
-      text + word(delta, "refusal"),
-      reasoningOf(delta),
-      toolCallsOf(delta),
-    ];
-    if (calls.length > 0) this.#add([seq, index, shown, reasoning, calls]);
-    else if (reasoning) this.#add([seq, index, shown, reasoning]);
-    else this.#add([seq, index, shown]);
+    this.#take(epoch, seq, index, contentOf(delta, text));
   }
 
-  /**
-   * Drops what is beyond `keepThrough`. Of a merged chunk that reaches beyond, nothing stays, nor
-   * of an answer whose steps are not known: `seq` then is less than `keepThrough`.
-   */
-  rewind(epoch: number, keepThrough: number): void {
-    this.epoch = epoch;
-    const known = keepThrough >= this.#origin;
-    if (!known) this.#origin = 0;
-    const kept = known ? this.#steps.filter(([seq]) => seq <= keepThrough) : [];
+  override add(step: Step): void {
+    const [, index, text, reasoning = "", toolCalls = []] = step;
+    super.add(step);
+    this.choice(index).add(text, reasoning, toolCalls);
+  }
+
+  /** Drops what is beyond `keepThrough`; all of it, if it is not known what led there. */
+  override rewind(epoch: number, keepThrough: number): void {
+    super.rewind(epoch, keepThrough < this.origin ? 0 : keepThrough);
+    const { steps } = this;
     this.#clear();
-    for (const step of kept) this.#add(step);
-    this.seq = kept.at(-1)?.[0] ?? this.#origin;
+    for (const step of steps) this.add(step);
   }
 
   /** Puts the whole answer in place of what there is. */
   replace(epoch: number, through: number, message: JsonObject): void {
     this.#clear();
+    this.#take(epoch, through, 0, contentOf(message));
+  }
+
+  #take(epoch: number, seq: number, index: number, { text, reasoning, toolCalls }: Content): void {
     this.epoch = epoch;
-    this.seq = through;
-    this.#add([through, 0, textOf(message), reasoningOf(message), toolCallsOf(message)]);
+    if (toolCalls.length > 0) this.add([seq, index, text, reasoning, toolCalls]);
+    else this.add(reasoning ? [seq, index, text, reasoning] : [seq, index, text]);
   }
 
   #clear(): void {
     this.choices.splice(0, this.choices.length, new Choice());
-    this.#steps = [];
-  }
-
-  #add(step: Step): void {
-    const [, index, text, reasoning = "", toolCalls = []] = step;
-    this.#steps.push(step);
-    this.choice(index).add(text, reasoning, toolCalls);
+    this.steps = [];
   }
 }

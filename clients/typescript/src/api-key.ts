@@ -5,7 +5,6 @@
 
 import { InvalidKeyError } from "./errors.js";
 
-const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const FORM = /^(tf_[0-9A-Za-z]{12}_[0-9A-Za-z]{32})_([0-9A-Za-z]{6})$/;
 const CHECKSUM_CHARACTERS = 6;
 // The CRC's polynomial, its bits reversed.
@@ -32,15 +31,16 @@ export function requireKey(key: string): void {
 
 function checksum(text: string): string {
   let crc = -1;
-  for (let at = 0; at < text.length; at++) {
-    crc ^= text.charCodeAt(at); // the form above lets ASCII through alone
+  for (const character of text) {
+    crc ^= character.charCodeAt(0); // the form above lets ASCII through alone
     for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? POLYNOMIAL : 0);
   }
   let rest = ~crc >>> 0;
   let digits = "";
-  for (let digit = 0; digit < CHECKSUM_CHARACTERS; digit++) {
-    digits = ALPHABET[rest % ALPHABET.length] + digits;
-    rest = Math.floor(rest / ALPHABET.length);
+  for (let place = 0; place < CHECKSUM_CHARACTERS; place++) {
+    const digit = rest % 62; // 0 to 9, A to Z, a to z
+    digits = String.fromCharCode(digit + (digit < 10 ? 48 : digit < 36 ? 55 : 61)) + digits;
+    rest = Math.floor(rest / 62);
   }
   return digits;
 }

@@ -14,13 +14,12 @@ const page = (): Platform => ({
   tickets: true,
   pings: false,
   socket: () => Promise.resolve(globalThis.WebSocket),
-  refusal: () => null,
   diagnose: diagnosePage,
   onWake(callback) {
-    if (typeof globalThis.addEventListener !== "function") return () => {};
-    for (const wake of WAKES) globalThis.addEventListener(wake, callback);
+    // What runs the pages' entry is not always a page.
+    for (const wake of WAKES) globalThis.addEventListener?.(wake, callback);
     return () => {
-      for (const wake of WAKES) globalThis.removeEventListener(wake, callback);
+      for (const wake of WAKES) globalThis.removeEventListener?.(wake, callback);
     };
   },
 });

@@ -1,11 +1,11 @@
 // What a stream's user gets: chunks, the whole, and what happens on the way.
 
 import {
+  type Content,
   type Position,
   type ToolCall,
   type ToolCallDelta,
-  reasoningOf,
-  toolCallsOf,
+  contentOf,
 } from "./answer.js";
 import type { TokenferryError } from "./errors.js";
 import type { Chunk as ChunkEvent, JsonObject, RateLimit, StreamEvent } from "./events.js";
@@ -68,25 +68,19 @@ export interface StreamEvents {
   ended: { error: TokenferryError | null };
 }
 
-export function chunkOf({ text, delta, index, epoch, seq }: ChunkEvent): Chunk {
-  const refusal = delta["refusal"];
-  return {
-    text: typeof refusal === "string" ? text + refusal : text,
-    reasoning: reasoningOf(delta),
-    toolCalls: toolCallsOf(delta),
-    index,
-    replaces: null,
-    delta,
-    epoch,
-    seq,
-  };
-}
+export const chunkOf = ({ text, delta, index, epoch, seq }: ChunkEvent): Chunk => ({
+  ...contentOf(delta, text),
+  index,
+  replaces: null,
+  delta,
+  epoch,
+  seq,
+});
 
 /** Returns about what an event takes in memory. */
 export function bytesOf(event: StreamEvent): number {
   if (event.type !== "chunk") return EVENT_BYTES;
-  const { text, delta } = event;
-  let bytes = EVENT_BYTES + 2 * (text.length + reasoningOf(delta).length);
-  for (const call of toolCallsOf(delta)) bytes += 2 * call.arguments.length;
-  return bytes;
+  const { text, reasoning, toolCalls }: Content = contentOf(event.delta, event.text);
+  const calls = toolCalls.map((call) => call.arguments).join("");
+  return EVENT_BYTES + 2 * (text + reasoning + calls).length;
 }

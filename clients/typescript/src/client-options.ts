@@ -1,6 +1,7 @@
 // What a client is made with, what it tells of itself, and what differs between a page and Node.
 
 import type { Address } from "./address.js";
+import type { Meaning } from "./endings.js";
 import type { ConnectionError, TokenferryError } from "./errors.js";
 import type { RateLimit } from "./events.js";
 import type { SocketConstructor } from "./socket.js";
@@ -39,8 +40,8 @@ export interface Platform {
   /** Whether to send pings; else the gateway's heartbeats are asked for. */
   readonly pings: boolean;
   socket(): Promise<SocketConstructor>;
-  /** Returns the close code that a refused upgrade counts as; null if nothing is known of it. */
-  refusal(error: unknown): number | null;
+  /** Says what an upgrade means that was answered otherwise; null if nothing is known of it. */
+  refusal?(error: unknown, http: string): Meaning | null;
   /** Says why no connection could be made. */
   diagnose(address: Address, own: typeof fetch, error: unknown): Promise<ConnectionError>;
   /** Calls back when the network may be there again; returns how to stop that. */

@@ -6,7 +6,8 @@ import { requireKey } from "./api-key.js";
 import type { ClientEvents, ClientOptions, ConnectionState, Platform } from "./client-options.js";
 import type { Listener } from "./emitter.js";
 import { ConfigurationError } from "./errors.js";
-import { Http } from "./http.js";
+import type { JsonObject } from "./events.js";
+import { asking } from "./http.js";
 import type {
   ChatRequest,
   FollowOptions,
@@ -47,41 +48,35 @@ export class Client {
       );
     }
     if (key !== undefined) requireKey(key);
-    const http = new Http(address, key, own, maxRetries);
+    const ask = asking(address, key, own, maxRetries);
+    const list = async <T>(path: string) => (await ask<{ data: T[] }>(path)).data;
+    const summary = (method: "GET" | "DELETE") => (id: string) =>
+      ask<StreamSummary>(`/v1/streams/${encodeURIComponent(id)}`, { method, keepalive: true });
     this.#maxRetries = maxRetries;
     this.models = {
-      list: async () => (await http.call("/v1/models"))["data"] as Model[],
-      get: async (id) => (await http.call(`/v1/models/${id}`)) as unknown as Model,
-    };
-    const summary = async (id: string, method: "GET" | "DELETE") => {
-      const path = `/v1/streams/${encodeURIComponent(id)}`;
-      return (await http.call(path, { method, keepalive: true })) as unknown as StreamSummary;
+      list: () => list("/v1/models"),
+      get: (id) => ask(`/v1/models/${id}`),
     };
     this.streams = {
-      list: async (limit = 20) =>
-        (await http.call(`/v1/streams?limit=${limit}`))["data"] as StreamSummary[],
-      get: (id) => summary(id, "GET"),
-      cancel: (id) => summary(id, "DELETE"),
+      list: (limit = 20) => list(`/v1/streams?limit=${limit}`),
+      get: summary("GET"),
+      cancel: summary("DELETE"),
     };
     const exchange = async () => {
       // The link tries again by itself.
       const once = { method: "POST", timeoutMs: TICKET_TIMEOUT_MS, maxRetries: 0 } as const;
-      return String((await http.call("/v1/stream/tickets", once))["ticket"]);
+      return String((await ask<JsonObject>("/v1/stream/tickets", once))["ticket"]);
     };
     this.#session = new Session({
+      ...options,
       address,
       platform,
       fetch: own,
       token: platform.tickets ? undefined : key,
-      ticket: ticket ?? (platform.tickets ? exchange : undefined),
-      socket: WebSocket ? async () => WebSocket : () => platform.socket(),
+      getTicket: ticket ?? (platform.tickets ? exchange : undefined),
+      loadSocket: WebSocket ? async () => WebSocket : () => platform.socket(),
       cancel: (id) => this.streams.cancel(id),
       maxRetries,
-      queueMax: options.queueMax ?? 1_000,
-      queueWaitMs: options.queueWaitMs ?? 60_000,
-      bufferBytes: options.bufferBytes ?? 256 * 1024,
-      idleMs: options.idleMs ?? 60_000,
-      outageMs: options.outageMs ?? 300_000,
     });
   }
 
@@ -100,10 +95,11 @@ export class Client {
   /** Asks for an answer to a chat-completion request. */
   stream(request: ChatRequest, options: StreamOptions = {}): Stream {
     const { signal, idempotencyKey = randomId(), maxRetries = this.#maxRetries } = options;
+    // What is undefined is not sent.
     const asked = {
-      ...(options.onDisconnect && { on_disconnect: options.onDisconnect }),
-      ...(options.orphanTimeoutS !== undefined && { orphan_timeout_s: options.orphanTimeoutS }),
-      ...(options.recovery && { recovery: options.recovery }),
+      on_disconnect: options.onDisconnect,
+      orphan_timeout_s: options.orphanTimeoutS,
+      recovery: options.recovery,
     };
     const creation = { request, idempotencyKey, options: asked };
     return this.#session.create(creation, maxRetries, signal);
@@ -133,7 +129,4 @@ export class Client {
 }
 
 // `crypto.randomUUID` is not there on a page that came by plain HTTP.
-function randomId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
+const randomId = (): string => crypto.getRandomValues(new Uint32Array(4)).join("-");

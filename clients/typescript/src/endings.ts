@@ -5,13 +5,8 @@
 
 import type { Address } from "./address.js";
 import type { Platform } from "./client-options.js";
-import {
-  APIError,
-  ConfigurationError,
-  ConnectionError,
-  type TokenferryError,
-  UpgradeError,
-} from "./errors.js";
+import { APIError, ConfigurationError, ConnectionError, type TokenferryError } from "./errors.js";
+import { ownError } from "./frames.js";
 import type { ErrorInfo } from "./events.js";
 import { ABNORMAL, type Link } from "./link.js";
 import type { Ending } from "./socket.js";
@@ -19,8 +14,6 @@ import type { Ending } from "./socket.js";
 const BAD_TICKET = 4001;
 const BACK_OFF = 4100;
 const TOO_MANY_CONNECTIONS = 4029;
-/** Section 8 of the protocol: the client is at fault. */
-export const MEND = 4000;
 // What a browser's refused upgrade closes with.
 const CLOSE_CODES: Readonly<Record<number, readonly [code: string, type: string]>> = {
   1009: ["payload_too_large", "invalid_request_error"],
@@ -31,6 +24,9 @@ const CLOSE_CODES: Readonly<Record<number, readonly [code: string, type: string]
   4008: ["authentication_timeout", "authentication_error"],
   4029: ["too_many_connections", "rate_limit_error"],
 };
+
+/** What to say, and the close code that it counts as; null: it is not to be tried again. */
+export type Meaning = readonly [error: TokenferryError, code: number | null];
 
 export interface Conclusion {
   /** For people, and for who asks why. */
@@ -62,51 +58,29 @@ export class Endings {
 
   /** Concludes; `attempt` says how many connections in a row have failed before. */
   async conclude(ending: Ending, link: Link, attempt: number): Promise<Conclusion> {
-    const { code, reason, error: cause, wasOpen } = ending;
-    if (!wasOpen) return this.#withoutOne(ending, link, attempt);
-    const said = reason || `The connection was closed with ${code}.`;
-    return this.#lost(new ConnectionError(said, "lost", { cause }), code, link);
-  }
-
-  async #withoutOne(
-    { code, error: cause }: Ending,
-    link: Link,
-    attempt: number,
-  ): Promise<Conclusion> {
-    if (cause instanceof ConfigurationError) return hopeless(cause);
-    if (cause instanceof APIError) {
-      return cause.retryable ? this.#lost(cause, BACK_OFF, link) : hopeless(cause);
-    }
-    const { http } = this.#address;
-    const refused = this.#platform.refusal(cause);
-    if (refused !== null) {
-      const said = `${http} answers HTTP and opens no WebSocket: ${(cause as Error).message}`;
-      const error = new UpgradeError(said, "upgrade", { cause });
-      return refused === MEND ? hopeless(error) : this.#lost(error, refused, link);
-    }
-    if (this.#connected) {
-      return this.#lost(
-        new ConnectionError(`${http} cannot be reached.`, "lost", { cause }),
-        code,
-        link,
-      );
-    }
-    const error = await this.#platform.diagnose(this.#address, this.#fetch, cause);
-    const stays = error.kind === "wrong_scheme" || error.kind === "certificate";
-    return stays || attempt >= this.#maxRetries ? hopeless(error) : this.#lost(error, code, link);
-  }
-
-  #lost(error: TokenferryError, given: number, link: Link): Conclusion {
+    const [error, given] = await this.#meaning(ending, attempt);
     let code = given;
     if (link.ready) this.#badTickets = 0;
     // A ticket does not outlive the server that gave it; the second one in a row is another matter.
     else if (code === BAD_TICKET && link.ticket && this.#badTickets++ === 0) code = ABNORMAL;
-    const [known, type] = CLOSE_CODES[code] ?? [];
-    const { message } = error;
+    const [known, type] = CLOSE_CODES[code ?? 0] ?? [];
     const retryable = code === TOO_MANY_CONNECTIONS;
-    const refusal = known && type ? { code: known, type, message, param: null, retryable } : null;
+    const refusal = known ? ownError(known, error.message, type, retryable) : null;
     return { error, code, refusal };
   }
-}
 
-const hopeless = (error: TokenferryError): Conclusion => ({ error, code: null, refusal: null });
+  async #meaning(ending: Ending, attempt: number): Promise<Meaning> {
+    const { code, reason, error: cause, wasOpen } = ending;
+    const { http } = this.#address;
+    const lost = (said: string): Meaning => [new ConnectionError(said, "lost", { cause }), code];
+    if (wasOpen) return lost(reason || `The connection was closed with ${code}.`);
+    if (cause instanceof ConfigurationError) return [cause, null];
+    if (cause instanceof APIError) return [cause, cause.retryable ? BACK_OFF : null];
+    const refused = this.#platform.refusal?.(cause, http);
+    if (refused) return refused;
+    if (this.#connected) return lost(`${http} cannot be reached.`);
+    const error = await this.#platform.diagnose(this.#address, this.#fetch, cause);
+    const stays = error.kind === "wrong_scheme" || error.kind === "certificate";
+    return [error, stays || attempt >= this.#maxRetries ? null : code];
+  }
+}

@@ -118,21 +118,22 @@ export class APIError extends TokenferryError {
 
   constructor(info: ErrorInfo, details: APIErrorDetails = {}) {
     super(info.message || info.code, info.code);
-    const { code: _, message: __, ...said } = info;
-    const status = details.status ?? statusOf(info.code, info.type);
-    Object.assign(this, UNKNOWN, details, said, { status });
+    const { type, param, retryable } = info;
+    const { status = statusOf(info.code, type) } = details;
+    Object.assign(this, { status, type, param, retryable });
+    for (const detail of DETAILS) Object.assign(this, { [detail]: details[detail] ?? null });
   }
 }
 
-const UNKNOWN = {
-  requestId: null,
-  streamId: null,
-  retryAfterMs: null,
-  usage: null,
-  cost: null,
-  limit: null,
-  state: null,
-};
+const DETAILS = [
+  "requestId",
+  "streamId",
+  "retryAfterMs",
+  "usage",
+  "cost",
+  "limit",
+  "state",
+] as const;
 
 export class BadRequestError extends APIError {}
 export class PositionAheadError extends BadRequestError {}
@@ -175,7 +176,6 @@ export function apiError(info: ErrorInfo, details: APIErrorDetails = {}): APIErr
 // Those that their type does not tell; docs/errors.md. What only /api answers has its own status.
 const STATUSES: Readonly<Record<string, number>> = {
   model_retired: 404,
-  not_found: 404,
   method_not_allowed: 405,
   expired: 410,
   payload_too_large: 413,
@@ -198,37 +198,38 @@ const TYPES: Readonly<Record<string, number>> = {
 
 /** Returns the HTTP status of an error that came without one. */
 export function statusOf(code: string, type: string): number {
-  return STATUSES[code] ?? (code.endsWith("_not_found") ? 404 : (TYPES[type] ?? 500));
+  return STATUSES[code] ?? (code.endsWith("not_found") ? 404 : (TYPES[type] ?? 500));
 }
 
-// Said here and not taken from the class, whose name a bundler may change.
+// Their names without "Error", which all end with. Said here and not taken from the class, whose
+// name a bundler may change.
 const NAMED = {
-  TokenferryError,
-  ConfigurationError,
-  InvalidKeyError,
-  AbortError: AbortedError, // what callers look for, as they do with fetch
-  ClientClosedError,
-  QueueFullError,
-  ConnectionError,
-  ConnectionRefusedError,
-  DNSError,
-  ConnectTimeoutError,
-  CertificateError,
-  WrongSchemeError,
-  UpgradeError,
-  ConnectionLostError,
-  APIError,
-  BadRequestError,
-  PositionAheadError,
-  AuthenticationError,
-  InsufficientCreditError,
-  PermissionDeniedError,
-  NotFoundError,
-  ConflictError,
-  StreamExpiredError,
-  UnprocessableEntityError,
-  RateLimitError,
-  UpstreamError,
-  ServerError,
+  Tokenferry: TokenferryError,
+  Configuration: ConfigurationError,
+  InvalidKey: InvalidKeyError,
+  Abort: AbortedError, // what callers look for, as they do with fetch
+  ClientClosed: ClientClosedError,
+  QueueFull: QueueFullError,
+  Connection: ConnectionError,
+  ConnectionRefused: ConnectionRefusedError,
+  DNS: DNSError,
+  ConnectTimeout: ConnectTimeoutError,
+  Certificate: CertificateError,
+  WrongScheme: WrongSchemeError,
+  Upgrade: UpgradeError,
+  ConnectionLost: ConnectionLostError,
+  API: APIError,
+  BadRequest: BadRequestError,
+  PositionAhead: PositionAheadError,
+  Authentication: AuthenticationError,
+  InsufficientCredit: InsufficientCreditError,
+  PermissionDenied: PermissionDeniedError,
+  NotFound: NotFoundError,
+  Conflict: ConflictError,
+  StreamExpired: StreamExpiredError,
+  UnprocessableEntity: UnprocessableEntityError,
+  RateLimit: RateLimitError,
+  Upstream: UpstreamError,
+  Server: ServerError,
 };
-for (const [name, { prototype }] of Object.entries(NAMED)) prototype.name = name;
+for (const [name, { prototype }] of Object.entries(NAMED)) prototype.name = `${name}Error`;

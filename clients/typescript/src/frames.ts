@@ -28,37 +28,44 @@ export function parse(text: string): JsonObject {
   return frame;
 }
 
+type Reader<T> = (frame: JsonObject, key: string) => T;
+
+/** Makes the function that returns a field, if it is what it should be. */
+const reader =
+  <T>(is: (value: unknown) => value is T): Reader<T> =>
+  (frame, key) => {
+    const value = frame[key];
+    if (!is(value)) throw new UnreadableFrame(key);
+    return value;
+  };
+
+const isString = (value: unknown): value is string => typeof value === "string";
+
+const isList =
+  <T>(is: (value: unknown) => value is T) =>
+  (value: unknown): value is T[] =>
+    Array.isArray(value) && value.every(is);
+
 /** Returns a number from 0. */
-export function integer(frame: JsonObject, key: string): number {
-  const value = frame[key];
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
-    throw new UnreadableFrame(key);
-  }
-  return value;
-}
-
-/** Returns a string. */
-export function string(frame: JsonObject, key: string): string {
-  const value = frame[key];
-  if (typeof value !== "string") throw new UnreadableFrame(key);
-  return value;
-}
-
-/** Returns an object. */
-export function mapping(frame: JsonObject, key: string): JsonObject {
-  const value = frame[key];
-  if (!isObject(value)) throw new UnreadableFrame(key);
-  return value;
-}
+export const integer = reader(
+  (value): value is number => Number.isSafeInteger(value) && (value as number) >= 0,
+);
+export const string = reader(isString);
+export const mapping = reader(isObject);
+const strings = reader(isList(isString));
+const mappings = reader(isList(isObject));
 
 /** Reads a field that may be null or missing. */
-export function optional<T>(
-  read: (frame: JsonObject, key: string) => T,
-  frame: JsonObject,
-  key: string,
-): T | null {
-  return (frame[key] ?? null) === null ? null : read(frame, key);
-}
+export const optional = <T>(read: Reader<T>, frame: JsonObject, key: string): T | null =>
+  (frame[key] ?? null) === null ? null : read(frame, key);
+
+/** Returns an error of the client's own, or one that the server told without a message. */
+export const ownError = (
+  code: string,
+  message: string,
+  type = "",
+  retryable = false,
+): ErrorInfo => ({ code, message, type, param: null, retryable });
 
 /** Returns the error in a frame. */
 export function errorInfo(frame: JsonObject): ErrorInfo {
@@ -80,9 +87,7 @@ export interface Piece {
 
 /** Returns choice, delta and text of a chunk; a chunk without a choice adds nothing. */
 export function piece(frame: JsonObject): Piece {
-  const choices = frame["choices"];
-  if (!Array.isArray(choices) || choices.length === 0) return { index: 0, delta: {}, text: "" };
-  const choice: unknown = choices[0];
+  const [choice = {}]: unknown[] = Array.isArray(frame["choices"]) ? frame["choices"] : [];
   if (!isObject(choice)) throw new UnreadableFrame("choices");
   const delta = optional(mapping, choice, "delta") ?? {};
   const index = optional(integer, choice, "index") ?? 0;
@@ -91,25 +96,16 @@ export function piece(frame: JsonObject): Piece {
 }
 
 /** Returns how the key stands with its limits. */
-export function rateLimits(frame: JsonObject): RateLimit[] {
-  const value = frame["rate_limits"];
-  if (!Array.isArray(value) || !value.every(isObject)) {
-    throw new UnreadableFrame("rate_limits");
-  }
-  return value.slice(0, RATE_LIMITS_MAX).map((one) => ({
-    name: string(one, "name"),
-    limit: integer(one, "limit"),
-    remaining: integer(one, "remaining"),
-    resetMs: integer(one, "reset_ms"),
-  }));
-}
+export const rateLimits = (frame: JsonObject): RateLimit[] =>
+  mappings(frame, "rate_limits")
+    .slice(0, RATE_LIMITS_MAX)
+    .map((one) => ({
+      name: string(one, "name"),
+      limit: integer(one, "limit"),
+      remaining: integer(one, "remaining"),
+      resetMs: integer(one, "reset_ms"),
+    }));
 
 /** Returns the finish reasons of several choices; of one choice, nothing. */
-export function reasons(frame: JsonObject): string[] {
-  const value = frame["finish_reasons"] ?? null;
-  if (value === null) return [];
-  if (!Array.isArray(value) || !value.every((reason) => typeof reason === "string")) {
-    throw new UnreadableFrame("finish_reasons");
-  }
-  return value;
-}
+export const reasons = (frame: JsonObject): string[] =>
+  optional(strings, frame, "finish_reasons") ?? [];

@@ -15,8 +15,9 @@ const MINUTE_MS = 60_000;
 
 interface Waiter {
   readonly ref: string;
-  readonly number: number;
   readonly deadlineMs: number;
+  /** Whether it has been let through, and nothing has been heard of it yet. */
+  sent: boolean;
 }
 
 export interface Decision {
@@ -31,11 +32,9 @@ export interface Decision {
 export class Gate {
   readonly #lineMax: number;
   readonly #waitMsMax: number;
-  #line: Waiter[] = [];
-  #sent = new Map<string, Waiter>();
+  #line: Waiter[] = []; // in order of arrival, until they have started
   #notBeforeMs = 0;
   #room = Infinity;
-  #numbers = 0;
 
   constructor(lineMax: number, waitMsMax: number) {
     this.#lineMax = lineMax;
@@ -44,17 +43,17 @@ export class Gate {
 
   /** How many wait. */
   get length(): number {
-    return this.#line.length;
+    return this.waiting().length;
   }
 
   /** Returns those that wait, the first first. */
   waiting(): string[] {
-    return this.#line.map((waiter) => waiter.ref);
+    return this.#line.filter(({ sent }) => !sent).map(({ ref }) => ref);
   }
 
   /** Says whether one waits. */
   waits(ref: string): boolean {
-    return this.#line.some((waiter) => waiter.ref === ref);
+    return this.waiting().includes(ref);
   }
 
   /** Says how long the first of the line has to wait. */
@@ -64,15 +63,16 @@ export class Gate {
 
   /** Puts a request at the end of the line; false if the line is full. */
   enter(ref: string, nowMs: number): boolean {
-    if (this.#line.length >= this.#lineMax) return false;
-    const number = ++this.#numbers;
-    this.#line.push({ ref, number, deadlineMs: nowMs + this.#waitMsMax });
+    if (this.length >= this.#lineMax) return false;
+    this.#line.push({ ref, deadlineMs: nowMs + this.#waitMsMax, sent: false });
     return true;
   }
 
   /** Takes note that a request has started. */
   started(ref: string): void {
-    if (this.#sent.delete(ref)) this.#room += 1;
+    if (!this.#sent(ref)) return;
+    this.leave(ref);
+    this.#room += 1;
   }
 
   /** Takes note of how the key stands. */
@@ -88,37 +88,42 @@ export class Gate {
 
   /** Takes note of a refusal for a while; the request is back in its place. */
   refused(ref: string, retryAfterMs: number, nowMs: number): void {
-    const waiter = this.#sent.get(ref);
+    const waiter = this.#sent(ref);
     if (!waiter) return;
-    this.#sent.delete(ref);
+    waiter.sent = false;
     this.#room = 1;
     this.#closeUntil(nowMs + retryAfterMs);
-    const at = this.#line.findIndex((other) => other.number > waiter.number);
-    this.#line.splice(at < 0 ? this.#line.length : at, 0, waiter);
   }
 
   /** Forgets a request, wherever it is. */
   leave(ref: string): void {
-    this.#sent.delete(ref);
     this.#line = this.#line.filter((waiter) => waiter.ref !== ref);
   }
 
   /** Says who may be sent now. */
   next(nowMs: number): Decision {
-    const go: string[] = [];
+    const [go, late]: [string[], string[]] = [[], []];
+    const times: number[] = [];
     const open = nowMs >= this.#notBeforeMs;
-    while (open && this.#line.length > 0 && this.#sent.size < Math.max(1, this.#room)) {
-      const waiter = this.#line.shift() as Waiter;
-      this.#sent.set(waiter.ref, waiter);
-      go.push(waiter.ref);
-    }
     const earliestMs = Math.max(nowMs, this.#notBeforeMs);
-    const late = this.#line.filter((waiter) => waiter.deadlineMs < earliestMs);
-    this.#line = this.#line.filter((waiter) => waiter.deadlineMs >= earliestMs);
-    const times = this.#line.map((waiter) => waiter.deadlineMs + 1);
-    if (this.#line.length > 0 && !open) times.push(this.#notBeforeMs);
+    let room = Math.max(1, this.#room) - this.#line.filter(({ sent }) => sent).length;
+    for (const waiter of this.#line) {
+      const { ref, deadlineMs, sent } = waiter;
+      if (sent) continue;
+      if (open && room-- > 0) {
+        waiter.sent = true;
+        go.push(ref);
+      } else if (deadlineMs < earliestMs) late.push(ref);
+      else times.push(deadlineMs + 1);
+    }
+    late.forEach((ref) => this.leave(ref));
+    if (times.length > 0 && !open) times.push(this.#notBeforeMs);
     const wakeInMs = times.length > 0 ? Math.max(1, Math.ceil(Math.min(...times) - nowMs)) : null;
-    return { go, late: late.map((waiter) => waiter.ref), wakeInMs };
+    return { go, late, wakeInMs };
+  }
+
+  #sent(ref: string): Waiter | undefined {
+    return this.#line.find((waiter) => waiter.sent && waiter.ref === ref);
   }
 
   #closeUntil(timeMs: number): void {

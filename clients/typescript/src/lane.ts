@@ -44,7 +44,9 @@ export class Lane {
   readonly ref: string;
   asked = false;
   ended = false;
-  #streamId: string | null = null;
+  /** Whether nothing is to be received for now. */
+  paused = false;
+  streamId: string | null = null;
   #trail = new Trail();
   #creation: Creation | null = null;
   #live = false;
@@ -53,25 +55,15 @@ export class Lane {
   #cancelSent = false;
   #detached = false;
   #gaps = 0;
-  #paused = false;
 
   constructor(ref: string, wanted: Creation | Following) {
     this.ref = ref;
     if ("streamId" in wanted) {
-      this.#streamId = wanted.streamId;
+      this.streamId = wanted.streamId;
       this.#trail = new Trail(wanted.epoch, wanted.after);
     } else {
       this.#creation = wanted;
     }
-  }
-
-  get streamId(): string | null {
-    return this.#streamId;
-  }
-
-  /** Whether nothing is to be received for now. */
-  get paused(): boolean {
-    return this.#paused;
   }
 
   // -- the connection ---------------------------------------------------------------------------
@@ -79,7 +71,7 @@ export class Lane {
   /** Asks the server for the stream, on a connection that does not have it yet. */
   ask(): Action[] {
     this.asked = true;
-    if (this.#streamId === null && this.#creation !== null) {
+    if (this.streamId === null && this.#creation !== null) {
       this.#offered = true;
       return [this.#create(this.#creation)];
     }
@@ -96,7 +88,7 @@ export class Lane {
   /** Ends the stream for the user. */
   fail(error: ErrorInfo, frame: JsonObject = {}): Action[] {
     return this.#end(
-      failed(this.ref, error, this.#streamId, this.#trail.epoch, this.#trail.after, frame),
+      failed(this.ref, error, this.streamId, this.#trail.epoch, this.#trail.seq, frame),
     );
   }
 
@@ -108,29 +100,24 @@ export class Lane {
    */
   cancel(usable: boolean): Action[] {
     this.#cancelled = true;
-    if (this.#streamId === null && !this.#offered) {
-      return this.#end(done(this.ref, { finish_reason: "cancelled" }, 0, 0));
+    if (this.streamId === null && !this.#offered) {
+      return this.#end(done(this.ref));
     }
-    return this.asked || (usable && this.#paused) ? this.#sendCancel() : [];
+    return this.asked || (usable && this.paused) ? this.#sendCancel() : [];
   }
 
   /** Receives nothing for now; the position stays, and the next asking goes on there. */
   pause(): Action[] {
-    if (this.#paused || this.#streamId === null) return [];
-    this.#paused = true;
+    if (this.paused || this.streamId === null) return [];
+    this.paused = true;
     if (!this.asked) return [];
     this.asked = this.#live = false;
     return [this.#detach()];
   }
 
-  /** Is to be asked for again. */
-  unpause(): void {
-    this.#paused = false;
-  }
-
   /** Stops receiving; the stream goes on without this client. */
   detach(): Action[] {
-    if (this.asked && this.#streamId === null) {
+    if (this.asked && this.streamId === null) {
       this.#detached = true; // it has no name yet that could be detached from
       return [];
     }
@@ -140,11 +127,37 @@ export class Lane {
 
   // -- the server -------------------------------------------------------------------------------
 
+  /** Takes a message of the stream; nothing follows from those of another type. */
+  take(frame: JsonObject): Action[] {
+    const { ref } = this;
+    switch (frame["type"]) {
+      case "resumed":
+        return this.#resumed(frame);
+      case "reset":
+        return this.#reset(frame);
+      case "chunk":
+      case "done":
+      case "error":
+        return this.#record(frame, frame["type"] === "chunk");
+      case "snapshot":
+        return this.#snapshot(frame);
+      case "queued": {
+        const position = integer(frame, "position");
+        const etaS = optional(integer, frame, "eta_s");
+        return [deliver({ type: "queued", ref, position, etaS })];
+      }
+      case "caught_up":
+        return [deliver({ type: "caught_up", ref, seq: integer(frame, "seq") })];
+      default:
+        return [];
+    }
+  }
+
   /** Takes the answer to `create`. */
   started(frame: JsonObject): Action[] {
     const streamId = string(frame, "stream_id");
     const epoch = integer(frame, "epoch");
-    this.#streamId = streamId;
+    this.streamId = streamId;
     this.#trail = new Trail(epoch);
     this.#live = true;
     if (this.#detached) {
@@ -155,15 +168,15 @@ export class Lane {
   }
 
   /** Takes the answer to `resume`: what follows, counts. */
-  resumed(frame: JsonObject): Action[] {
+  #resumed(frame: JsonObject): Action[] {
     const after = integer(frame, "from");
     const head = integer(frame, "head");
-    if (integer(frame, "epoch") !== this.#trail.epoch || after > this.#trail.after) {
+    if (integer(frame, "epoch") !== this.#trail.epoch || after > this.#trail.seq) {
       throw new UnreadableFrame("resumed");
     }
     this.#live = true;
-    const over = frame["state"] === "done" && head > 0 && head === this.#trail.after;
-    if (!over || !this.#trail.empty) return [];
+    const over = frame["state"] === "done" && head > 0 && head === this.#trail.seq;
+    if (!over || this.#trail.steps.length > 0) return [];
     // Nothing would come, because the user had the terminal message; but how the stream ended is
     // what a follower waits for.
     this.#trail = new Trail(this.#trail.epoch, head - 1);
@@ -171,16 +184,16 @@ export class Lane {
   }
 
   /** Drops what the stream's new owner has not found. */
-  reset(frame: JsonObject): Action[] {
+  #reset(frame: JsonObject): Action[] {
     const epoch = integer(frame, "epoch");
     const keepThrough = integer(frame, "keep_through");
     const reason = optional(string, frame, "reason") ?? "";
     if (epoch <= this.#trail.epoch) throw new UnreadableFrame("reset");
-    const before = this.#trail.after;
+    const before = this.#trail.seq;
     this.#trail.rewind(epoch, Math.min(keepThrough, before));
     this.#live = true;
     const out: Action[] = [];
-    const after = this.#trail.after;
+    const after = this.#trail.seq;
     if (after < before) {
       const texts = this.#trail.texts();
       const { ref } = this;
@@ -191,51 +204,41 @@ export class Lane {
     return after === keepThrough ? out : [...out, ...this.#askAnew()];
   }
 
-  /** Takes one record, or a run of them. */
-  chunk(frame: JsonObject): Action[] {
+  /** Takes a record, a run of them, or the last one: `done`, or an error with `done: true`. */
+  #record(frame: JsonObject, isChunk: boolean): Action[] {
     const seq = integer(frame, "seq");
-    const first = optional(integer, frame, "from") ?? seq;
     const epoch = integer(frame, "epoch");
-    const { index, delta, text } = piece(frame);
-    if (!this.#fits(epoch, first, seq)) return this.#mend(epoch, first, seq);
-    this.#trail.apply(seq, index, text);
+    const first = (isChunk ? optional(integer, frame, "from") : null) ?? seq;
+    const { index, delta, text } = piece(isChunk ? frame : {});
+    const fit = this.#trail.fit(epoch, first, seq);
+    // What is known, or of another asking, is not answered.
+    if (!this.#live || fit === "known") return [];
+    if (fit === "gap") {
+      if (++this.#gaps > GAPS_MAX) throw new UnreadableFrame("seq");
+      return this.#askAnew();
+    }
+    this.#gaps = 0;
+    if (!isChunk) return this.#last(frame, epoch, seq);
+    this.#trail.add([seq, index, text]);
     return [deliver({ type: "chunk", ref: this.ref, text, delta, index, epoch, seq })];
   }
 
-  /** Takes the last record: `done`, or an error with `done: true`. */
-  terminal(frame: JsonObject): Action[] {
-    const epoch = integer(frame, "epoch");
-    const seq = integer(frame, "seq");
-    if (!this.#fits(epoch, seq, seq)) return this.#mend(epoch, seq, seq);
-    if (frame["type"] === "error") return this.fail(errorInfo(frame), frame);
-    return this.#end(done(this.ref, frame, epoch, seq));
-  }
-
   /** Takes the whole answer in place of its records. */
-  snapshot(frame: JsonObject): Action[] {
+  #snapshot(frame: JsonObject): Action[] {
     const epoch = integer(frame, "epoch");
     const through = integer(frame, "through");
     const message = mapping(frame, "message");
     const told = deliver({ type: "snapshot", ref: this.ref, epoch, through, message });
-    // The text of an answer that failed is kept as well.
-    if ((frame["error"] ?? null) !== null) return [told, ...this.fail(errorInfo(frame), frame)];
-    return [told, ...this.#end(done(this.ref, frame, epoch, through))];
+    return [told, ...this.#last(frame, epoch, through)];
   }
 
   // -- both -------------------------------------------------------------------------------------
 
-  #fits(epoch: number, first: number, last: number): boolean {
-    const fits = this.#live && this.#trail.fit(epoch, first, last) === "next";
-    if (fits) this.#gaps = 0;
-    return fits;
-  }
-
-  /** Answers records that do not fit; not at all, if they are known or of another asking. */
-  #mend(epoch: number, first: number, last: number): Action[] {
-    if (!this.#live || this.#trail.fit(epoch, first, last) === "known") return [];
-    this.#gaps += 1;
-    if (this.#gaps > GAPS_MAX) throw new UnreadableFrame("seq");
-    return this.#askAnew();
+  /** Ends the stream as a frame says; the text of an answer that failed may be kept as well. */
+  #last(frame: JsonObject, epoch: number, seq: number): Action[] {
+    const failed = frame["type"] === "error" || (frame["error"] ?? null) !== null;
+    if (failed) return this.fail(errorInfo(frame), frame);
+    return this.#end(done(this.ref, frame, epoch, seq));
   }
 
   /** Asks at what the client has; a connection that follows the stream must first let go. */
@@ -250,9 +253,9 @@ export class Lane {
   }
 
   #sendCancel(): Action[] {
-    if (!this.#cancelled || this.#cancelSent || this.#streamId === null) return [];
+    if (!this.#cancelled || this.#cancelSent || this.streamId === null) return [];
     this.#cancelSent = true;
-    return [send({ type: "cancel", stream_id: this.#streamId })];
+    return [send({ type: "cancel", stream_id: this.streamId })];
   }
 
   #create({ request, idempotencyKey, options }: Creation): Action {
@@ -267,17 +270,22 @@ export class Lane {
   }
 
   #resume(): Action {
-    const { epoch, after } = this.#trail;
-    return send({ type: "resume", ref: this.ref, stream_id: this.#streamId, epoch, after });
+    const { epoch, seq: after } = this.#trail;
+    return send({ type: "resume", ref: this.ref, stream_id: this.streamId, epoch, after });
   }
 
   #detach(): Action {
-    return send({ type: "detach", stream_id: this.#streamId });
+    return send({ type: "detach", stream_id: this.streamId });
   }
 }
 
-/** Returns the event of a good end; `frame` is the terminal message. */
-export function done(ref: string, frame: JsonObject, epoch: number, seq: number): Done {
+/** Returns the event of a good end; `frame` is the terminal message, without which it never began. */
+export function done(
+  ref: string,
+  frame: JsonObject = { finish_reason: "cancelled" },
+  epoch = 0,
+  seq = 0,
+): Done {
   return {
     type: "done",
     ref,

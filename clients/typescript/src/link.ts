@@ -16,20 +16,14 @@ import {
   errorInfo,
   integer,
   optional,
+  ownError,
   parse,
   rateLimits,
   string,
 } from "./frames.js";
 import { type Creation, type Following, Lane } from "./lane.js";
-import {
-  GRACE_MS,
-  HEARTBEAT_MS,
-  HEARTBEAT_MS_MAX,
-  HEARTBEAT_MS_MIN,
-  type LinkOptions,
-  STABLE_MS,
-  STREAMS_MAX,
-} from "./link-options.js";
+import { type LinkOptions, STABLE_MS, STREAMS_MAX } from "./link-options.js";
+import { Pulse } from "./pulse.js";
 
 export { STREAMS_MAX } from "./link-options.js";
 
@@ -44,28 +38,9 @@ export const ABNORMAL = 1006;
 
 export type Phase = "idle" | "dialling" | "open";
 
-type Handler = (lane: Lane, frame: JsonObject) => Action[];
-
-const OF_STREAM: ReadonlyMap<string, Handler> = new Map<string, Handler>([
-  ["resumed", (lane, frame) => lane.resumed(frame)],
-  ["reset", (lane, frame) => lane.reset(frame)],
-  ["chunk", (lane, frame) => lane.chunk(frame)],
-  ["done", (lane, frame) => lane.terminal(frame)],
-  ["error", (lane, frame) => lane.terminal(frame)],
-  ["snapshot", (lane, frame) => lane.snapshot(frame)],
-]);
-
 const NOTICES: ReadonlySet<unknown> = new Set(["queued", "caught_up", "rate_limits"]);
 
 const OFF: Action = { kind: "timer", inMs: null };
-
-const ownError = (code: string, message: string, retryable = false): ErrorInfo => ({
-  code,
-  message,
-  type: "",
-  param: null,
-  retryable,
-});
 
 /**
  * One connection at a time, and the streams on it.
@@ -74,15 +49,12 @@ const ownError = (code: string, message: string, retryable = false): ErrorInfo =
  */
 export class Link {
   readonly #options: LinkOptions;
-  readonly #pings: boolean;
+  readonly #pulse: Pulse;
   #lanes = new Map<string, Lane>();
   #phase: Phase = "idle";
   #attempts = 0;
   #outageSinceMs: number | null = null;
   #openedMs = 0;
-  #heardMs = 0;
-  #heartbeatMs = HEARTBEAT_MS;
-  #pinged = false;
   #ready = false;
   #leaving = false;
   #notBeforeMs = 0;
@@ -91,7 +63,7 @@ export class Link {
 
   constructor(options: LinkOptions = {}) {
     this.#options = options;
-    this.#pings = options.pings ?? true;
+    this.#pulse = new Pulse(options.pings ?? true);
   }
 
   get phase(): Phase {
@@ -145,7 +117,7 @@ export class Link {
   unpause(ref: string): Action[] {
     const lane = this.#lanes.get(ref);
     if (!lane?.paused) return [];
-    lane.unpause();
+    lane.paused = false;
     return this.usable && !lane.asked ? lane.ask() : [];
   }
 
@@ -163,9 +135,7 @@ export class Link {
 
   /** Lets everything go: streams that have not ended fail with `client_closed`. */
   close(): Action[] {
-    const out = this.#hangUp(NORMAL);
-    this.#phase = "idle";
-    return [...out, ...this.#failAll(ownError("client_closed", "The client was closed."))];
+    return this.refuse(ownError("client_closed", "The client was closed."));
   }
 
   // -- the socket -------------------------------------------------------------------------------
@@ -174,14 +144,14 @@ export class Link {
   opened(nowMs: number): Action[] {
     if (this.#phase !== "dialling") return [];
     this.#phase = "open";
-    this.#openedMs = this.#heardMs = nowMs;
-    this.#heartbeatMs = HEARTBEAT_MS;
-    this.#pinged = this.#leaving = this.#ready = false;
+    this.#openedMs = nowMs;
+    this.#pulse.begin(nowMs);
+    this.#leaving = this.#ready = false;
     // A server that refuses the key closes, and what is then under way to it can cost its reason:
     // a reset overtakes the close frame.
     const { token } = this.#options;
     const first = token === undefined ? this.#hello() : send({ type: "auth", token });
-    return [first, this.#timer(nowMs)];
+    return [first, this.#pulse.timer(nowMs)];
   }
 
   /**
@@ -203,21 +173,13 @@ export class Link {
   /** Takes note that the timer has fired. */
   fired(nowMs: number, randomBits: number): Action[] {
     if (this.#phase !== "open") return [];
-    const silentMs = nowMs - this.#heardMs;
-    if (silentMs >= this.#patienceMs) return this.#drop(SILENT, nowMs, randomBits);
-    const out: Action[] = [];
-    if (this.#pings && !this.#pinged && silentMs >= this.#heartbeatMs) {
-      this.#pinged = true;
-      out.push(send({ type: "ping", t: nowMs }));
-    }
-    return [...out, this.#timer(nowMs)];
+    return this.#pulse.fired(nowMs) ?? this.#drop(SILENT, nowMs, randomBits);
   }
 
   /** Takes a text frame. */
   received(text: string, nowMs: number, randomBits: number): Action[] {
     if (this.#phase !== "open") return [];
-    this.#heardMs = nowMs;
-    this.#pinged = false;
+    this.#pulse.heard(nowMs);
     let out: Action[];
     try {
       out = this.#take(parse(text), nowMs);
@@ -239,36 +201,22 @@ export class Link {
       return [];
     }
     if (kind === "error" && frame["done"] !== true) return this.#onRefusal(frame, nowMs);
-    if (this.#options.notices && NOTICES.has(kind)) return this.#onNotice(frame);
-    const handler = typeof kind === "string" ? OF_STREAM.get(kind) : undefined;
-    const lane = handler && this.#ofStream(frame["stream_id"]);
-    return handler && lane?.asked ? this.#settle(lane, handler(lane, frame)) : [];
+    if (NOTICES.has(kind) && !this.#options.notices) return [];
+    if (kind === "rate_limits") {
+      const { ref } = frame;
+      if (typeof ref !== "string") return [];
+      return [deliver({ type: "rate_limits", ref, limits: rateLimits(frame) })];
+    }
+    const lane = this.#ofStream(frame["stream_id"]);
+    return lane?.asked ? this.#settle(lane, lane.take(frame)) : [];
   }
 
   #onReady(frame: JsonObject, nowMs: number): Action[] {
     const heartbeatS = frame["heartbeat_s"];
     if (typeof heartbeatS !== "number") throw new UnreadableFrame("heartbeat_s");
     this.#connectionId = optional(string, frame, "connection_id");
-    const wantedMs = Math.floor(Math.min(heartbeatS * 1000, HEARTBEAT_MS_MAX));
-    this.#heartbeatMs = Math.max(HEARTBEAT_MS_MIN, wantedMs);
-    return [...this.#askAll(), this.#timer(nowMs)];
-  }
-
-  /** Takes what is no part of an answer; of streams that are not followed, nothing. */
-  #onNotice(frame: JsonObject): Action[] {
-    if (frame["type"] === "rate_limits") {
-      const { ref } = frame;
-      if (typeof ref !== "string") return [];
-      return [deliver({ type: "rate_limits", ref, limits: rateLimits(frame) })];
-    }
-    const lane = this.#ofStream(frame["stream_id"]);
-    if (!lane?.asked) return [];
-    const { ref } = lane;
-    if (frame["type"] === "caught_up") {
-      return [deliver({ type: "caught_up", ref, seq: integer(frame, "seq") })];
-    }
-    const position = integer(frame, "position");
-    return [deliver({ type: "queued", ref, position, etaS: optional(integer, frame, "eta_s") })];
+    this.#pulse.expect(heartbeatS);
+    return [...this.#askAll(), this.#pulse.timer(nowMs)];
   }
 
   /** Asks for every stream, once the connection is known to be good. */
@@ -282,7 +230,7 @@ export class Link {
   }
 
   #hello(): Action {
-    const caps = this.#pings ? ["coalesce"] : ["coalesce", "hb"];
+    const caps = (this.#options.pings ?? true) ? ["coalesce"] : ["coalesce", "hb"];
     return send({ type: "hello", version: VERSION, caps });
   }
 
@@ -310,7 +258,7 @@ export class Link {
     if (error.code === "server_draining" || (error.retryable && lane.streamId !== null)) {
       this.#leave(nowMs, optional(integer, frame, "retry_after_ms") ?? 0);
       lane.cut();
-      if (lane.ended) this.#lanes.delete(lane.ref);
+      this.#sweep(lane);
       return [];
     }
     return this.#settle(lane, lane.fail(error, frame));
@@ -318,7 +266,7 @@ export class Link {
 
   /** Draws the conclusions from what a lane has made of a frame. */
   #settle(lane: Lane, out: Action[]): Action[] {
-    if (lane.ended) this.#lanes.delete(lane.ref);
+    this.#sweep(lane);
     const progress = out.some(
       (action) => action.kind === "deliver" && ["chunk", "started"].includes(action.event.type),
     );
@@ -342,7 +290,7 @@ export class Link {
     const lane = this.#lanes.get(ref);
     if (!lane) return [];
     const out = act(lane);
-    if (lane.ended) this.#lanes.delete(ref);
+    this.#sweep(lane);
     return [...out, ...this.#leaveIfFree(nowMs, randomBits)];
   }
 
@@ -372,7 +320,10 @@ export class Link {
     const wasGood = this.#phase === "open" && nowMs - this.#openedMs >= STABLE_MS;
     this.#phase = "idle";
     if (wasGood || this.#lanes.size === 0) this.#forgive();
-    this.#cutAll();
+    for (const lane of [...this.#lanes.values()]) {
+      lane.cut();
+      this.#sweep(lane);
+    }
     if (this.#lanes.size === 0) return [];
     if (isFinal(code)) {
       const said = `The server closed the connection with ${code}.`;
@@ -382,7 +333,7 @@ export class Link {
     const { attemptsMax = 30, outageMsMax = 300_000 } = this.#options;
     if (this.#attempts >= attemptsMax || nowMs - this.#outageSinceMs >= outageMsMax) {
       const said = `No connection held, ${this.#attempts} attempts in a row.`;
-      return this.#giveUp(ownError("connection_lost", said, true));
+      return this.#giveUp(ownError("connection_lost", said, "", true));
     }
     const wait = delayMs(code, this.#attempts, randomBits);
     this.#attempts += 1;
@@ -396,11 +347,8 @@ export class Link {
     return [{ kind: "connect", delayMs: wait, ticket, attempt: this.#attempts }];
   }
 
-  #cutAll(): void {
-    for (const lane of [...this.#lanes.values()]) {
-      lane.cut();
-      if (lane.ended) this.#lanes.delete(lane.ref);
-    }
+  #sweep({ ref, ended }: Lane): void {
+    if (ended) this.#lanes.delete(ref);
   }
 
   #forgive(): void {
@@ -410,36 +358,19 @@ export class Link {
 
   #giveUp(error: ErrorInfo): Action[] {
     this.#forgive();
-    return this.#failAll(error);
-  }
-
-  #failAll(error: ErrorInfo): Action[] {
     const lanes = [...this.#lanes.values()];
     this.#lanes.clear();
     return lanes.flatMap((lane) => lane.fail(error));
   }
 
-  get #patienceMs(): number {
-    return 2 * this.#heartbeatMs + GRACE_MS;
-  }
-
-  /**
-   * Sets the timer to when silence will have lasted long enough for the next step. Frames do not
-   * move it: it is looked at when it fires.
-   */
-  #timer(nowMs: number): Action {
-    const wait = this.#pings && !this.#pinged ? this.#heartbeatMs : this.#patienceMs;
-    return { kind: "timer", inMs: Math.max(1, this.#heardMs + wait - nowMs) };
-  }
-
   #ofStream(streamId: unknown): Lane | undefined {
-    if (typeof streamId !== "string") return undefined;
-    for (const lane of this.#lanes.values()) if (lane.streamId === streamId) return lane;
+    for (const lane of this.#lanes.values()) {
+      if (streamId && lane.streamId === streamId) return lane;
+    }
     return undefined;
   }
 
   #ofRef(frame: JsonObject): Lane | undefined {
-    const ref = frame["ref"];
-    return typeof ref === "string" ? this.#lanes.get(ref) : undefined;
+    return this.#lanes.get(frame["ref"] as string);
   }
 }

@@ -3,8 +3,8 @@
 import { Client } from "./client.js";
 import type { ClientOptions, Platform } from "./client-options.js";
 import { diagnose } from "./diagnosis.js";
-import { MEND } from "./endings.js";
-import { ConfigurationError } from "./errors.js";
+import type { Meaning } from "./endings.js";
+import { ConfigurationError, UpgradeError } from "./errors.js";
 import type { SocketConstructor } from "./socket.js";
 
 export * from "./exports.js";
@@ -27,14 +27,19 @@ async function loadSocket(): Promise<SocketConstructor> {
 }
 
 /** Section 8 of the protocol, from what `ws` says of an upgrade that was answered otherwise. */
-function refusal(error: unknown): number | null {
-  const [, text] = /server response: (\d+)/.exec(String((error as Error | null)?.message)) ?? [];
+function refusal(cause: unknown, http: string): Meaning | null {
+  const { message } = (cause ?? {}) as Error;
+  const [, text] = /server response: (\d+)/.exec(message) ?? [];
   if (text === undefined) return null;
-  const status = Number(text);
+  const said = `${http} answers HTTP and opens no WebSocket: ${message}`;
+  return [new UpgradeError(said, "upgrade", { cause }), closeCode(Number(text))];
+}
+
+function closeCode(status: number): number | null {
   if (status === 401) return 4001;
   if (status === 403) return 4003;
   if (status === 429) return 4029;
-  return status === 408 || status >= 500 ? 1013 : MEND;
+  return status === 408 || status >= 500 ? 1013 : null; // null: the client is at fault
 }
 
 const node = (): Platform => ({

@@ -22,8 +22,8 @@ export async function diagnosePage(
     const said = `${http} answers HTTP and opens no WebSocket; does a proxy drop the Upgrade header?`;
     return new UpgradeError(said, "upgrade", { cause });
   }
-  const other = tls ? http.replace("s:", ":") : http.replace(":", "s:");
-  if (await answers(other, own)) return wrong(`it speaks ${other.split(":")[0]}:`);
+  const other = tls ? "http:" : "https:";
+  if (await answers(http.replace(/^https?:/, other), own)) return wrong(`it speaks ${other}`);
   const said = `No connection to ${http}; the browser's console says why.`;
   return new ConnectionError(said, "unknown", { cause });
 }

@@ -40,22 +40,21 @@ interface Attempt {
   socket: Socket | null;
   timer: ReturnType<typeof setTimeout> | undefined;
   waits: boolean;
-  ticket: boolean;
+  wasOpen: boolean;
   error: unknown;
 }
 
 export class Dialler {
   readonly #address: Address;
   readonly #load: () => Promise<SocketConstructor>;
-  readonly #ticket: () => Promise<string>;
+  readonly #ticket: (() => Promise<string>) | undefined;
   readonly #owner: SocketOwner;
   #attempt: Attempt | null = null;
-  #socket: Socket | null = null;
 
   constructor(
     address: Address,
     load: () => Promise<SocketConstructor>,
-    ticket: () => Promise<string>,
+    ticket: (() => Promise<string>) | undefined,
     owner: SocketOwner,
   ) {
     this.#address = address;
@@ -65,77 +64,77 @@ export class Dialler {
   }
 
   send(text: string): void {
-    this.#socket?.send(text);
+    this.#attempt?.socket?.send(text);
   }
 
   /** Opens a socket after a while. */
-  dial(delayMs: number, ticket: boolean): void {
-    const attempt: Attempt = { socket: null, timer: undefined, waits: true, ticket, error: null };
-    attempt.timer = setTimeout(() => void this.#open(attempt), delayMs);
+  dial(delayMs: number): void {
+    const attempt: Attempt = {
+      socket: null,
+      timer: setTimeout(() => void this.#open(attempt), delayMs),
+      waits: true,
+      wasOpen: false,
+      error: null,
+    };
     this.#attempt = attempt;
   }
 
   /** Does not wait any longer, because the network may be back. */
   hurry(): void {
-    const attempt = this.#attempt;
-    if (!attempt?.waits) return;
-    clearTimeout(attempt.timer);
-    void this.#open(attempt);
+    if (this.#attempt?.waits) void this.#open(this.#attempt);
   }
 
   /** Lets go of everything; nothing of it is reported any more. */
   hangUp(code: number): void {
-    const socket = this.#socket ?? this.#attempt?.socket;
-    clearTimeout(this.#attempt?.timer);
-    this.#socket = this.#attempt = null;
-    socket?.close(code);
+    const attempt = this.#attempt;
+    clearTimeout(attempt?.timer);
+    this.#attempt = null;
+    attempt?.socket?.close(code);
   }
 
   async #open(attempt: Attempt): Promise<void> {
+    clearTimeout(attempt.timer);
     attempt.waits = false;
     try {
       const Socket = await this.#load();
       const protocols = [SUBPROTOCOL];
-      if (attempt.ticket) protocols.push(`ticket.${await this.#ticket()}`);
+      if (this.#ticket) protocols.push(`ticket.${await this.#ticket()}`);
       if (this.#attempt === attempt)
         this.#begin(attempt, new Socket(this.#address.socket, protocols));
     } catch (error) {
       attempt.error = error;
-      this.#end(attempt, null, ABNORMAL, "");
+      this.#end(attempt);
     }
   }
 
   #begin(attempt: Attempt, socket: Socket): void {
     attempt.socket = socket;
     attempt.timer = setTimeout(() => {
-      this.#end(attempt, socket, ABNORMAL, "");
+      this.#end(attempt);
       socket.close();
     }, OPEN_TIMEOUT_MS);
     socket.onopen = () => {
       if (this.#attempt !== attempt) return socket.close();
       clearTimeout(attempt.timer);
-      this.#attempt = null;
-      this.#socket = socket;
+      attempt.wasOpen = true;
       this.#owner.opened();
     };
-    socket.onmessage = (event: { data: unknown }) => {
+    socket.onmessage = ({ data }: { data: unknown }) => {
       // A binary message is none of the protocol; as text, the link refuses it.
-      if (this.#socket === socket)
-        this.#owner.received(typeof event.data === "string" ? event.data : "");
+      if (this.#attempt === attempt) this.#owner.received(typeof data === "string" ? data : "");
     };
-    socket.onerror = (event: { error?: unknown; message?: unknown }) => {
-      attempt.error = event.error ?? event.message ?? null;
+    socket.onerror = ({ error, message }: { error?: unknown; message?: unknown }) => {
+      attempt.error = error ?? message ?? null;
     };
-    socket.onclose = (event: { code: number; reason?: unknown }) => {
-      this.#end(attempt, socket, event.code, String(event.reason ?? ""));
-    };
+    socket.onclose = ({ code, reason }: { code: number; reason?: unknown }) =>
+      this.#end(attempt, code, String(reason ?? ""));
   }
 
-  #end(attempt: Attempt, socket: Socket | null, code: number, reason: string): void {
-    const wasOpen = socket !== null && this.#socket === socket;
-    if (this.#attempt !== attempt && !wasOpen) return;
+  #end(attempt: Attempt, code = ABNORMAL, reason = ""): void {
+    if (this.#attempt !== attempt) return;
     clearTimeout(attempt.timer);
-    this.#socket = this.#attempt = null;
-    this.#owner.closed({ code, reason, error: attempt.error, wasOpen });
+    this.#attempt = null;
+    const { error, wasOpen } = attempt;
+    this.#owner.closed({ code, reason, error, wasOpen });
   }
 }

@@ -33,19 +33,16 @@ export class Stream implements AsyncIterable<Chunk> {
   #owner: StreamOwner;
   #emitter = new Emitter<StreamEvents>();
   #id: string | null;
-  #items: StreamEvent[] = [];
-  #next = 0;
-  #replacing: Chunk[] = [];
+  #events: StreamEvent[] = [];
+  #chunks: Chunk[] = []; // what was made of events, and comes next
   #bytes = 0;
   #paused = false;
   #ended = false; // nothing more comes
   #over = false; // and everything was read
   #error: TokenferryError | null = null;
-  #done: Done | null = null;
-  #failed: Failed | null = null;
+  #ending: Done | Failed | null = null;
   #reading = false;
-  #wake: (() => void) | null = null;
-  #waiters: (() => void)[] = [];
+  #waiters: (() => void)[] = []; // for anything that happens
 
   constructor(
     owner: StreamOwner,
@@ -73,15 +70,15 @@ export class Stream implements AsyncIterable<Chunk> {
 
   /** Of an answer that was read to its end; also of one that failed, if the gateway knows it. */
   get usage(): Usage | null {
-    return ((this.#done ?? this.#failed)?.usage as Usage | null | undefined) ?? null;
+    return (this.#ending?.usage as Usage | null | undefined) ?? null;
   }
 
   get cost(): string | null {
-    return (this.#done ?? this.#failed)?.cost ?? null;
+    return this.#ending?.cost ?? null;
   }
 
   get finishReason(): string | null {
-    return this.#done?.finishReason ?? null;
+    return this.#ending?.type === "done" ? this.#ending.finishReason : null;
   }
 
   /** Whether nothing more comes from the gateway; what has come may still be unread. */
@@ -151,26 +148,26 @@ export class Stream implements AsyncIterable<Chunk> {
       this.#reading = false;
       if (!this.#over) {
         void this.cancel();
-        this.#drain();
+        void this.#drain();
       }
     }
   }
 
   /** Reads to the end, unless somebody else does, and returns the whole; throws what went wrong. */
   async final(): Promise<StreamResult> {
-    if (!this.#reading) this.#drain();
-    while (!this.#over) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    void this.#drain();
+    while (!this.#over) await this.#news();
     if (this.#error) throw this.#error;
-    const { answer } = this;
-    if (!this.#done)
+    if (this.#ending?.type !== "done")
       throw new TokenferryError("The stream was detached before its end.", "detached");
-    const { finishReason, finishReasons, usage, cost, balance, notice } = this.#done;
+    const { text, reasoning, toolCalls, choices } = this.answer;
+    const { finishReason, finishReasons, usage, cost, balance, notice } = this.#ending;
     return {
       streamId: this.#id,
-      text: answer.text,
-      reasoning: answer.reasoning,
-      toolCalls: answer.toolCalls,
-      texts: answer.choices.map((choice) => choice.text),
+      text,
+      reasoning,
+      toolCalls,
+      texts: choices.map((choice) => choice.text),
       finishReason,
       finishReasons,
       usage: usage as Usage | null,
@@ -185,75 +182,61 @@ export class Stream implements AsyncIterable<Chunk> {
     return (await this.final()).text;
   }
 
-  #drain(): void {
+  async #drain(): Promise<void> {
     if (this.#reading || this.#over) return;
     this.#reading = true;
-    const drain = async () => {
-      while ((await this.#take()) !== null);
-    };
-    // Whoever wants to know asks `final`, which throws the same.
-    drain().then(
-      () => (this.#reading = false),
-      () => (this.#reading = false),
-    );
+    try {
+      while (await this.#take());
+    } catch {
+      // Whoever wants to know asks `final`, which throws the same.
+    } finally {
+      this.#reading = false;
+    }
   }
 
   async #take(): Promise<Chunk | null> {
     for (;;) {
-      const replacing = this.#replacing.shift();
-      if (replacing) return replacing;
-      const event = this.#shift();
-      if (event === undefined) {
-        if (this.#ended) return this.#finish();
-        await new Promise<void>((resolve) => (this.#wake = resolve));
-        continue;
-      }
-      const chunk = this.#read(event);
+      const chunk = this.#chunks.shift();
       if (chunk) return chunk;
+      const event = this.#events.shift();
+      if (event) this.#read(event);
+      else if (!this.#ended) await this.#news();
+      else {
+        this.#over = true;
+        this.#stir();
+        if (this.#error) throw this.#error;
+        return null;
+      }
     }
   }
 
-  #shift(): StreamEvent | undefined {
-    const event = this.#items[this.#next];
-    if (event === undefined) return undefined;
-    this.#next += 1;
+  #read(event: StreamEvent): void {
+    const { answer } = this;
     this.#bytes -= bytesOf(event);
-    if (this.#next === this.#items.length) {
-      this.#items = [];
-      this.#next = 0;
-    }
     if (this.#paused && this.#bytes <= this.#owner.bufferBytes / 4) {
       this.#paused = false;
       this.#owner.unpause(this);
     }
-    return event;
-  }
-
-  #read(event: StreamEvent): Chunk | null {
     switch (event.type) {
       case "started":
-        this.answer.epoch = event.epoch;
-        return null;
+        answer.epoch = event.epoch;
+        return;
       case "chunk":
-        this.answer.apply(event);
-        return chunkOf(event);
+        answer.apply(event);
+        this.#chunks.push(chunkOf(event));
+        return;
       case "rewind":
-        this.#rewind(event.epoch, event.keepThrough);
-        return null;
+        return this.#rewind(event.epoch, event.keepThrough);
       case "snapshot":
-        this.answer.replace(event.epoch, event.through, event.message);
-        this.#replace("snapshot");
-        return null;
+        answer.replace(event.epoch, event.through, event.message);
+        return this.#replace("snapshot");
       case "done":
-        this.answer.epoch = event.epoch || this.answer.epoch;
-        this.answer.seq = Math.max(event.seq, this.answer.seq);
-        this.#done = event;
-        return null;
+        answer.epoch = event.epoch || answer.epoch;
+        answer.seq = Math.max(event.seq, answer.seq);
+        this.#ending = event;
+        return;
       case "failed":
-        this.#failed = event;
-        return null;
-      default:
-        return null;
+        this.#ending = event;
     }
   }
 
@@ -271,7 +254,7 @@ export class Stream implements AsyncIterable<Chunk> {
 
   #replace(replaces: "reset" | "snapshot"): void {
     const { epoch, seq, choices } = this.answer;
-    this.#replacing = choices.map(({ text, reasoning, toolCalls }, index) => ({
+    this.#chunks = choices.map(({ text, reasoning, toolCalls }, index) => ({
       text,
       reasoning,
       toolCalls: toolCalls.filter(Boolean).map((call, place) => ({ index: place, ...call })),
@@ -283,16 +266,9 @@ export class Stream implements AsyncIterable<Chunk> {
     }));
   }
 
-  #finish(): null {
-    this.#over = true;
-    for (const wake of this.#waiters.splice(0)) wake();
-    if (this.#error) throw this.#error;
-    return null;
-  }
-
   #clear(): void {
-    this.#items = [];
-    this.#next = this.#bytes = 0;
+    this.#events = [];
+    this.#bytes = 0;
   }
 
   // -- the client -------------------------------------------------------------------------------
@@ -308,7 +284,7 @@ export class Stream implements AsyncIterable<Chunk> {
       case "rate_limits":
         return this.emit("rateLimits", event.limits);
     }
-    this.#items.push(event);
+    this.#events.push(event);
     this.#bytes += bytesOf(event);
     if (event.type === "started") {
       this.#id = event.streamId;
@@ -332,9 +308,12 @@ export class Stream implements AsyncIterable<Chunk> {
     this.emit("ended", { error });
   }
 
+  /** Waits until anything happens. */
+  #news(): Promise<void> {
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
   #stir(): void {
-    const wake = this.#wake;
-    this.#wake = null;
-    wake?.();
+    for (const wake of this.#waiters.splice(0)) wake();
   }
 }

@@ -7,36 +7,22 @@
 /** How records fit behind what the client has. */
 export type Fit = "next" | "known" | "gap";
 
-interface Applied {
-  readonly last: number;
-  readonly index: number;
-  readonly text: string;
-}
+/** The last seq of a chunk, its choice, what it added to the text, and what else is kept of it. */
+export type TrailStep = readonly [seq: number, index: number, text: string, ...rest: unknown[]];
 
 /** The records that a client has applied, from a position on; epoch 0 is not known yet. */
-export class Trail {
-  #origin: number;
-  #applied: Applied[] = [];
-  #after: number;
-  #epoch: number;
+export class Trail<Step extends TrailStep = TrailStep> {
+  epoch: number;
+  /** How far it reaches. */
+  seq: number;
+  /** The chunks that led there. */
+  steps: readonly Step[] = [];
+  /** Where it began. */
+  protected origin: number;
 
-  constructor(epoch = 0, after = 0) {
-    this.#epoch = epoch;
-    this.#after = after;
-    this.#origin = after;
-  }
-
-  get epoch(): number {
-    return this.#epoch;
-  }
-
-  get after(): number {
-    return this.#after;
-  }
-
-  /** Whether nothing has been applied. */
-  get empty(): boolean {
-    return this.#applied.length === 0;
+  constructor(epoch = 0, seq = 0) {
+    this.epoch = epoch;
+    this.seq = this.origin = seq;
   }
 
   /**
@@ -44,33 +30,32 @@ export class Trail {
    * known is a gap: it cannot be split.
    */
   fit(epoch: number, first: number, last: number): Fit {
-    if (epoch !== this.#epoch) return epoch < this.#epoch ? "known" : "gap";
-    if (last <= this.#after) return "known";
-    return first === this.#after + 1 ? "next" : "gap";
+    if (epoch !== this.epoch) return epoch < this.epoch ? "known" : "gap";
+    if (last <= this.seq) return "known";
+    return first === this.seq + 1 ? "next" : "gap";
   }
 
-  /** Takes the records up to `last`, which `fit`. */
-  apply(last: number, index: number, text: string): void {
-    this.#applied.push({ last, index, text });
-    this.#after = last;
+  /** Takes a chunk that fits. */
+  add(step: Step): void {
+    (this.steps as Step[]).push(step);
+    this.seq = step[0];
   }
 
   /**
    * Drops what is beyond `keepThrough`, and goes over to another epoch. Of a merged chunk that
-   * reaches beyond, nothing stays; `after` then is less than `keepThrough`.
+   * reaches beyond, nothing stays; `seq` then is less than `keepThrough`.
    */
   rewind(epoch: number, keepThrough: number): void {
-    const beyond = this.#applied.findIndex((applied) => applied.last > keepThrough);
-    if (beyond >= 0) this.#applied.length = beyond;
-    this.#origin = Math.min(this.#origin, keepThrough);
-    this.#after = this.#applied.at(-1)?.last ?? this.#origin;
-    this.#epoch = epoch;
+    this.steps = this.steps.filter(([seq]) => seq <= keepThrough);
+    this.origin = Math.min(this.origin, keepThrough);
+    this.seq = this.steps.at(-1)?.[0] ?? this.origin;
+    this.epoch = epoch;
   }
 
   /** Returns the text of each choice, since the beginning of this trail. */
   texts(): string[] {
     const texts = [""];
-    for (const { index, text } of this.#applied) {
+    for (const [, index, text] of this.steps) {
       while (texts.length <= index) texts.push("");
       texts[index] += text;
     }

@@ -12,8 +12,7 @@ Weakness: a piece costs a change of threads, some fifty microseconds.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 from tokenferry_client.address import Address
 from tokenferry_client.answer import Answer, Final
@@ -21,10 +20,11 @@ from tokenferry_client.client import AsyncTokenferry, ClientOptions
 from tokenferry_client.events import Chunk, Event, Position
 from tokenferry_client.models import AsyncModels, Model
 from tokenferry_client.portal import Portal
+from tokenferry_client.scope import Scope
 from tokenferry_client.streaming import AsyncStream
 
 
-class Stream(Iterator[Chunk]):
+class Stream(Scope, Iterator[Chunk]):
     """The answer to one request; see `AsyncStream`, whose front it is."""
 
     def __init__(self, portal: Portal, inner: AsyncStream) -> None:
@@ -112,19 +112,6 @@ class Stream(Iterator[Chunk]):
         if not self._inner.ended:
             self._portal.run(self._inner.close)
 
-    def __enter__(self) -> Self:
-        """Return the stream itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the stream."""
-        self.close()
-
     def _next_event(self) -> Event | None:
         if not self._taken:
             self._portal.run(self._take)
@@ -146,7 +133,7 @@ class Models:
         return self._portal.run(self._inner.list)
 
 
-class Tokenferry:
+class Tokenferry(Scope):
     """A client of one gateway; see `AsyncTokenferry`, whose front it is.
 
     Args:
@@ -189,16 +176,3 @@ class Tokenferry:
     def close(self) -> None:
         """Close the connection and end the thread. Streams go on at the server."""
         self._portal.close(self._inner.close)
-
-    def __enter__(self) -> Self:
-        """Return the client itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the client."""
-        self.close()

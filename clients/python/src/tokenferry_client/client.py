@@ -11,8 +11,7 @@ import os
 import ssl as tls
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Any, Final, Literal, Self, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from tokenferry_client import address
 from tokenferry_client.api_key import check as check_key
@@ -20,6 +19,7 @@ from tokenferry_client.events import Position
 from tokenferry_client.feed import Feed
 from tokenferry_client.lane import Creation
 from tokenferry_client.models import AsyncModels
+from tokenferry_client.scope import AsyncScope
 from tokenferry_client.session import Session
 from tokenferry_client.session_options import SessionOptions
 from tokenferry_client.streaming import AsyncStream
@@ -42,7 +42,7 @@ class ClientOptions(TypedDict, total=False):
     ssl: tls.SSLContext | None
 
 
-class AsyncTokenferry:
+class AsyncTokenferry(AsyncScope):
     """A client of one gateway: one connection, and any number of streams over it.
 
     The connection is made when the first stream is wanted. When it is lost it is made again, and
@@ -149,19 +149,6 @@ class AsyncTokenferry:
     async def close(self) -> None:
         """Close the connection. Streams that have not ended go on at the server."""
         await self._session.close()
-
-    async def __aenter__(self) -> Self:
-        """Return the client itself."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the client."""
-        await self.close()
 
     def _start(self, start: Callable[[], Feed], after: Position | None = None) -> AsyncStream:
         return AsyncStream(self._session, start, after)

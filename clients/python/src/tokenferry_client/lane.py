@@ -215,8 +215,11 @@ class Lane:
         """Take the whole answer in place of its records."""
         epoch, through = frames.integer(frame, "epoch"), frames.integer(frame, "through")
         message = frames.mapping(frame, "message")
-        done = self._done(frame, epoch, through)
-        return [Deliver(Snapshot(self.ref, epoch, through, message)), *self._end(done)]
+        told = Deliver(Snapshot(self.ref, epoch, through, message))
+        if frame.get("error") is not None:
+            # The text of an answer that failed is kept as well.
+            return [told, *self.fail(frames.error_info(frame), frame)]
+        return [told, *self._end(self._done(frame, epoch, through))]
 
     # -- both ----------------------------------------------------------------------------------
 

@@ -14,8 +14,7 @@ import contextlib
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from tokenferry_client import answer, errors
 from tokenferry_client.answer import Answer
@@ -30,13 +29,14 @@ from tokenferry_client.events import (
     Started,
 )
 from tokenferry_client.feed import Feed
+from tokenferry_client.scope import AsyncScope
 from tokenferry_client.session import Session
 
 # A stream that is left is cancelled, and its bill is waited for; not for long.
 LEAVE_TIMEOUT_S: Final = 3.0
 
 
-class AsyncStream(AsyncIterator[Chunk]):
+class AsyncStream(AsyncScope, AsyncIterator[Chunk]):
     """The answer to one request, or one that is followed.
 
     Iterating gives the pieces, and raises a `TokenferryError` if the stream ends with an error.
@@ -178,19 +178,6 @@ class AsyncStream(AsyncIterator[Chunk]):
                     pass
         if not self._over:
             self.detach()
-
-    async def __aenter__(self) -> Self:
-        """Return the stream itself."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the stream."""
-        await self.close()
 
     def _take(self, event: Event) -> Event:
         match event:
