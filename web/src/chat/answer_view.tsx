@@ -39,7 +39,7 @@ function Body({ live, turn }: { readonly live: Live | null; readonly turn: Turn 
   return (
     <>
       <Reasoning text={live ? live.reasoning.value : turn.reasoning} isOver={live === null || text !== ""} />
-      <div class="text">
+      <div class="text" hidden={text === ""}>
         <AnswerText text={text} isWhole={isWhole} />
       </div>
     </>
