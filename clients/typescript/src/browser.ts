@@ -6,6 +6,7 @@ import { diagnosePage } from "./page-diagnosis.js";
 
 export * from "./exports.js";
 
+// At each of these the network may be back, and at the first it was away.
 const WAKES = ["online", "pageshow"] as const;
 
 const page = (): Platform => ({
@@ -18,9 +19,10 @@ const page = (): Platform => ({
   diagnose: diagnosePage,
   onWake(callback) {
     if (typeof globalThis.addEventListener !== "function") return () => {};
-    for (const wake of WAKES) globalThis.addEventListener(wake, callback);
+    const wake = ({ type }: Event) => callback(type === "online");
+    for (const type of WAKES) globalThis.addEventListener(type, wake);
     return () => {
-      for (const wake of WAKES) globalThis.removeEventListener(wake, callback);
+      for (const type of WAKES) globalThis.removeEventListener(type, wake);
     };
   },
 });

@@ -83,6 +83,7 @@ export class Link {
   #heardMs = 0;
   #heartbeatMs = HEARTBEAT_MS;
   #pinged = false;
+  #doubtedMs: number | null = null;
   #ready = false;
   #leaving = false;
   #notBeforeMs = 0;
@@ -177,6 +178,7 @@ export class Link {
     this.#openedMs = this.#heardMs = nowMs;
     this.#heartbeatMs = HEARTBEAT_MS;
     this.#pinged = this.#leaving = this.#ready = false;
+    this.#doubtedMs = null;
     this.#refusal = null;
     // A server that refuses the key closes, and what is then under way to it can cost its reason:
     // a reset overtakes the close frame.
@@ -205,7 +207,8 @@ export class Link {
   fired(nowMs: number, randomBits: number): Action[] {
     if (this.#phase !== "open") return [];
     const silentMs = nowMs - this.#heardMs;
-    if (silentMs >= this.#patienceMs) return this.#drop(SILENT, nowMs, randomBits);
+    const isDead = this.#doubtedMs !== null && nowMs - this.#doubtedMs >= GRACE_MS;
+    if (isDead || silentMs >= this.#patienceMs) return this.#drop(SILENT, nowMs, randomBits);
     const out: Action[] = [];
     if (this.#pings && !this.#pinged && silentMs >= this.#heartbeatMs) {
       this.#pinged = true;
@@ -214,11 +217,24 @@ export class Link {
     return [...out, this.#timer(nowMs)];
   }
 
+  /** Takes note that the connection may be dead, though nobody was told: asks for a sign of life. */
+  doubt(nowMs: number): Action[] {
+    if (!this.ready || this.#doubtedMs !== null) return [];
+    this.#doubtedMs = nowMs;
+    return [send({ type: "ping", t: nowMs }), this.#timer(nowMs)];
+  }
+
+  /** Takes note that the network was away: whatever is open may be dead, and another is opened. */
+  redial(nowMs: number, randomBits: number): Action[] {
+    return this.#phase === "open" ? this.#drop(SILENT, nowMs, randomBits) : [];
+  }
+
   /** Takes a text frame. */
   received(text: string, nowMs: number, randomBits: number): Action[] {
     if (this.#phase !== "open") return [];
     this.#heardMs = nowMs;
     this.#pinged = false;
+    this.#doubtedMs = null;
     let out: Action[];
     try {
       out = this.#take(parse(text), nowMs);
@@ -429,7 +445,8 @@ export class Link {
    */
   #timer(nowMs: number): Action {
     const wait = this.#pings && !this.#pinged ? this.#heartbeatMs : this.#patienceMs;
-    return { kind: "timer", inMs: Math.max(1, this.#heardMs + wait - nowMs) };
+    const doubtMs = this.#doubtedMs === null ? Infinity : this.#doubtedMs + GRACE_MS;
+    return { kind: "timer", inMs: Math.max(1, Math.min(this.#heardMs + wait, doubtMs) - nowMs) };
   }
 
   #ofStream(streamId: unknown): Lane | undefined {
