@@ -261,6 +261,7 @@ async def test_a_network_that_comes_back(open_page, gateway, teller, watch):
         await context.set_offline(False)
         await has_caught_up(page, "one two three four five ")
         assert [frame["after"] > 0 for frame in frames.of("resume")] == [True, True]
+        assert len(frames.of("create")) == 1
         await stops(page, gateway, teller)
 
 
