@@ -105,6 +105,11 @@ properties: setup-dev ## the pure modules' properties with ten times as many exa
 axe: setup-dev web ## axe over every page in every look, some minutes
 	@AXE_EVERY=1 $(BIN)/python -m pytest -q tests/browser -k axe $(ARGS)
 
+# Of a gateway with some weeks behind it, all of which its demo model has answered.
+.PHONY: pictures
+pictures: setup-dev web ## pictures of every page for docs/images, five minutes: make pictures ARGS="--only keys"
+	@PYTHONPATH=tests:. $(BIN)/python -m pictures.run $(ARGS)
+
 # docs/mutants.md says which modules, and what was left.
 .PHONY: mutants
 mutants: setup-dev ## small changes that tests must notice: make mutants ARGS="MODULE TESTS..."

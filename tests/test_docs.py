@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 
 import generate  # noqa: E402 -- it is no module of the package
+from pictures.pages import PICTURES  # noqa: E402 -- after the path is set
 
 DOCUMENTS = sorted(
     path
@@ -28,6 +29,9 @@ LEVEL = re.compile(r"^(#+) ", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 # What people read in an example, and may be in their own language: comments and quoted texts.
 COMMENT = re.compile(r"\s+(?:#|//).*$|^#.*$|\"[^\"]*\"|'[^']*'", re.MULTILINE)
+LOOKS = ("light", "dark")
+# Whoever clones the repository loads them.
+PICTURES_BYTES_MAX = 6_000_000
 EXAMPLES = sorted(path for path in ROOT.glob("docs/examples/*/*") if path.is_file())
 
 
@@ -172,3 +176,32 @@ def test_what_has_no_korean_is_named() -> None:
         generate.korean("errors", "no_such_code")
     codes = {error.code for error in generate.error_classes()}
     assert set(generate.KOREAN["errors"]) == codes
+
+
+class TestPictures:
+    """Every page has a picture, in both languages and both colour schemes."""
+
+    def test_every_page_of_the_console_has_one(self) -> None:
+        routes = [ROOT / "web/src/console" / name for name in ("routes.ts", "admin/pages.ts")]
+        paths = [
+            path
+            for route in routes
+            for path in re.findall(r'path: "([^"]+)"', route.read_text("utf-8"))
+        ]
+        assert len(paths) > len(PICTURES) // 2
+        shown = {re.sub(r"\{\w+\}", ":id", picture.path.split("#")[0]) for picture in PICTURES}
+        assert set(paths) <= shown
+
+    @pytest.mark.parametrize("language", ["en", "ko"])
+    def test_every_picture_is_shown(self, language: str) -> None:
+        page = ROOT / "docs" / {"en": "pages.md", "ko": "pages.ko.md"}[language]
+        shown = re.findall(r"\]\(images/(.+?)\)", page.read_text("utf-8"))
+        assert shown == list(dict.fromkeys(shown))
+        taken = {f"{each.name}-{language}-{look}.png" for each in PICTURES for look in LOOKS}
+        assert set(shown) == taken
+        assert all((ROOT / "docs/images" / name).is_file() for name in taken)
+
+    def test_they_are_small(self) -> None:
+        sizes = [path.stat().st_size for path in (ROOT / "docs/images").glob("*.png")]
+        assert len(sizes) == 4 * len(PICTURES), "a picture that is of no page"
+        assert sum(sizes) < PICTURES_BYTES_MAX

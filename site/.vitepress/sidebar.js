@@ -12,6 +12,7 @@ const MAP = [
     ["docs/how-it-works.md", "How it works", "작동 원리"],
     ["docs/sdk.md", "SDKs", "SDK"],
     ["docs/chat.md", "The chat page", "채팅 페이지"],
+    ["docs/pages.md", "All pages, in pictures", "모든 페이지(그림)"],
     ["docs/terminal.md", "In the terminal", "터미널에서"],
   ]],
   ["When something fails", "문제가 생겼을 때", [

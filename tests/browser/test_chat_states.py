@@ -582,21 +582,6 @@ class TestComingBack:
         await expect(answers(page)).to_have_text("one two three")
         assert [talk.create["after"] for talk in gateway.resumes] == [1]
 
-    async def test_a_connection_that_closes_is_opened_again(self, page, gateway):
-        async def close(talk: Talk) -> None:
-            await self.half(talk)
-            await talk.socket.close(code=1012)
-
-        async def rest(talk: Talk) -> None:
-            await talk.resumed(3)
-            await talk.text("four")
-            await talk.done()
-
-        gateway.script, gateway.resume_script = close, rest
-        await ask(page)
-        await expect(answers(page)).to_have_text("one two three four")
-        assert len(gateway.talks) == 1
-
 
 class TestKeyboard:
     async def test_enter_sends_and_shift_enter_does_not_and_nothing_is_not_sent(

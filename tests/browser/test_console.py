@@ -378,7 +378,8 @@ async def test_axe_has_nothing_to_say_and_nothing_scrolls_sideways(
     await console.audit("the dialog of a new key")
     if width == PHONE:
         await console.turn("/console")
-        await console.heading("개요")
-        await page.get_by_role("button", name="메뉴").click()
-        await expect(page.get_by_role("link", name="API 키", exact=True)).to_be_visible()
+        await console.heading(("Overview", "개요")[language == "ko"])
+        await page.get_by_role("button", name=("Menu", "메뉴")[language == "ko"]).click()
+        keys = ("API keys", "API 키")[language == "ko"]
+        await expect(page.get_by_role("link", name=keys, exact=True)).to_be_visible()
         await console.audit("the navigation of a phone")

@@ -9,10 +9,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from harness import axe
 from harness.market import Market
 from tokenferry.server.payment_texts import OUTCOMES, WORDS
 
-pytestmark = [pytest.mark.needs("chromium"), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.needs("chromium", "web"), pytest.mark.asyncio(loop_scope="module")]
 
 # Where pictures go, for whoever wants to look at them.
 PICTURES = os.environ.get("PAY_PICTURES")
@@ -59,6 +60,7 @@ async def test_by_card_at_toss_in_korean(market: Market, page: Page) -> None:
     await expect(page.locator("html")).to_have_attribute("lang", "ko")
     await expect(page.locator("dl")).to_contain_text("₩10,000")
     await picture(page, "toss-ko-phone")
+    await axe.examine(page, "pay, on a phone")
     await page.set_viewport_size({"width": 1280, "height": 800})
     await page.emulate_media(color_scheme="dark")
     await picture(page, "toss-ko-dark")
@@ -66,6 +68,7 @@ async def test_by_card_at_toss_in_korean(market: Market, page: Page) -> None:
     await page.get_by_role("button", name="Pay by card").click()
     await expect(page.get_by_role("status")).to_have_text(OUTCOMES["ko"]["paid"])
     await picture(page, "paid-ko-dark")
+    await axe.examine(page, "paid, in the dark")
     assert await market.state(order["id"]) == ("paid", order["credit"])
     # Coming back, also by the back button, is no second payment.
     await page.goto(order["pay_url"])

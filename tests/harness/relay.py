@@ -45,6 +45,7 @@ class Relay:
         cut_after: How many bytes of the gateway's the next connections let through before they
             are reset, one number a connection.
         silent: Whether nothing at all gets through, in either direction, and nobody is told.
+        swallowed: Whether something of the gateway's has not got through for that reason.
     """
 
     def __init__(self, gateway: Gateway) -> None:
@@ -52,6 +53,7 @@ class Relay:
         self.connections = 0
         self.cut_after: list[int] = []
         self.silent = False
+        self.swallowed = False
         self.url = ""
         self._gateway_port = gateway.port
         self._writers: list[asyncio.StreamWriter] = []
@@ -109,6 +111,7 @@ class Relay:
                 if withholds and b'"started"' in data:
                     return
                 if self.silent:
+                    self.swallowed = True
                     continue
                 if left is not None and len(data) >= left:
                     to.write(data[:left])

@@ -38,7 +38,7 @@ describe("amounts", () => {
     ["36.896517", 2, "$36.90"],
     ["0.005", 2, "$0.01"],
     ["0.004999999", 2, "<$0.01"],
-    ["-0.000000001", 6, "-<$0.000001"],
+    ["-0.000000001", 6, ">-$0.000001"],
     ["-6.5", 2, "-$6.50"],
     ["1234567.891", 2, "$1,234,567.89"],
     ["999.995", 2, "$1,000.00"],
@@ -74,13 +74,22 @@ test.each([
   [999, "999 ms"],
   [1000, "1.00 s"],
   [59_999, "60.00 s"],
-  [60_000, "1 min 0 s"],
+  [60_000, "1 min"],
   [123_456, "2 min 3 s"],
-])("%i milliseconds are %s", (ms, shown) => expect(duration(ms)).toBe(shown));
+])("%i milliseconds are %s", (ms, shown) => expect(duration(ms).replaceAll("\u00a0", " ")).toBe(shown));
+
+test.each([
+  ["en", "Nov 28, 2026, 05:49:40"],
+  ["ko", "2026. 11. 28. 05:49:40"],
+] as const)("moments in %s stand below each other", (name, shown) => {
+  language.value = name;
+  const ms = new Date(2026, 10, 28, 5, 49, 40).getTime();
+  expect(moment(ms / 1000)).toBe(shown);
+});
 
 test("durations in Korean", () => {
   language.value = "ko";
-  expect(duration(123_456)).toBe("2분 3초");
+  expect([258, 7_730, 60_000, 123_456].map(duration)).toEqual(["258ms", "7.73초", "1분", "2분 3초"]);
 });
 
 test.each([

@@ -6,6 +6,7 @@ import { diagnosePage } from "./page-diagnosis.js";
 
 export * from "./exports.js";
 
+// At each of these the network may be back, and at the first it was away.
 const WAKES = ["online", "pageshow"] as const;
 
 const page = (): Platform => ({
@@ -16,10 +17,11 @@ const page = (): Platform => ({
   socket: () => Promise.resolve(globalThis.WebSocket),
   diagnose: diagnosePage,
   onWake(callback) {
+    const wake = ({ type }: Event) => callback(type === "online");
     // What runs the pages' entry is not always a page.
-    for (const wake of WAKES) globalThis.addEventListener?.(wake, callback);
+    for (const type of WAKES) globalThis.addEventListener?.(type, wake);
     return () => {
-      for (const wake of WAKES) globalThis.removeEventListener?.(wake, callback);
+      for (const type of WAKES) globalThis.removeEventListener?.(type, wake);
     };
   },
 });

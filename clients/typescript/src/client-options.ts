@@ -44,8 +44,8 @@ export interface Platform {
   refusal?(error: unknown, http: string): Meaning | null;
   /** Says why no connection could be made. */
   diagnose(address: Address, own: typeof fetch, error: unknown): Promise<ConnectionError>;
-  /** Calls back when the network may be there again; returns how to stop that. */
-  onWake(callback: () => void): () => void;
+  /** Calls back when the network may be there again, and says if it was away; returns how to stop that. */
+  onWake(callback: (wasAway: boolean) => void): () => void;
 }
 
 export type ConnectionState =

@@ -115,7 +115,10 @@ export class Client {
     return this.#session.follow(from, signal);
   }
 
-  /** Does not wait any longer for the next attempt to connect. */
+  /**
+   * Does not wait any longer for the next attempt to connect. A connection that is open is asked
+   * for a sign of life, and is replaced if none comes in five seconds.
+   */
   reconnect(): void {
     this.#session.hurry();
   }

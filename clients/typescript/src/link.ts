@@ -176,6 +176,16 @@ export class Link {
     return this.#pulse.fired(nowMs) ?? this.#drop(SILENT, nowMs, randomBits);
   }
 
+  /** Takes note that the connection may be dead, though nobody was told: asks for a sign of life. */
+  doubt(nowMs: number): Action[] {
+    return this.ready ? this.#pulse.doubt(nowMs) : [];
+  }
+
+  /** Takes note that the network was away: whatever is open may be dead, and another is opened. */
+  redial(nowMs: number, randomBits: number): Action[] {
+    return this.#phase === "open" ? this.#drop(SILENT, nowMs, randomBits) : [];
+  }
+
   /** Takes a text frame. */
   received(text: string, nowMs: number, randomBits: number): Action[] {
     if (this.#phase !== "open") return [];

@@ -10,6 +10,7 @@ export class Pulse {
   #everyMs = HEARTBEAT_MS;
   #heardMs = 0;
   #asked = false;
+  #doubtedMs: number | null = null;
 
   /** With `pings` it asks; else the server tells by itself that it is there. */
   constructor(pings: boolean) {
@@ -26,6 +27,7 @@ export class Pulse {
   heard(nowMs: number): void {
     this.#heardMs = nowMs;
     this.#asked = false;
+    this.#doubtedMs = null;
   }
 
   /** Takes what the server says of its heartbeats. */
@@ -34,10 +36,18 @@ export class Pulse {
     this.#everyMs = Math.max(HEARTBEAT_MS_MIN, wantedMs);
   }
 
+  /** Asks for a sign of life, which is to come soon; nothing if that was done already. */
+  doubt(nowMs: number): Action[] {
+    if (this.#doubtedMs !== null) return [];
+    this.#doubtedMs = nowMs;
+    return [send({ type: "ping", t: nowMs }), this.timer(nowMs)];
+  }
+
   /** Returns what the timer leads to; null when the server has been silent for too long. */
   fired(nowMs: number): Action[] | null {
     const silentMs = nowMs - this.#heardMs;
-    if (silentMs >= this.#patienceMs) return null;
+    const isDead = this.#doubtedMs !== null && nowMs - this.#doubtedMs >= GRACE_MS;
+    if (isDead || silentMs >= this.#patienceMs) return null;
     const out: Action[] = [];
     if (this.#pings && !this.#asked && silentMs >= this.#everyMs) {
       this.#asked = true;
@@ -52,7 +62,8 @@ export class Pulse {
    */
   timer(nowMs: number): Action {
     const waitMs = this.#pings && !this.#asked ? this.#everyMs : this.#patienceMs;
-    return { kind: "timer", inMs: Math.max(1, this.#heardMs + waitMs - nowMs) };
+    const doubtMs = this.#doubtedMs === null ? Infinity : this.#doubtedMs + GRACE_MS;
+    return { kind: "timer", inMs: Math.max(1, Math.min(this.#heardMs + waitMs, doubtMs) - nowMs) };
   }
 
   get #patienceMs(): number {

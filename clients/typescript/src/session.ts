@@ -97,7 +97,7 @@ export class Session implements StreamOwner {
       received: (text) => this.#act(this.#link.received(text, now(), randomBits())),
       closed: (ending) => void this.#ended(ending),
     });
-    this.#asleep = platform.onWake(() => this.hurry());
+    this.#asleep = platform.onWake((wasAway) => this.hurry(wasAway));
   }
 
   get state(): ConnectionState {
@@ -130,8 +130,12 @@ export class Session implements StreamOwner {
     return stream;
   }
 
-  /** Does not wait any longer for the next attempt to connect. */
-  hurry(): void {
+  /**
+   * Does not wait any longer for the next attempt to connect. What is open is asked for a sign of
+   * life, or is given up if the network was away.
+   */
+  hurry(wasAway = false): void {
+    this.#act(wasAway ? this.#link.redial(now(), randomBits()) : this.#link.doubt(now()));
     this.#dialler.hurry();
   }
 

@@ -94,6 +94,36 @@ test("what is no part of an answer is told to who asked for it", () => {
   ]);
 });
 
+test("a connection that is in doubt is asked, and given up when it does not answer", () => {
+  const link = live();
+  const [ping, timer] = link.doubt(1_000);
+  assert.deepEqual(ping.message, { type: "ping", t: 1_000 });
+  assert.deepEqual(timer, { kind: "timer", inMs: 5_000 });
+  assert.deepEqual(link.doubt(2_000), [], "it was asked");
+  assert.deepEqual(link.fired(5_999, 0), [{ kind: "timer", inMs: 1 }]);
+  const [close, , dial] = link.fired(6_000, 0);
+  assert.deepEqual([close.code, dial.kind, dial.delayMs], [4108, "connect", 250]);
+  assert.deepEqual(link.doubt(6_001), [], "there is nothing to doubt");
+});
+
+test("a connection that was in doubt and answers is a good one", () => {
+  const link = live();
+  link.doubt(1_000);
+  link.received('{"type":"pong","t":1000}', 5_999, 0);
+  assert.equal(link.fired(6_000, 0).some(({ kind }) => kind === "close"), false);
+  assert.equal(link.phase, "open");
+  assert.equal(sent(link.doubt(7_000)).length, 1, "it can be doubted again");
+});
+
+test("after the network was away, another connection is opened at once", () => {
+  const link = live();
+  const [close, , dial] = link.redial(1_000, 0);
+  assert.deepEqual([close.code, dial.kind, dial.delayMs], [4108, "connect", 250]);
+  assert.deepEqual(link.redial(1_001, 0), [], "it is being opened");
+  link.opened(1_500);
+  assert.deepEqual(sent(link.received(ready, 1_500, 0)), [resume(1)]);
+});
+
 test("a refusal that came outside of a message has its own words", () => {
   const link = live();
   const refusal = {

@@ -2,6 +2,7 @@
 
 import type { VNode } from "preact";
 import { Icon } from "../shared/icons.js";
+import type { Chat } from "./chat.js";
 import { CopyButton } from "./copy_button.js";
 import { FailureView } from "./failure.js";
 import { cost, duration } from "./figures.js";
@@ -17,7 +18,7 @@ export function AnswerView({ chat, turn, versions, isOld }: TurnProps): VNode {
     <li class={isOld ? "turn answer old" : "turn answer"} aria-busy={live !== null}>
       <h2 class="unseen">{t.value.answer}</h2>
       <Body live={live} turn={turn} />
-      {live && <PhaseLine live={live} />}
+      {live && <PhaseLine chat={chat} live={live} />}
       {turn.failure && !live && (
         <FailureView
           chat={chat}
@@ -39,15 +40,15 @@ function Body({ live, turn }: { readonly live: Live | null; readonly turn: Turn 
   return (
     <>
       <Reasoning text={live ? live.reasoning.value : turn.reasoning} isOver={live === null || text !== ""} />
-      <div class="text">
+      <div class="text" hidden={text === ""}>
         <AnswerText text={text} isWhole={isWhole} />
       </div>
     </>
   );
 }
 
-function PhaseLine({ live }: { readonly live: Live }): VNode {
-  const phase = live.phase.value;
+function PhaseLine({ chat, live }: { readonly chat: Chat; readonly live: Live }): VNode {
+  const phase = chat.phaseOf(live);
   return (
     <p class={`phase ${phase.kind}`}>
       <span class="pulse" aria-hidden="true" />

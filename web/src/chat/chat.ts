@@ -8,7 +8,7 @@ import type { ConnectionState, Stream } from "tokenferry";
 import { randomId } from "../shared/random.js";
 import { Announcements } from "./announcements.js";
 import { type Identity, type Model, Gateway, askModels, failureOf } from "./gateway.js";
-import { Live } from "./live.js";
+import { Live, type Phase } from "./live.js";
 import { recall, remember } from "./session_storage.js";
 import { type Store, MemoryStore, openStore } from "./store.js";
 import { t } from "./texts.js";
@@ -41,6 +41,7 @@ export type Access =
   | { readonly state: "out"; readonly failure: Failure };
 
 const FIRST_MODEL = "demo";
+const AWAY: Phase = { kind: "reconnecting" };
 
 export class Chat {
   readonly access = signal<Access>({ state: "asking" });
@@ -90,7 +91,8 @@ export class Chat {
     addEventListener("pagehide", () => this.#keepAll());
     effect(() => {
       const running = this.running.value;
-      const phase = running && this.live.value.get(running.id)?.phase.value;
+      const live = running && this.live.value.get(running.id);
+      const phase = live && this.phaseOf(live);
       if (phase) this.#tell(phase.kind === "queued" ? t.value.queued(phase.ahead) : t.value[phase.kind], phase.kind === "queued" ? "queue" : "step");
     });
     await this.enter();
@@ -332,6 +334,12 @@ export class Chat {
     await this.#store.putTurn(turn);
     remember("asked", "");
     this.#say({ kind: "turns", conversation: conversation.id });
+  }
+
+  /** What is to be said of an answer that comes. */
+  phaseOf(live: Live): Phase {
+    // The browser knows first: a connection that leads nowhere may stay open for long.
+    return this.online.value ? live.phase.value : AWAY;
   }
 
   // -- receiving ----------------------------------------------------------------------------------

@@ -2,14 +2,13 @@
 
 import { batch, signal } from "@preact/signals";
 import type { Stream } from "tokenferry";
+import { nextFrame } from "./frames.js";
 
 export type Phase =
   | { readonly kind: "connecting" | "waiting" | "answering" | "stopping" | "reconnecting" | "caughtUp" }
   | { readonly kind: "queued"; readonly ahead: number; readonly etaS: number | null };
 
 const CAUGHT_UP_MS = 2_000;
-// A tab that is not seen has no frames.
-const HIDDEN_MS = 250;
 
 export class Live {
   readonly text;
@@ -56,11 +55,9 @@ export class Live {
     if (this.hasText && kind !== "answering" && kind !== "caughtUp") this.become({ kind: "answering" });
     if (this.#waiting) return;
     this.#waiting = true;
-    const draw = () => {
+    nextFrame(() => {
       if (this.#waiting) this.draw();
-    };
-    if (document.hidden) setTimeout(draw, HIDDEN_MS);
-    else requestAnimationFrame(draw);
+    });
   }
 
   draw(): void {

@@ -30,7 +30,7 @@ export function dollars(amount: Amount, decimals = 2): string {
   const size = nanos < 0n ? -nanos : nanos;
   const sign = nanos < 0n ? "-" : "";
   const units = (size + unit / 2n) / unit;
-  if (units === 0n && size > 0n) return `${sign}<$${decimalOf(1n, decimals)}`;
+  if (units === 0n) return `${nanos < 0n ? ">-" : "<"}$${decimalOf(1n, decimals)}`;
   return `${sign}$${decimalOf(units, decimals)}`;
 }
 
@@ -76,14 +76,16 @@ export function percent(share: number | null): string {
   return new Intl.NumberFormat(language.value, { style: "percent", maximumFractionDigits: 1 }).format(share);
 }
 
-/** A duration of milliseconds: 820 ms, 1.24 s, 2 min 3 s. */
+/** A duration of milliseconds: 820 ms, 1.24 s, 2 min 3 s; a figure stays with its unit. */
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return UNKNOWN;
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(2)} s`;
+  const isKorean = language.value === "ko";
+  if (ms < 1000) return `${Math.round(ms)}${isKorean ? "ms" : "\u00a0ms"}`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(2)}${isKorean ? "초" : "\u00a0s"}`;
   const seconds = Math.round(ms / 1000);
   const [minutes, rest] = [Math.floor(seconds / 60), seconds % 60];
-  return language.value === "ko" ? `${minutes}분 ${rest}초` : `${minutes} min ${rest} s`;
+  const parts = isKorean ? [`${minutes}분`, `${rest}초`] : [`${minutes}\u00a0min`, `${rest}\u00a0s`];
+  return (rest === 0 ? parts.slice(0, 1) : parts).join(" ");
 }
 
 /** The browser's time zone, as it is named: Asia/Seoul. */
@@ -91,11 +93,20 @@ export function zone(): string {
   return new Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
 
+// Two digits for the hour in every language, so that moments stand below each other.
+const MOMENT: Intl.DateTimeFormatOptions = {
+  year: "numeric",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+};
+
 /** A moment in the browser's zone, from Unix seconds. */
 export function moment(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined) return UNKNOWN;
-  const form: Intl.DateTimeFormatOptions = { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" };
-  return new Intl.DateTimeFormat(language.value, form).format(seconds * 1000);
+  return new Intl.DateTimeFormat(language.value, { ...MOMENT, month: language.value === "ko" ? "numeric" : "short" }).format(seconds * 1000);
 }
 
 /** The day of a moment, in the browser's zone. */

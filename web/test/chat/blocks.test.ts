@@ -82,6 +82,7 @@ describe("while it grows", () => {
     "가나다", "**강조(설명)**은", " ", "\n", "\n\n", "- 하나\n", "  - 안\n", "1. 일\n", "> 인용\n", "```js\n", "```\n", "~~~\n", "`", "``",
     "# 제목\n", "===\n", "---\n", "| a | b |\n", "|---|---|\n", "    들여쓰기\n", "<div>\n", "</div>\n", "[링크](https://a.example)",
     "![그림](https://b.example/x.png)", "*기울임*", "\\*", "&amp;", "$x$", "<b>", "\t", "a\n", "- [ ] 할 일\n", "```",
+    "[x]: /u\n", "[x]", "> [y]: /v\n", "[y][y]",
   ];
   test.each(Array.from({ length: 60 }, (_, seed) => seed))("a random text, seed %i", (seed) => {
     let state = seed + 1;
@@ -93,11 +94,12 @@ describe("while it grows", () => {
     const blocks = new Blocks();
     for (let end = 1 + random(9); end < text.length; end += 1 + random(9)) blocks.update(text.slice(0, end), false);
     expect(seen(blocks.update(text, true))).toEqual(seen(marked.lexer(text)));
-    // Before the end, too, unless it is in a code block that is still open.
+    // Before the end, too, unless it is in a code block that is still open, or has references.
     const growing = new Blocks();
     let last: readonly Token[] = [];
     for (let end = 1 + random(9); end < text.length + 9; end += 1 + random(9)) last = growing.update(text.slice(0, end), false);
-    if (!last.some((token) => (token as CodeToken).open)) expect(seen(last)).toEqual(seen(marked.lexer(text)));
+    const isCertain = !text.includes("]:") && !last.some((token) => (token as CodeToken).open);
+    if (isCertain) expect(seen(last)).toEqual(seen(marked.lexer(text)));
   });
 
   test("blocks that are finished are the same objects", () => {

@@ -4,11 +4,13 @@
 
 import type { MarkedToken, Token, Tokens } from "marked";
 import { Component, type ComponentChildren, type VNode } from "preact";
+import { nextFrame } from "../frames.js";
 import { t } from "../texts.js";
 import { Blocks, type CodeToken } from "./blocks.js";
 import { Code } from "./code.js";
 import { decoded } from "./entities.js";
 import { hostOf, safeAddress } from "./links.js";
+import { nextEnd } from "./slices.js";
 
 interface AnswerTextProps {
   readonly text: string;
@@ -20,21 +22,51 @@ const HANGUL = /[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]/;
 // Of what is in the beginning of a text the rest is, as a rule; and it may be long.
 const LANGUAGE_CHARACTERS = 2_000;
 
-/** A text that grows, or is whole. It is read again only if it has changed. */
+/**
+ * A text that grows, or is whole. It is read again only if it has changed; what comes at once and is
+ * long is drawn over several frames, so that the page answers in between.
+ */
 export class AnswerText extends Component<AnswerTextProps> {
   readonly #blocks = new Blocks();
+  #end = 0; // of what is drawn
+  #isWaiting = false;
+  #isGone = false;
 
   override shouldComponentUpdate(next: AnswerTextProps): boolean {
     return next.text !== this.props.text || next.isWhole !== this.props.isWhole;
   }
 
+  override componentDidMount(): void {
+    this.#goOn();
+  }
+
+  override componentDidUpdate(): void {
+    this.#goOn();
+  }
+
+  override componentWillUnmount(): void {
+    this.#isGone = true;
+  }
+
+  /** Draws the next part in the next frame, if there is one. */
+  #goOn(): void {
+    if (this.#isWaiting || this.#end >= this.props.text.length) return;
+    this.#isWaiting = true;
+    nextFrame(() => {
+      this.#isWaiting = false;
+      if (!this.#isGone) this.forceUpdate();
+    });
+  }
+
   override render(): VNode {
     const { text, isWhole } = this.props;
+    this.#end = nextEnd(text, this.#end);
+    const blocks = this.#blocks.update(text.slice(0, this.#end), isWhole && this.#end === text.length);
     // Not known to be the page's own language.
     const lang = HANGUL.test(text.slice(0, LANGUAGE_CHARACTERS)) ? "ko" : "";
     return (
       <div class="markdown" lang={lang}>
-        {this.#blocks.update(text, isWhole).map((token, index) => (
+        {blocks.map((token, index) => (
           <Block key={index} token={token} />
         ))}
       </div>

@@ -3,7 +3,7 @@
 //
 // Source: CommonMark 0.31, section 3 (a block is closed by what follows it). Weakness: a list or a
 // table is one block, so that one of a hundred kilobytes is read as a whole with every flush; a
-// reference to a link that is defined further down is resolved at the end.
+// reference to a link that is defined further down is resolved at the end, which reads all of it.
 
 import { Marked, type Token, type Tokens } from "marked";
 import { koreanBold } from "./korean_bold.js";
@@ -36,13 +36,15 @@ export class Blocks {
   #source = "";
   #from = 0; // of the tail
   #fence: Fence | null = null;
+  // Addresses for references: a block before them means something else than when it was read.
+  #hasDefinitions = false;
 
   /** Takes the whole text as it is now, and returns its blocks; those that are unchanged are the same objects. */
   update(text: string, isWhole: boolean): readonly Token[] {
     const source = text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
-    if (isWhole) return this.#readAll(source);
     if (!source.startsWith(this.#source)) this.#clear();
     this.#source = source;
+    if (isWhole) return this.#end();
     if (this.#fence !== null && this.#inFence(this.#fence)) return this.#all();
     const tail = this.#read(source.slice(this.#from));
     this.#tail = reuse(this.#tail, tail);
@@ -52,23 +54,30 @@ export class Blocks {
 
   /** What is drawn: the space between blocks is cut otherwise when all is read at once. */
   #all(): readonly Token[] {
-    return [...this.#settled, ...this.#tail].filter((token) => token.type !== "space");
+    return [...this.#settled, ...this.#tail].filter(isDrawn);
   }
 
   #read(source: string): Token[] {
     this.readCharacters += source.length;
-    return marked.lexer(source);
+    const tokens = marked.lexer(source);
+    this.#hasDefinitions ||= Object.keys(tokens.links).length > 0;
+    return tokens;
   }
 
-  #readAll(source: string): readonly Token[] {
-    const before = this.#all();
-    const tokens = this.#read(source).filter((token) => token.type !== "space");
-    this.#clear();
-    this.#source = source;
-    this.#from = source.length;
-    const hasDefinitions = tokens.some((token) => token.type === "def");
-    this.#settled = hasDefinitions ? tokens : reuse(before, tokens);
-    return this.#settled;
+  /** Reads what may have become something else since it was read; all of it only for definitions. */
+  #end(): readonly Token[] {
+    const rest = this.#read(this.#source.slice(this.#from)).filter(isDrawn);
+    if (this.#hasDefinitions) {
+      const all = this.#read(this.#source).filter(isDrawn);
+      // A block with brackets may mean something else, though it is written the same.
+      this.#settled = reuse(this.#all(), all, (token) => !token.raw.includes("["));
+    } else {
+      this.#settled.push(...reuse(this.#tail.filter(isDrawn), rest));
+    }
+    this.#tail = [];
+    this.#fence = null;
+    this.#from = this.#source.length;
+    return this.#all();
   }
 
   #clear(): void {
@@ -77,6 +86,7 @@ export class Blocks {
     this.#source = "";
     this.#from = 0;
     this.#fence = null;
+    this.#hasDefinitions = false;
   }
 
   /** Moves what is certain from the tail to the settled blocks. */
@@ -139,11 +149,15 @@ function isOpenFence(raw: string): boolean {
   return !end.test(raw);
 }
 
+function isDrawn(token: Token): boolean {
+  return token.type !== "space";
+}
+
 /** Takes the old object where a block has not changed, so that it is not drawn anew. */
-function reuse(before: readonly Token[], now: readonly Token[]): Token[] {
+function reuse(before: readonly Token[], now: readonly Token[], means: (token: Token) => boolean = () => true): Token[] {
   return now.map((token, index) => {
     const old = before[index];
-    return old !== undefined && isSame(old, token) ? old : token;
+    return old !== undefined && isSame(old, token) && means(token) ? old : token;
   });
 }
 

@@ -2,21 +2,14 @@
 // lines, a few times a second, and never go away again.
 
 import { Component, type VNode } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { CopyButton } from "../copy_button.js";
 import { t } from "../texts.js";
-import { COLOURED_CHARACTERS_MAX, loadColouring, type Line } from "./colouring.js";
+import { Colouring, NOTHING, isColoured } from "./colouring.js";
+import type { Line } from "./line_emitter.js";
 
-const COLOURING_MS = 250;
-// The share of the time that colouring may take of a long block that is being written.
-const COLOURING_SHARE = 12;
 // Lines that are not coloured are drawn by so many together.
 const LINES_TOGETHER = 50;
-
-interface Coloured {
-  readonly text: string;
-  readonly lines: readonly Line[];
-}
 
 interface CodeProps {
   readonly lang: string;
@@ -24,13 +17,13 @@ interface CodeProps {
   readonly open: boolean;
 }
 
-const NOTHING: Coloured = { text: "", lines: [] };
-
 export function Code({ lang, text, open }: CodeProps): VNode {
   const name = /^[\w+#.-]{1,24}/.exec(lang)?.[0] ?? "";
-  const coloured = useColours(name.toLowerCase(), text, open);
-  // A finished block has no newline at its end, and what was coloured of it may.
-  const known = `${text}\n`.startsWith(coloured.text) ? coloured : NOTHING;
+  const [coloured, setColoured] = useState(NOTHING);
+  const [colouring] = useState(() => new Colouring(setColoured));
+  useEffect(() => () => colouring.stop(), []);
+  useEffect(() => colouring.follow({ lang: name.toLowerCase(), text, isOpen: open }), [name, text, open]);
+  const known = isColoured(coloured, text) ? coloured : NOTHING;
   return (
     <div class="code-block">
       <div class="code-head">
@@ -39,9 +32,7 @@ export function Code({ lang, text, open }: CodeProps): VNode {
       </div>
       <pre tabIndex={0} aria-label={name ? t.value.codeIn(name) : t.value.code}>
         <code>
-          {known.lines.map((line, index) => (
-            <CodeLine key={index} line={line} />
-          ))}
+          <ColouredLines lines={known.lines} />
           <PlainLines text={text.slice(known.text.length)} />
         </code>
       </pre>
@@ -49,38 +40,21 @@ export function Code({ lang, text, open }: CodeProps): VNode {
   );
 }
 
-/** The colours of the text, or of its beginning. */
-function useColours(lang: string, text: string, open: boolean): Coloured {
-  const [coloured, setColoured] = useState(NOTHING);
-  const state = useRef({ text, lang, done: "", notBeforeMs: 0, timer: 0 });
-  Object.assign(state.current, { text, lang });
-  useEffect(() => () => clearTimeout(state.current.timer), []);
-  useEffect(() => {
-    const now = state.current;
-    // While it is written, lines that are finished; in the end all of it.
-    const wanted = open ? text.slice(0, text.lastIndexOf("\n") + 1) : text;
-    if (lang === "" || wanted === now.done || wanted === "" || wanted.length > COLOURED_CHARACTERS_MAX) return;
-    if (now.timer !== 0) {
-      if (open) return;
-      clearTimeout(now.timer);
-    }
-    const waitMs = open ? Math.max(0, now.notBeforeMs - performance.now()) : 0;
-    now.timer = window.setTimeout(async () => {
-      const colouring = await loadColouring().catch(() => null);
-      now.timer = 0;
-      if (colouring === null) return; // plain, until the next block comes
-      const latest = open ? now.text.slice(0, now.text.lastIndexOf("\n") + 1) : now.text;
-      if (latest.length > COLOURED_CHARACTERS_MAX) return;
-      const beganMs = performance.now();
-      const lines = colouring(now.lang, latest);
-      const tookMs = performance.now() - beganMs;
-      now.notBeforeMs = beganMs + Math.max(COLOURING_MS, COLOURING_SHARE * tookMs);
-      now.done = latest;
-      // Its last line is empty: what follows begins a line of its own.
-      if (lines !== null) setColoured({ text: latest, lines: latest.endsWith("\n") ? lines.slice(0, -1) : lines });
-    }, waitMs);
-  }, [lang, text, open, coloured]);
-  return coloured;
+/** The lines that have their colours; while others come, they are not even looked at. */
+class ColouredLines extends Component<{ readonly lines: readonly Line[] }> {
+  override shouldComponentUpdate(next: { readonly lines: readonly Line[] }): boolean {
+    return next.lines !== this.props.lines;
+  }
+
+  override render(): VNode {
+    return (
+      <>
+        {this.props.lines.map((line, index) => (
+          <CodeLine key={index} line={line} />
+        ))}
+      </>
+    );
+  }
 }
 
 /** One coloured line; it is drawn again only if its colours have changed. */

@@ -1,5 +1,9 @@
 // The languages that are coloured. A file of its own, which is loaded when it is needed.
+//
+// Weakness: `_top`, by which highlight.js says where it has stopped, is in its types and not in its
+// documentation; colours.test.ts would notice if it went away.
 
+import core from "highlight.js/lib/core";
 import bash from "highlight.js/lib/languages/bash";
 import c from "highlight.js/lib/languages/c";
 import cpp from "highlight.js/lib/languages/cpp";
@@ -18,16 +22,28 @@ import sql from "highlight.js/lib/languages/sql";
 import typescript from "highlight.js/lib/languages/typescript";
 import xml from "highlight.js/lib/languages/xml";
 import yaml from "highlight.js/lib/languages/yaml";
-import type { Root } from "hast";
-import { createLowlight } from "lowlight";
+import type { Highlighted } from "./colours.js";
+import { LineEmitter } from "./line_emitter.js";
 
-const lowlight = createLowlight({
+const highlighter = core.newInstance();
+highlighter.configure({ __emitter: LineEmitter });
+const LANGUAGES = {
   bash, c, cpp, csharp, css, diff, go, java, javascript, json, kotlin, php, python, rust, sql, typescript, xml, yaml,
-});
+};
+for (const [name, language] of Object.entries(LANGUAGES)) highlighter.registerLanguage(name, language);
 // Beside the names that the languages bring along.
-lowlight.registerAlias({ bash: ["shell", "console"], json: ["jsonc", "json5"], xml: ["vue"] });
+highlighter.registerAliases(["shell", "console"], { languageName: "bash" });
+highlighter.registerAliases(["jsonc", "json5"], { languageName: "json" });
+highlighter.registerAliases(["vue"], { languageName: "xml" });
 
-/** The text as a tree of classes; null if nobody knows the language. */
-export function tree(lang: string, text: string): Root | null {
-  return lowlight.registered(lang) ? lowlight.highlight(lang, text) : null;
+export function isKnown(language: string): boolean {
+  return highlighter.getLanguage(language) !== undefined;
+}
+
+/** The lines of a text with their colours. */
+export function highlight(language: string, text: string): Highlighted {
+  const { _emitter, _top } = highlighter.highlight(text, { language, ignoreIllegals: true });
+  // Inside of something that is open, as a comment is, there is an outer mode.
+  const isClosed = _top === undefined || !("parent" in _top);
+  return { lines: (_emitter as LineEmitter).lines, isClosed };
 }

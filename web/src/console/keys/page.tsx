@@ -182,7 +182,7 @@ function Limits({ of }: { readonly of: Key }): VNode {
     of.requests_per_minute !== null && t.value.requestsPerMinute(count(of.requests_per_minute)),
     of.tokens_per_minute !== null && t.value.tokensPerMinute(count(of.tokens_per_minute)),
     of.streams_max !== null && t.value.streams(count(of.streams_max)),
-    of.models !== null && of.models.join(", "),
+    of.models !== null && t.value.onlyModels(of.models.join(", ")),
     of.expires_at !== null && `${t.value.goodUntil} ${dateOf(of.expires_at)}`,
   ].filter(Boolean);
   return parts.length === 0 ? (

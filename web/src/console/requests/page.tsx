@@ -195,7 +195,7 @@ function Histogram({ query, span, onDay }: HistogramProps): VNode | null {
         over={drawn.failed}
         metric="requests"
         label={t.value.histogram(from, to)}
-        height={120}
+        height={132}
         onDay={onDay}
       />
       <p class="note">{t.value.pick}</p>

@@ -24,7 +24,9 @@ export interface DayChartProps {
 const BAR_SHARE = 0.7;
 const BAR_PIXELS_MAX = 36;
 const AXIS_PIXELS_MIN = 44;
-const X_AXIS_PIXELS = 28;
+const X_AXIS_PIXELS = 34;
+// Below the axis' lowest figure: the first day's name reaches to its left.
+const X_GAP_PIXELS = 11;
 // Whole things have no halves.
 const WHOLE_STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9].flatMap((unit) => [unit, 2 * unit, 5 * unit]);
 
@@ -83,6 +85,7 @@ function options(props: DayChartProps, element: HTMLElement, height: number): UP
       {
         ...axis,
         size: X_AXIS_PIXELS,
+        gap: X_GAP_PIXELS,
         grid: { show: false },
         splits: () => labelled(props.days.length, element.clientWidth),
         values: (_plot, splits) => splits.map((index) => dayName(props.days[index] ?? props.days[0]!)),

@@ -66,7 +66,7 @@ function columns(onOpen: (open: Open) => void): Column<Key>[] {
     { key: "key", head: t.value.key, cell: (key) => <code>{key.public_id}</code> },
     { key: "state", head: t.value.state, cell: (key) => <Mark of={key} /> },
     { key: "limits", head: t.value.limits, cell: (key) => <Limits of={key} /> },
-    { key: "created", head: t.value.created, cell: (key) => dateOf(key.created) },
+    { key: "created", head: t.value.made, cell: (key) => dateOf(key.created) },
     {
       key: "actions",
       head: admin.value.actions,
@@ -111,7 +111,7 @@ function Limits({ of }: { readonly of: Key }): VNode {
     of.granted && t.value.granted,
     of.priority && t.value.priority,
     of.budget !== null && t.value.budget(dollars(of.budget)),
-    of.models !== null && of.models.join(", "),
+    of.models !== null && t.value.onlyModels(of.models.join(", ")),
     of.expires_at !== null && t.value.until(dateOf(of.expires_at)),
   ].filter(Boolean);
   return parts.length === 0 ? (

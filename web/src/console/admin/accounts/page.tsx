@@ -20,7 +20,7 @@ export function Accounts(): VNode {
   const [query, change] = useQuery();
   const [search, state] = [query["search"] ?? "", query["state"] ?? ""];
   return (
-    <Page title={admin.value.accounts} intro={t.value.intro}>
+    <Page title={admin.value.accounts} intro={<Intro />}>
       <SearchForm
         label={t.value.filter}
         hint={t.value.filterHint}
@@ -47,6 +47,14 @@ export function Accounts(): VNode {
         )}
       </Pages>
     </Page>
+  );
+}
+
+function Intro(): VNode {
+  return (
+    <>
+      {t.value.intro} <code>tokenferry accounts role EMAIL admin</code>
+    </>
   );
 }
 

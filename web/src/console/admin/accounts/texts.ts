@@ -14,7 +14,7 @@ const ORDER_STATES: Readonly<Record<string, readonly [english: string, korean: s
 };
 
 const en = {
-  intro: "Everybody who has an account here. Administrators are made by the command line: tokenferry accounts role EMAIL admin.",
+  intro: "Everybody who has an account here. Administrators are made by the command line:",
   filter: "E-mail address, account or key",
   filterHint: "A part of an address, or the whole id of an account or a key.",
   state: "State",
@@ -33,6 +33,8 @@ const en = {
   lastUsed: "Last request",
   never: "never",
   created: "Created",
+  made: "Created",
+  onlyModels: (names: string) => `only ${names}`,
   language: "Language of mails",
   empty: "No account matches.",
   back: "All accounts",
@@ -122,7 +124,7 @@ const en = {
 };
 
 const ko: typeof en = {
-  intro: "이 게이트웨이의 모든 계정입니다. 관리자는 명령줄에서 지정합니다: tokenferry accounts role EMAIL admin",
+  intro: "이 게이트웨이의 모든 계정입니다. 관리자는 명령줄에서 지정합니다:",
   filter: "이메일, 계정 또는 키",
   filterHint: "이메일 주소의 일부, 또는 계정이나 키의 전체 ID",
   state: "상태",
@@ -141,6 +143,8 @@ const ko: typeof en = {
   lastUsed: "마지막 요청",
   never: "없음",
   created: "가입일",
+  made: "만든 날",
+  onlyModels: (names) => `모델: ${names}`,
   language: "메일 언어",
   empty: "일치하는 계정이 없습니다.",
   back: "전체 계정",

@@ -54,6 +54,8 @@ interface Streams {
 
 const POLL_S = 2;
 const SHOWN_MAX = 100;
+// Characters of an account's id: the whole of it is on its own page, and the table fits.
+const ACCOUNT_SHOWN = 12;
 const TONES: Readonly<Record<Stream["state"], Tone>> = {
   preparing: "calm",
   queued: "warn",
@@ -190,7 +192,17 @@ function lineColumns(): Column<Row>[] {
 
 function columns(onStop: (stream: Stream) => void): Column<Stream>[] {
   return [
-    { key: "model", head: t.value.model, names: true, cell: (stream) => stream.model },
+    {
+      key: "model",
+      head: t.value.modelAndStream,
+      names: true,
+      cell: (stream) => (
+        <>
+          {stream.model}
+          <code class="note line">{stream.id}</code>
+        </>
+      ),
+    },
     {
       key: "state",
       head: t.value.state,
@@ -221,14 +233,15 @@ function columns(onStop: (stream: Stream) => void): Column<Stream>[] {
     },
     {
       key: "account",
-      head: t.value.account,
+      head: t.value.accountAndKey,
       cell: (stream) => (
-        <a href={`/console/admin/accounts/${encodeURIComponent(stream.account)}`}>
-          {stream.account === "operator" ? admin.value.operator : stream.account}
-        </a>
+        <>
+          <a href={`/console/admin/accounts/${encodeURIComponent(stream.account)}`} title={stream.account}>
+            {stream.account === "operator" ? admin.value.operator : `${stream.account.slice(0, ACCOUNT_SHOWN)}…`}
+          </a>
+          <code class="note line">{stream.key}</code>
+        </>
       ),
     },
-    { key: "key", head: t.value.key, cell: (stream) => <code>{stream.key}</code> },
-    { key: "id", head: t.value.stream, cell: (stream) => <code>{stream.id}</code> },
   ];
 }

@@ -47,7 +47,7 @@ function columns(onRemove: (price: OwnPrice) => void): Column<OwnPrice>[] {
       cell: (price) => exactDollars(price.rates["cached_input"] ?? price.rates["input"]),
     },
     { key: "output", head: t.value.output, end: true, cell: (price) => exactDollars(price.rates["output"]) },
-    { key: "source", head: t.value.source, cell: (price) => <span class="wrap narrow">{price.source}</span> },
+    { key: "source", head: t.value.source, cell: (price) => <span class="wrap narrow">{sourceOf(price)}</span> },
     {
       key: "actions",
       head: admin.value.actions,
@@ -63,6 +63,12 @@ function columns(onRemove: (price: OwnPrice) => void): Column<OwnPrice>[] {
       ),
     },
   ];
+}
+
+/** Where a price is from. What the gateway itself has written down is said in the page's language. */
+function sourceOf({ source }: OwnPrice): string {
+  const day = /^set (\d{4}-\d{2}-\d{2})$/.exec(source)?.[1];
+  return day === undefined ? source : t.value.setOn(day);
 }
 
 function Mark({ of }: { readonly of: OwnPrice }): VNode {

@@ -73,9 +73,8 @@ export function Models(): VNode {
         {({ data }) => (
           <Table
             caption={t.value.list}
-            columns={columns((of) =>
-              setOpen({ what: "set", from: typedOf(of), hasParts: (of.price?.parts.length ?? 0) > 0 }),
-            )}
+            quiet
+            columns={columns(data, (of) => setOpen({ what: "set", from: typedOf(of), hasParts: partsOf(of).length > 0 }))}
             rows={rowsOf(data, search)}
             id={({ model, of }) => `${model.id}/${of.provider}/${of.model}`}
             empty={data.length === 0 ? t.value.empty : t.value.none}
@@ -129,8 +128,10 @@ function rowsOf(models: readonly Model[], search: string): Row[] {
     .flatMap((model) => model.candidates.map((of, at) => ({ model, of, isFirst: at === 0 })));
 }
 
-function columns(onSet: (of: Candidate) => void): Column<Row>[] {
-  return [
+/** What few models have is a column only where one of them has it. */
+function columns(models: readonly Model[], onSet: (of: Candidate) => void): Column<Row>[] {
+  const has = (what: (of: Candidate) => boolean): boolean => models.some(({ candidates }) => candidates.some(what));
+  const columns: (Column<Row> | false)[] = [
     {
       key: "model",
       head: t.value.modelAndCandidate,
@@ -160,13 +161,28 @@ function columns(onSet: (of: Candidate) => void): Column<Row>[] {
         </button>
       ),
     },
-    { key: "more", head: t.value.more, cell: ({ of }) => <Parts of={of} /> },
+    has((of) => partsOf(of).length > 0) && { key: "more", head: t.value.more, cell: ({ of }) => <Parts of={of} /> },
     { key: "source", head: t.value.source, cell: ({ of }) => <Source of={of.price} /> },
-    { key: "coming", head: t.value.coming, cell: ({ of }) => <Coming of={of.coming} /> },
-    { key: "context", head: t.value.context, end: true, cell: ({ of }) => count(of.context_tokens_max) },
-    { key: "output_max", head: t.value.outputMax, end: true, cell: ({ of }) => count(of.output_tokens_max) },
-    { key: "end", head: t.value.end, cell: ({ of }) => <End of={of} /> },
+    has((of) => of.coming.length > 0) && { key: "coming", head: t.value.coming, cell: ({ of }) => <Coming of={of.coming} /> },
+    has((of) => of.context_tokens_max !== null) && {
+      key: "context",
+      head: t.value.context,
+      end: true,
+      cell: ({ of }) => count(of.context_tokens_max),
+    },
+    has((of) => of.output_tokens_max !== null) && {
+      key: "output_max",
+      head: t.value.outputMax,
+      end: true,
+      cell: ({ of }) => count(of.output_tokens_max),
+    },
+    has((of) => of.shutdown_date !== null) && { key: "end", head: t.value.end, cell: ({ of }) => <End of={of} /> },
   ];
+  return columns.filter((column) => column !== false);
+}
+
+function partsOf(of: Candidate): readonly Part[] {
+  return of.price?.parts ?? [];
 }
 
 function rate(of: Candidate, name: string, otherwise?: string): string {
@@ -213,7 +229,7 @@ function End({ of }: { readonly of: Candidate }): VNode {
 
 /** Tiers, hours and service tiers, behind a summary: few look at them, and they are many. */
 function Parts({ of }: { readonly of: Candidate }): VNode {
-  const parts = of.price?.parts ?? [];
+  const parts = partsOf(of);
   if (parts.length === 0) return <>{UNKNOWN}</>;
   return (
     <details class="parts">
