@@ -569,6 +569,10 @@ class TestRefusals:
         price = ("--input", "1000", "--output", "2000", "--output-max", "1000")
         await gateway.command("prices", "set", PRICED, *price, *where)
         key = await gateway.create_key("poor", "--account", "a@example.com")
+        # A running server looks at its prices once a second.
+        async with asyncio.timeout(TIMEOUT_S):
+            while (await gateway.get(f"/v1/models/{PRICED}", key)).json["pricing"] is None:
+                await asyncio.sleep(0.05)
         async with AsyncTokenferry(api_key=key, base_url=gateway.url) as client:
             with pytest.raises(InsufficientCreditError) as caught:
                 await client.stream(**asks("?", PRICED)).text()
