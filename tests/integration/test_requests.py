@@ -17,7 +17,7 @@ from harness.accounts import Member, log_in, member
 from harness.answers import body
 from harness.dialects import error_body, opening, token, whole
 from harness.gateway import SERVER, Gateway, provider_entry
-from harness.http_client import fetch
+from harness.http_client import connection, fetch, request_bytes
 from harness.providers import Exchange, ScriptedProvider, answer, replay
 from harness.sse import open_stream
 from tokenferry.domain.request_page import Wanted
@@ -170,11 +170,16 @@ async def test_a_reader_that_is_lost_and_comes_back(
         position = {"stream_id": stream_id, "epoch": 1, "after": 0}
         socket.send_json({"type": "resume", **position})
         await socket.receive_type("resumed")
-        go.set()
-        await socket.receive_type("done")
+        # And once more over HTTP.
+        async with connection(gateway.port) as client:
+            headers = {"Authorization": f"Bearer {key}"}
+            client.send(request_bytes("GET", f"/v1/streams/{stream_id}/events", headers))
+            await client.read_head()
+            go.set()
+            await socket.receive_type("done")
     told = await story(somebody, stream_id)
     assert (told["transport"], told["request_id"]) == ("websocket", None)
-    assert (told["drops"], told["resumes"], told["ended_by"]) == (1, 1, "provider")
+    assert (told["drops"], told["resumes"], told["ended_by"]) == (1, 2, "provider")
 
 
 async def test_filters_and_pages(gateway: Gateway, provider: ScriptedProvider) -> None:

@@ -7,7 +7,7 @@ None of it may reach the stream that the next candidate writes.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tokenferry.domain.fair_queue import class_of
 from tokenferry.domain.ledger import OPERATOR
@@ -181,3 +181,13 @@ class Host(Sink, Protocol):
 
     def waits(self, position: int, eta_s: float | None) -> None:
         """Tell who reads that so many are in front, and for how long they may be."""
+
+
+class _Nobody:
+    """Takes the place of a generation that is settled."""
+
+    head = text = reasoning = delta = finish = usage = staticmethod(_ignore)
+    end = fail = forget = abort = waits = staticmethod(_ignore)
+
+
+NOBODY: Final[Host] = _Nobody()

@@ -5,6 +5,7 @@ event loop's thread, and nothing on that path awaits.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -183,6 +184,9 @@ class Journal(Protocol):
         Raises:
             JournalUnavailable: If they cannot be read.
         """
+
+    def reading(self) -> AbstractContextManager[object]:
+        """Let the reads of a block share what is fetched for them; nothing is written in it."""
 
     def close(self, stream_id: str) -> None:
         """Say that the stream is complete and its retention begins."""

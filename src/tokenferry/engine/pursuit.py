@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from tokenferry.domain.retry import BLAMED, Again, Fault, Standing, Verdict, decide, fault_of
 from tokenferry.domain.routing import Try
-from tokenferry.engine.attempt import Attempt, AttemptSink, Host, RivalSink
+from tokenferry.engine.attempt import NOBODY, Attempt, AttemptSink, Host, RivalSink
 from tokenferry.engine.gate import Ask, Place
 from tokenferry.engine.live_call import LiveCall
 from tokenferry.engine.ports import TimerHandle  # noqa: TC001 -- no import for one name
@@ -236,6 +236,7 @@ class Pursuit:
         if self._live is not None:
             self.tries.append(self._live.release(SERVED, self._timers.time(), used_tokens))
             self._live = None
+        self._host = NOBODY  # a cycle, which would keep the whole request for the collector
 
     def tried(self, outcome: str) -> tuple[Try, ...]:
         """Return all calls, the one under way with this outcome."""

@@ -86,7 +86,9 @@ class Retention:
         if not entries:
             return 0
         try:
-            summaries = [summarize(entry) for entry in entries]
+            # Finished one after the other, they stand beside each other in the journal.
+            with self._journal.reading():
+                summaries = [summarize(entry) for entry in entries]
             if not periods.message_s:
                 # Not even until the next expiry: whoever sets 0 wants no text in the database.
                 summaries = [replace(each, message=None) for each in summaries]

@@ -143,7 +143,9 @@ async def send_events(
     renderer = EventRenderer(
         stream.id, stream.epoch, include_usage=reading.include_usage, chunked=outlet.chunked
     )
-    outlet.subscription = subscription = Subscription(stream, outlet, renderer, after=reading.after)
+    outlet.subscription = subscription = Subscription(
+        stream, outlet, renderer, after=reading.after, resumes=reading.resumes
+    )
     book.follow(subscription)
     hub.connections.add(outlet)
     protocol.user = outlet

@@ -6,6 +6,7 @@ go first; streams that still run are never dropped, each has its own limit.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from tokenferry.engine.ports import Append, Fenced, Gap, Recovered
 
@@ -66,6 +67,10 @@ class MemoryJournal:
         """Return up to `limit` records with seq > `after`; none for an unknown stream."""
         log = self._logs.get(stream_id)
         return [] if log is None else log.records[after : after + limit]
+
+    def reading(self) -> AbstractContextManager[object]:
+        """Do nothing: there is nothing to fetch."""
+        return nullcontext()
 
     def close(self, stream_id: str) -> None:
         """Count the stream among the finished ones, and drop the oldest over the limit."""

@@ -11,8 +11,8 @@ power cut, or a kill before the next commit, may bring back a stream that was ju
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,6 +77,7 @@ class SegmentJournal:
         # Runs that are in no index yet, flat: a stream, its run's first seq, and where that begins.
         self._unfiled: list[Any] = []
         self._files = SegmentFiles(directory, disk=durability == "disk")
+        self._reader: BlockReader | None = None
         try:
             self._book = load_book(self._files)
             self._files.sync_kept()
@@ -178,7 +179,7 @@ class SegmentJournal:
         records: list[bytes] = []
         if known is None or after >= known.head or limit <= 0:
             return records
-        with closing(BlockReader(self._files)) as reader:
+        with self.reading() as reader:
             for segment, offset, first, last in known.places(after):
                 skip = max(after + 1 - first, 0)
                 take = min(last - first + 1 - skip, limit - len(records))
@@ -186,6 +187,19 @@ class SegmentJournal:
                 if len(records) >= limit:
                     break
         return records
+
+    @contextmanager
+    def reading(self) -> Iterator[BlockReader]:
+        """Let the reads of a block share what is fetched for them; see `Journal`."""
+        if self._reader is not None:
+            yield self._reader
+            return
+        with closing(BlockReader(self._files)) as reader:
+            self._reader = reader
+            try:
+                yield reader
+            finally:
+                self._reader = None
 
     def close(self, stream_id: str) -> None:
         """Do nothing: the terminal record says it all, and when it was written."""

@@ -6,7 +6,8 @@ worker thread. What has expired is still in free pages of the file until they ar
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 
 from tokenferry.engine.archive import Summary
 from tokenferry.stores.sqlite_database import SharedDatabase, explained
@@ -14,14 +15,17 @@ from tokenferry.stores.sqlite_database import SharedDatabase, explained
 # Rows of one transaction of `expire`: a few milliseconds, in which the keys cannot be written.
 EXPIRE_ROWS_MAX = 500
 
-_COLUMNS = ", ".join(field.name for field in fields(Summary))
+_NAMES = [field.name for field in fields(Summary)]
+# `astuple` would make deep copies.
+_values_of = attrgetter(*_NAMES)
+_COLUMNS = ", ".join(_NAMES)
 _VALUES = ", ".join(
     "CASE WHEN EXISTS (SELECT 1 FROM archived_stream"
     " WHERE owner = :owner AND idempotency_key = :idempotency_key)"
     " THEN NULL ELSE :idempotency_key END"
-    if field.name == "idempotency_key"
-    else f":{field.name}"
-    for field in fields(Summary)
+    if name == "idempotency_key"
+    else f":{name}"
+    for name in _NAMES
 )
 _INSERT = (
     f"INSERT INTO archived_stream ({_COLUMNS}) VALUES ({_VALUES}) "  # noqa: S608 -- constants only
@@ -51,10 +55,7 @@ class SqliteArchive(SharedDatabase):
     @explained
     def save(self, summaries: Sequence[Summary]) -> None:
         """Store summaries durably, all or none; see `Archive`."""
-        rows = [
-            dict(zip((field.name for field in fields(each)), astuple(each), strict=True))
-            for each in summaries
-        ]
+        rows = [dict(zip(_NAMES, _values_of(each), strict=True)) for each in summaries]
         with self._lock, self._transaction("IMMEDIATE"):
             self._connection.executemany(_INSERT, rows)
 
