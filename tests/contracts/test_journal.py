@@ -54,6 +54,28 @@ def test_what_was_appended_is_read_back_in_order(journal: Journal) -> None:
     assert list(journal.read("unknown", 0, 10)) == []
 
 
+def test_reads_within_a_block_see_the_same_as_others(journal: Journal) -> None:
+    for name in ("a", "b", "c"):
+        journal.open(name, 1, b"")
+    for head in (0, 1):
+        journal.append([Append(name, 1, head, [f"t{name}{head}".encode()]) for name in "abc"])
+    for _ in range(2):
+        with journal.reading():
+            for name in ("b", "a", "c", "a"):
+                wanted = [f"t{name}{head}".encode() for head in (0, 1)]
+                assert list(journal.read(name, 0, 2)) == wanted
+            with journal.reading():
+                assert list(journal.read("c", 1, 9)) == [b"tc1"]
+            assert list(journal.read("a", 1, 1)) == [b"ta1"]
+        # What is written between two blocks is there in the next one.
+        journal.append([Append("a", 1, journal_head(journal), [b"tx"])])
+        assert list(journal.read("a", 2, 1)) == [b"tx"]
+
+
+def journal_head(journal: Journal) -> int:
+    return len(journal.read("a", 0, 99))
+
+
 def test_an_open_stream_is_empty(journal: Journal) -> None:
     journal.open("s", 1, b"meta")
     assert list(journal.read("s", 0, 10)) == []

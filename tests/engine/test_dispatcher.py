@@ -1,3 +1,4 @@
+import gc
 import logging
 from collections.abc import Sequence
 
@@ -8,6 +9,7 @@ from tokenferry.domain.allowance import Allowance
 from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price, PriceBook
 from tokenferry.engine.admission import Rates
+from tokenferry.engine.generation import Generation
 from tokenferry.engine.options import Limits, Options
 from tokenferry.engine.ports import Append, JournalUnavailable
 from tokenferry.engine.relay import GIVE_UP_S, Synced
@@ -23,6 +25,7 @@ from tokenferry.errors import (
     StreamNotFound,
     UnsupportedParameter,
 )
+from tokenferry.protocol.chat import ChatRequest
 from tokenferry.protocol.segment import META_BYTES_MAX
 from tokenferry.stores.memory import MemoryJournal
 
@@ -366,3 +369,22 @@ def test_a_request_that_is_too_large_to_be_kept_is_refused_and_leaves_nothing() 
     assert bench.dispatcher.book.live_count == 0
     assert list(bench.dispatcher.book.owned("k")) == []
     bench.create(options)
+
+
+def test_what_a_settled_stream_needed_is_let_go_of_without_the_collector() -> None:
+    def alive() -> int:
+        return sum(isinstance(each, Generation | ChatRequest) for each in gc.get_objects())
+
+    bench = Bench()
+    gc.collect()
+    before = alive()
+    gc.disable()
+    try:
+        bench.create()
+        assert alive() > before
+        finish(bench)
+        bench.provider.calls.clear()
+        bench.provider.prepared.clear()
+        assert alive() == before
+    finally:
+        gc.enable()

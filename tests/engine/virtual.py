@@ -37,6 +37,8 @@ class Timer:
 
     def cancel(self) -> None:
         self.cancelled = True
+        # As asyncio's: who has cancelled a timer is not kept by it.
+        self.callback, self.args = bool, ()
 
 
 class VirtualTimers:

@@ -1,5 +1,6 @@
 """What is particular to the journal in files: reopening, damage, kills, full disks, deletion."""
 
+import os
 import resource
 import shutil
 import signal
@@ -19,7 +20,7 @@ from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.ports import Fenced, Gap, JournalUnavailable, Recovered
 from tokenferry.protocol import segment
 from tokenferry.protocol.segment import MAGIC, META_BYTES_MAX
-from tokenferry.stores import segment_journal
+from tokenferry.stores import segment_files, segment_journal
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SEGMENT_BYTES_MAX, SegmentJournal
 
@@ -53,6 +54,28 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., SegmentJournal]]:
 
 
 Opener = Callable[..., SegmentJournal]
+
+
+def test_neighbours_that_are_read_in_one_block_cost_one_read_of_the_file(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[int] = []
+
+    def pread(fd: int, length: int, offset: int) -> bytes:
+        fetched.append(offset)
+        return real(fd, length, offset)
+
+    journal, names, real = opened(), [f"s{number}" for number in range(20)], os.pread
+    for name in names:
+        journal.open(name, 1, b"")
+        journal.append([Append(name, 1, 0, [b"t" + name.encode()])])
+    monkeypatch.setattr(segment_files.os, "pread", pread)
+    with journal.reading():
+        assert [journal.read(name, 0, 9) for name in names] == [[f"t{n}".encode()] for n in names]
+    assert len(fetched) == 1
+    for name in names:
+        journal.read(name, 0, 9)
+    assert len(fetched) == 1 + len(names)
 
 
 def fill(journal: SegmentJournal) -> None:

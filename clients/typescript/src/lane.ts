@@ -162,7 +162,7 @@ export class Lane {
     this.#live = true;
     if (this.#detached) {
       this.ended = true;
-      return [this.#detach()];
+      return [...this.#sendCancel(), this.#detach()];
     }
     return [deliver({ type: "started", ref: this.ref, streamId, epoch }), ...this.#sendCancel()];
   }
