@@ -15,9 +15,14 @@ SOURCE = ROOT / "src" / "tokenferry"
 TESTS = ROOT / "tests"
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
 
-# The clients are packages of their own; what a module may have is the same.
-CLIENTS = ROOT / "clients"
-CLIENT_MODULES = sorted([*CLIENTS.glob("python/src/**/*.py"), *CLIENTS.glob("typescript/src/*.ts")])
+# The clients and the pages are packages of their own; what a module may have is the same.
+CLIENT_MODULES = sorted(
+    [
+        *ROOT.glob("clients/python/src/**/*.py"),
+        *ROOT.glob("clients/typescript/src/*.ts"),
+        *ROOT.glob("web/src/**/*.ts*"),
+    ]
+)
 
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
@@ -111,10 +116,10 @@ def module_id(path: Path) -> str:
 
 def test_source_was_found() -> None:
     assert MODULES
-    assert {path.suffix for path in CLIENT_MODULES} == {".py", ".ts"}
+    assert {path.suffix for path in CLIENT_MODULES} == {".py", ".ts", ".tsx"}
 
 
-@pytest.mark.parametrize("path", CLIENT_MODULES, ids=lambda path: str(path.relative_to(CLIENTS)))
+@pytest.mark.parametrize("path", CLIENT_MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 class TestClientModule:
     def test_fits(self, path: Path) -> None:
         assert len(path.read_text("utf-8").splitlines()) <= MODULE_LINES_MAX

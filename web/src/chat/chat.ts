@@ -4,41 +4,22 @@
 // reload, and in every other tab that shows the conversation, the answer is gone on with from there.
 
 import { batch, computed, effect, signal } from "@preact/signals";
-import type { ConnectionState, Stream } from "tokenferry";
+import type { ConnectionState } from "tokenferry";
 import { randomId } from "../shared/random.js";
 import { Announcements } from "./announcements.js";
-import { type Identity, type Model, Gateway, askModels, failureOf } from "./gateway.js";
-import { Live, type Phase } from "./live.js";
-import { recall, remember } from "./session_storage.js";
+import { Answers, KEEP_MS } from "./answers.js";
+import { Gateway, askModels, failureOf } from "./gateway.js";
+import { followed, takeLink } from "./link.js";
+import type { Live, Phase } from "./live.js";
+import { type Access, ownerOf, recallOwner, rememberOwner } from "./owner.js";
+import { recall, recallDraft, remember, take } from "./session_storage.js";
 import { type Store, MemoryStore, openStore } from "./store.js";
 import { t } from "./texts.js";
-import {
-  type Conversation,
-  type Failure,
-  type Turn,
-  type Turns,
-  compact,
-  isNewer,
-  lineage,
-  messagesOf,
-  newTurn,
-  path,
-  titleOf,
-} from "./tree.js";
+import { type Conversation, type Failure, type Turn, newTurn, path, titleOf } from "./tree.js";
 
-// A reload asks the server for the rest anyway: what is kept may be this much behind.
-const KEEP_MS = 500;
 const MODELS_DELAY_MS = 400;
-// Of the frame that carries a request, whose limit is a mebibyte unless the operator raised it.
-const REQUEST_BYTES_MAX = 950_000;
-const LINK = /^#follow=(st_\w{1,64})$/;
 
 type News = { readonly kind: "list" } | { readonly kind: "turns"; readonly conversation: string };
-
-export type Access =
-  | { readonly state: "asking" }
-  | { readonly state: "in"; readonly identity: Identity; readonly models: readonly Model[] }
-  | { readonly state: "out"; readonly failure: Failure };
 
 const FIRST_MODEL = "demo";
 const AWAY: Phase = { kind: "reconnecting" };
@@ -52,8 +33,17 @@ export class Chat {
   readonly online = signal(navigator.onLine);
   readonly conversations = signal<readonly Conversation[]>([]);
   readonly current = signal<Conversation | null>(null);
-  readonly turns = signal<Turns>(new Map());
-  readonly live = signal<ReadonlyMap<string, Live>>(new Map());
+  readonly #answers = new Answers({
+    gateway: () => this.#gateway,
+    store: () => this.#store,
+    conversation: () => this.current.value?.id ?? "",
+    isShown: (id) => this.shown.value.some((turn) => turn.id === id),
+    begins: () => this.#announcements.begin(),
+    ends: (words) => this.#tell(words, "end"),
+    says: (conversation) => this.#say({ kind: "turns", conversation }),
+  });
+  readonly turns = this.#answers.turns;
+  readonly live = this.#answers.live;
   readonly draft = signal("");
   readonly images = signal<readonly string[]>([]);
   /** What stands in the way of sending, beside what belongs to an answer. */
@@ -67,8 +57,6 @@ export class Chat {
   #gateway: Gateway | null = null;
   #channel: BroadcastChannel | null = null;
   #announcements = new Announcements();
-  /** Turns of conversations that were deleted: their answers may still be coming. */
-  readonly #removed = new Set<string>();
   #entering: Promise<void> = Promise.resolve();
   #opened = 0;
   #keyTimer = 0;
@@ -146,8 +134,7 @@ export class Chat {
 
   #leave(): void {
     this.#keepAll();
-    for (const live of this.live.value.values()) live.stream.detach();
-    this.live.value = new Map();
+    this.#answers.detach();
     this.#gateway?.close();
     this.#gateway = null;
     this.connection.value = { status: "idle" };
@@ -178,7 +165,7 @@ export class Chat {
     if (found !== null || !this.lapsed.value) remember("conversation", found?.id ?? "");
     batch(() => {
       this.current.value = found;
-      this.turns.value = new Map(turns.map((turn) => [turn.id, this.#latest(turn)]));
+      this.#answers.show(turns);
       this.draft.value = draft;
       this.images.value = [];
       this.obstacle.value = null;
@@ -186,14 +173,11 @@ export class Chat {
       const access = this.access.value;
       if (access.state === "in" && access.models.some((each) => each.id === model)) this.model.value = model;
     });
-    this.#resumeAll();
+    this.#answers.resumeAll();
   }
 
   async remove(id: string): Promise<void> {
-    for (const turn of await this.#store.turns(id)) {
-      this.live.value.get(turn.id)?.stop();
-      this.#removed.add(turn.id);
-    }
+    for (const turn of await this.#store.turns(id)) this.#answers.remove(turn);
     await this.#store.remove(id);
     await this.#loadList();
     this.#say({ kind: "list" });
@@ -269,8 +253,8 @@ export class Chat {
   /** Asks again for an answer of which nothing came, or goes on with one whose connection was lost. */
   async retry(turn: Turn): Promise<void> {
     if (turn.state === "running") {
-      this.#putTurn({ ...turn, failure: null });
-      this.#receive(this.turns.value.get(turn.id)!);
+      this.#answers.put({ ...turn, failure: null });
+      this.#answers.receive(this.turns.value.get(turn.id)!);
       return;
     }
     await this.regenerate(turn);
@@ -299,7 +283,7 @@ export class Chat {
     const choice = { ...conversation.choice, [parent ?? ""]: id };
     batch(() => {
       this.current.value = { ...conversation, choice, updated: nowMs };
-      this.#putTurn(question);
+      this.#answers.put(question);
     });
     remember("conversation", conversation.id);
     await this.#keepDraft();
@@ -326,8 +310,8 @@ export class Chat {
     // Before anything is asked: a page that is left now does not wait for the database.
     remember("asked", JSON.stringify({ conversation: kept, turns: [question, turn] }));
     batch(() => {
-      this.#putTurn(turn);
-      this.#receive(turn);
+      this.#answers.put(turn);
+      this.#answers.receive(turn);
     });
     await this.#putConversation(kept);
     await this.#store.putTurn(question);
@@ -342,142 +326,10 @@ export class Chat {
     return this.online.value ? live.phase.value : AWAY;
   }
 
-  // -- receiving ----------------------------------------------------------------------------------
-
-  #resumeAll(): void {
-    for (const turn of this.turns.value.values()) {
-      if (turn.state === "running" && !this.live.value.has(turn.id)) this.#receive(turn);
-    }
-  }
-
-  #receive(turn: Turn): void {
-    const gateway = this.#gateway;
-    if (gateway === null) return;
-    let stream: Stream;
-    try {
-      stream = turn.saved
-        ? gateway.resume(turn.saved)
-        : gateway.ask(turn.model, messagesOf(lineage(this.turns.value, turn.parent ?? ""), REQUEST_BYTES_MAX), turn.idempotencyKey);
-    } catch (reason) {
-      this.#putTurn({ ...turn, failure: failureOf(reason) });
-      return;
-    }
-    const live = new Live(stream);
-    this.live.value = new Map(this.live.value).set(turn.id, live);
-    this.#announcements.begin();
-    stream.on("started", () => {
-      this.#keep(turn.id);
-      // With its name, other tabs can follow it.
-      this.#say({ kind: "turns", conversation: turn.conversation });
-    });
-    void this.#read(turn.id, live);
-  }
-
-  async #read(id: string, live: Live): Promise<void> {
-    const { stream } = live;
-    const hadText = live.hasText;
-    const keeping = window.setInterval(() => this.#keep(id), KEEP_MS);
-    try {
-      for await (const _chunk of stream) {
-        const turn = this.#turn(id);
-        if (turn && turn.firstMs === null && live.isWatched && live.hasText && !hadText && !turn.isFollowed) {
-          this.#change({ ...turn, firstMs: Date.now() - turn.created });
-        }
-        live.changed();
-      }
-      clearInterval(keeping);
-      // Detached: it goes on at the server, and with the next visit here.
-      if (stream.finishReason !== null) this.#ended(id, live, null);
-    } catch (reason) {
-      clearInterval(keeping);
-      this.#ended(id, live, failureOf(reason));
-    }
-  }
-
-  #ended(id: string, live: Live, failure: Failure | null): void {
-    const { stream } = live;
-    live.draw();
-    const isCut = failure?.code === "connection_lost";
-    const { usage, cost, finishReason } = stream;
-    const state = isCut ? "running" : failure ? "failed" : finishReason === "cancelled" ? "stopped" : "done";
-    const turn = this.#turn(id);
-    const remaining = new Map(this.live.value);
-    remaining.delete(id);
-    if (turn) {
-      const saved = stream.toJSON();
-      const ended: Turn = {
-        ...turn,
-        ...withText(stream),
-        state,
-        saved: saved && (isCut ? compact(saved) : { ...saved, steps: [] }),
-        finish: finishReason,
-        tokens: usage?.completion_tokens ?? null,
-        isEstimate: usage?.estimated === true,
-        cost,
-        totalMs: live.isWatched && !turn.isFollowed ? Date.now() - turn.created : null,
-        failure,
-      };
-      const words = failure ? "" : state === "stopped" ? t.value.stopped : t.value.finished;
-      if (words && this.shown.value.some((each) => each.id === id)) this.#tell(words, "end");
-      batch(() => {
-        this.live.value = remaining;
-        this.#putTurn(ended);
-      });
-      this.#say({ kind: "turns", conversation: turn.conversation });
-      return;
-    }
-    this.live.value = remaining;
-  }
-
-  /** The turn as it is known; of another conversation than the one that is shown, too. */
-  #turn(id: string): Turn | undefined {
-    if (this.#removed.has(id)) return undefined;
-    return this.turns.value.get(id) ?? this.#others.get(id);
-  }
-
-  readonly #others = new Map<string, Turn>();
-
-  /** Changes a turn that nobody else needs to hear of yet. */
-  #change(turn: Turn): void {
-    if (this.turns.value.has(turn.id)) this.turns.value = new Map(this.turns.value).set(turn.id, turn);
-    else this.#others.set(turn.id, turn);
-  }
-
-  #putTurn(turn: Turn): void {
-    if (this.current.value?.id === turn.conversation) {
-      this.turns.value = new Map(this.turns.value).set(turn.id, turn);
-    }
-    if (turn.state === "running") this.#others.set(turn.id, turn);
-    else this.#others.delete(turn.id);
-    void this.#store.putTurn(turn);
-  }
-
-  /** Of two versions of a turn, the one that says more. */
-  #latest(turn: Turn): Turn {
-    const own = this.#others.get(turn.id);
-    return own && isNewer(own, turn) ? own : turn;
-  }
-
-  /** Keeps how far an answer is. */
-  #keep(id: string): void {
-    const live = this.live.value.get(id);
-    const turn = this.#turn(id);
-    const saved = live?.stream.toJSON();
-    if (!live || !turn || !saved || (turn.saved?.seq === saved.seq && turn.saved.epoch === saved.epoch)) return;
-    const kept: Turn = { ...turn, ...withText(live.stream), saved: compact(saved) };
-    this.#others.set(id, kept);
-    // What is drawn of it comes from the live answer; the map stays, so that nothing is drawn anew.
-    if (this.turns.value.has(id)) (this.turns.value as Map<string, Turn>).set(id, kept);
-    void this.#store.putTurn(kept);
-  }
+  // -- leaving and coming back -------------------------------------------------------------------
 
   #keepAll(): void {
-    const running: Turn[] = [];
-    for (const id of this.live.value.keys()) {
-      this.#keep(id);
-      const turn = this.#others.get(id);
-      if (turn) running.push({ ...turn, images: [] });
-    }
+    const running = this.#answers.keepAll();
     // A page that is left does not wait for the database.
     remember("running", running.length > 0 ? JSON.stringify(running) : "");
     if (this.draft.value !== "") remember("draft", `${this.current.value?.id ?? ""} ${this.draft.value}`);
@@ -486,17 +338,12 @@ export class Chat {
 
   /** Takes up what a page of this tab has left. */
   async #recallLeft(): Promise<void> {
-    const asked = recall("asked");
-    remember("asked", "");
-    if (asked !== "") {
-      const { conversation, turns } = JSON.parse(asked) as { conversation: Conversation; turns: Turn[] };
-      await this.#store.putConversation(conversation);
-      for (const turn of turns) await this.#store.putTurn(turn);
+    const asked = take<{ conversation: Conversation; turns: Turn[] }>("asked");
+    if (asked !== null) {
+      await this.#store.putConversation(asked.conversation);
+      for (const turn of asked.turns) await this.#store.putTurn(turn);
     }
-    const text = recall("running");
-    remember("running", "");
-    if (text === "") return;
-    for (const turn of JSON.parse(text) as Turn[]) this.#others.set(turn.id, turn);
+    this.#answers.recall(take<Turn[]>("running") ?? []);
   }
 
   // -- other tabs and devices ---------------------------------------------------------------------
@@ -519,53 +366,28 @@ export class Chat {
       return;
     }
     if (news.conversation !== now.id) return;
-    const known = new Map(this.turns.value);
-    for (const turn of await this.#store.turns(now.id)) {
-      const own = known.get(turn.id);
-      if (!this.live.value.has(turn.id) && (own === undefined || isNewer(turn, own))) known.set(turn.id, turn);
-    }
+    const turns = await this.#store.turns(now.id);
     if (this.current.value?.id !== now.id) return;
     batch(() => {
       this.current.value = found;
-      this.turns.value = known;
+      this.#answers.take(turns);
     });
-    // Not before it has a name: a second create would begin where the first one is not known yet.
-    for (const turn of known.values()) {
-      if (turn.state === "running" && turn.saved !== null && !this.live.value.has(turn.id)) this.#receive(turn);
-    }
+    this.#answers.follow();
   }
 
   /** Follows the stream that the address names, from its beginning. */
   async #followLink(): Promise<boolean> {
-    const streamId = LINK.exec(location.hash)?.[1];
-    if (streamId === undefined || this.access.value.state !== "in") return false;
-    history.replaceState(null, "", location.pathname + location.search);
+    if (this.access.value.state !== "in") return false;
+    const streamId = takeLink();
+    if (streamId === null) return false;
     for (const { id } of this.conversations.value) {
       if ((await this.#store.turns(id)).some((turn) => turn.saved?.streamId === streamId)) {
         await this.open(id);
         return true;
       }
     }
-    const nowMs = Date.now();
-    const conversation: Conversation = {
-      id: randomId(),
-      owner: this.#owner,
-      title: t.value.followed,
-      created: nowMs,
-      updated: nowMs,
-      model: "",
-      choice: {},
-    };
-    await this.#store.putTurn(
-      newTurn("assistant", {
-        id: randomId(),
-        conversation: conversation.id,
-        parent: null,
-        created: nowMs,
-        isFollowed: true,
-        saved: { streamId, epoch: 1, seq: 0 },
-      }),
-    );
+    const [conversation, turn] = followed(streamId, this.#owner, t.value.followed);
+    await this.#store.putTurn(turn);
     await this.#putConversation(conversation);
     await this.open(conversation.id);
     return true;
@@ -573,38 +395,5 @@ export class Chat {
 
   #tell(words: string, kind: "queue" | "step" | "end"): void {
     if (this.#announcements.admits(words, kind, performance.now())) this.announced.value = words;
-  }
-}
-
-function withText(stream: Stream): Pick<Turn, "text" | "reasoning"> {
-  return { text: stream.answer.text, reasoning: stream.answer.reasoning };
-}
-
-function ownerOf(identity: Identity): string {
-  if (identity.kind === "key") return `key:${identity.key.split("_")[1] ?? ""}`;
-  return identity.kind === "account" ? `account:${identity.email}` : "guest";
-}
-
-/** What was being written when this tab's last page was left; once. */
-function recallDraft(conversation: string): string | null {
-  const left = recall("draft");
-  if (!left.startsWith(`${conversation} `)) return null;
-  remember("draft", "");
-  return left.slice(conversation.length + 1);
-}
-
-function recallOwner(): string {
-  try {
-    return localStorage.getItem("tokenferry.owner") ?? "";
-  } catch {
-    return "";
-  }
-}
-
-function rememberOwner(owner: string): void {
-  try {
-    localStorage.setItem("tokenferry.owner", owner);
-  } catch {
-    // Only the hint that a login has ended is lost.
   }
 }

@@ -17,3 +17,18 @@ export function remember(name: string, value: string): void {
     return; // the value is still in the page
   }
 }
+
+/** What was remembered as JSON; once. */
+export function take<T>(name: string): T | null {
+  const text = recall(name);
+  remember(name, "");
+  return text === "" ? null : (JSON.parse(text) as T);
+}
+
+/** What was being written when this tab's last page was left; once. */
+export function recallDraft(conversation: string): string | null {
+  const left = recall("draft");
+  if (!left.startsWith(`${conversation} `)) return null;
+  remember("draft", "");
+  return left.slice(conversation.length + 1);
+}

@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Dialog } from "../shared/dialog.js";
 import { Icon } from "../shared/icons.js";
 import { newChat } from "./app.js";
@@ -23,6 +23,18 @@ export function Sidebar({ chat, isOpen, isDrawer, onClose }: SidebarProps): VNod
   const element = useRef<HTMLElement>(null);
   useEffect(() => {
     if (isDrawer && isOpen) element.current?.querySelector<HTMLElement>("button")?.focus();
+  }, [isDrawer, isOpen]);
+  useLayoutEffect(() => {
+    if (!isDrawer || !isOpen) return;
+    // The drawer closes wherever the focus is: it follows into the drawer a moment after the drawer shows.
+    const pressed = (event: KeyboardEvent) => {
+      const isElsewhere = !element.current?.contains(event.target as Node) && !document.querySelector("dialog[open]");
+      if (event.key !== "Escape" || event.isComposing || !isElsewhere) return;
+      event.preventDefault();
+      onClose();
+    };
+    addEventListener("keydown", pressed, true);
+    return () => removeEventListener("keydown", pressed, true);
   }, [isDrawer, isOpen]);
   const go = async (id: string) => {
     await chat.open(id);

@@ -1,0 +1,232 @@
+// The answers that are under way, and the turns of the conversation that is shown.
+//
+// An answer goes on when another conversation is shown: its turn is kept here until it has ended.
+
+import { batch, signal } from "@preact/signals";
+import type { Stream } from "tokenferry";
+import { type Gateway, failureOf } from "./gateway.js";
+import { Live } from "./live.js";
+import type { Store } from "./store.js";
+import { t } from "./texts.js";
+import { type Failure, type Turn, type Turns, compact, isNewer, lineage, messagesOf } from "./tree.js";
+
+// A reload asks the server for the rest anyway: what is kept may be this much behind.
+export const KEEP_MS = 500;
+// Of the frame that carries a request, whose limit is a mebibyte unless the operator raised it.
+const REQUEST_BYTES_MAX = 950_000;
+
+/** What the answers are part of. */
+export interface Surroundings {
+  readonly gateway: () => Gateway | null;
+  readonly store: () => Store;
+  /** The conversation that is shown; an empty text for a new one. */
+  readonly conversation: () => string;
+  readonly isShown: (turn: string) => boolean;
+  /** An answer is being asked for. */
+  readonly begins: () => void;
+  /** For the screen reader. */
+  readonly ends: (words: string) => void;
+  /** Other tabs are to look at a conversation. */
+  readonly says: (conversation: string) => void;
+}
+
+export class Answers {
+  readonly turns = signal<Turns>(new Map());
+  readonly live = signal<ReadonlyMap<string, Live>>(new Map());
+  readonly #around: Surroundings;
+  /** Turns whose answers are under way, as they are known; of other conversations, too. */
+  readonly #running = new Map<string, Turn>();
+  /** Turns of conversations that were deleted: their answers may still be coming. */
+  readonly #removed = new Set<string>();
+
+  constructor(around: Surroundings) {
+    this.#around = around;
+  }
+
+  /** Shows the turns of a conversation. */
+  show(turns: readonly Turn[]): void {
+    this.turns.value = new Map(turns.map((turn) => [turn.id, this.#latest(turn)]));
+  }
+
+  /** Goes on with what is under way of the conversation that is shown. */
+  resumeAll(): void {
+    for (const turn of this.turns.value.values()) {
+      if (turn.state === "running" && !this.live.value.has(turn.id)) this.receive(turn);
+    }
+  }
+
+  /** Takes the turns that another tab has kept of the conversation that is shown. */
+  take(turns: readonly Turn[]): void {
+    const known = new Map(this.turns.value);
+    for (const turn of turns) {
+      const own = known.get(turn.id);
+      if (!this.live.value.has(turn.id) && (own === undefined || isNewer(turn, own))) known.set(turn.id, turn);
+    }
+    this.turns.value = known;
+  }
+
+  /** Follows what another tab has asked for. */
+  follow(): void {
+    // Not before it has a name: a second create would begin where the first one is not known yet.
+    for (const turn of this.turns.value.values()) {
+      if (turn.state === "running" && turn.saved !== null && !this.live.value.has(turn.id)) this.receive(turn);
+    }
+  }
+
+  /** Asks for the answer of a turn, or goes on with it. */
+  receive(turn: Turn): void {
+    const gateway = this.#around.gateway();
+    if (gateway === null) return;
+    let stream: Stream;
+    try {
+      stream = turn.saved
+        ? gateway.resume(turn.saved)
+        : gateway.ask(turn.model, messagesOf(lineage(this.turns.value, turn.parent ?? ""), REQUEST_BYTES_MAX), turn.idempotencyKey);
+    } catch (reason) {
+      this.put({ ...turn, failure: failureOf(reason) });
+      return;
+    }
+    const live = new Live(stream);
+    this.live.value = new Map(this.live.value).set(turn.id, live);
+    this.#around.begins();
+    stream.on("started", () => {
+      this.#keep(turn.id);
+      // With its name, other tabs can follow it.
+      this.#around.says(turn.conversation);
+    });
+    void this.#read(turn.id, live);
+  }
+
+  /** Changes a turn, and keeps it. */
+  put(turn: Turn): void {
+    if (this.#around.conversation() === turn.conversation) {
+      this.turns.value = new Map(this.turns.value).set(turn.id, turn);
+    }
+    if (turn.state === "running") this.#running.set(turn.id, turn);
+    else this.#running.delete(turn.id);
+    void this.#around.store().putTurn(turn);
+  }
+
+  /** Ends the answer of a turn that is being deleted. */
+  remove(turn: Turn): void {
+    this.live.value.get(turn.id)?.stop();
+    this.#removed.add(turn.id);
+  }
+
+  /** Leaves all answers; they go on at the server. */
+  detach(): void {
+    for (const live of this.live.value.values()) live.stream.detach();
+    this.live.value = new Map();
+  }
+
+  /** Keeps how far all are, and returns their turns. */
+  keepAll(): Turn[] {
+    const running: Turn[] = [];
+    for (const id of this.live.value.keys()) {
+      this.#keep(id);
+      const turn = this.#running.get(id);
+      if (turn) running.push({ ...turn, images: [] });
+    }
+    return running;
+  }
+
+  /** Takes up what `keepAll` of an earlier page has returned. */
+  recall(running: readonly Turn[]): void {
+    for (const turn of running) this.#running.set(turn.id, turn);
+  }
+
+  async #read(id: string, live: Live): Promise<void> {
+    const { stream } = live;
+    const hadText = live.hasText;
+    const keeping = window.setInterval(() => this.#keep(id), KEEP_MS);
+    try {
+      for await (const _chunk of stream) {
+        const turn = this.#turn(id);
+        if (turn && turn.firstMs === null && live.isWatched && live.hasText && !hadText && !turn.isFollowed) {
+          this.#change({ ...turn, firstMs: Date.now() - turn.created });
+        }
+        live.changed();
+      }
+      clearInterval(keeping);
+      // Detached: it goes on at the server, and with the next visit here.
+      if (stream.finishReason !== null) this.#ended(id, live, null);
+    } catch (reason) {
+      clearInterval(keeping);
+      this.#ended(id, live, failureOf(reason));
+    }
+  }
+
+  #ended(id: string, live: Live, failure: Failure | null): void {
+    live.draw();
+    const turn = this.#turn(id);
+    const remaining = new Map(this.live.value);
+    remaining.delete(id);
+    if (turn === undefined) {
+      this.live.value = remaining;
+      return;
+    }
+    const ended = endOf(turn, live, failure);
+    const words = failure ? "" : ended.state === "stopped" ? t.value.stopped : t.value.finished;
+    if (words && this.#around.isShown(id)) this.#around.ends(words);
+    batch(() => {
+      this.live.value = remaining;
+      this.put(ended);
+    });
+    this.#around.says(turn.conversation);
+  }
+
+  /** The turn as it is known; of another conversation than the one that is shown, too. */
+  #turn(id: string): Turn | undefined {
+    if (this.#removed.has(id)) return undefined;
+    return this.turns.value.get(id) ?? this.#running.get(id);
+  }
+
+  /** Changes a turn that nobody else needs to hear of yet. */
+  #change(turn: Turn): void {
+    if (this.turns.value.has(turn.id)) this.turns.value = new Map(this.turns.value).set(turn.id, turn);
+    else this.#running.set(turn.id, turn);
+  }
+
+  /** Of two versions of a turn, the one that says more. */
+  #latest(turn: Turn): Turn {
+    const own = this.#running.get(turn.id);
+    return own && isNewer(own, turn) ? own : turn;
+  }
+
+  /** Keeps how far an answer is. */
+  #keep(id: string): void {
+    const live = this.live.value.get(id);
+    const turn = this.#turn(id);
+    const saved = live?.stream.toJSON();
+    if (!live || !turn || !saved || (turn.saved?.seq === saved.seq && turn.saved.epoch === saved.epoch)) return;
+    const kept: Turn = { ...turn, ...withText(live.stream), saved: compact(saved) };
+    this.#running.set(id, kept);
+    // What is drawn of it comes from the live answer; the map stays, so that nothing is drawn anew.
+    if (this.turns.value.has(id)) (this.turns.value as Map<string, Turn>).set(id, kept);
+    void this.#around.store().putTurn(kept);
+  }
+}
+
+/** The turn of an answer that has ended, or whose connection is lost. */
+function endOf(turn: Turn, live: Live, failure: Failure | null): Turn {
+  const { stream } = live;
+  const { usage, cost, finishReason } = stream;
+  const isCut = failure?.code === "connection_lost";
+  const saved = stream.toJSON();
+  return {
+    ...turn,
+    ...withText(stream),
+    state: isCut ? "running" : failure ? "failed" : finishReason === "cancelled" ? "stopped" : "done",
+    saved: saved && (isCut ? compact(saved) : { ...saved, steps: [] }),
+    finish: finishReason,
+    tokens: usage?.completion_tokens ?? null,
+    isEstimate: usage?.estimated === true,
+    cost,
+    totalMs: live.isWatched && !turn.isFollowed ? Date.now() - turn.created : null,
+    failure,
+  };
+}
+
+function withText(stream: Stream): Pick<Turn, "text" | "reasoning"> {
+  return { text: stream.answer.text, reasoning: stream.answer.reasoning };
+}
