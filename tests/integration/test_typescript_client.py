@@ -191,7 +191,8 @@ async def test_cancel_by_http_while_the_socket_is_down(
         cancelled = node.send("cancel", of=told.id)
         await cancelled.until("cancelled")
         end = await told.until("end")
-        assert relay.connections == connections + 1  # that of the DELETE
+        # That of the DELETE; on a slow machine the next socket's as well.
+        assert relay.connections - connections in (1, 2)
     assert end["finishReason"] == "cancelled"
     assert end["text"] == "".join(PIECES[:2])
     assert end["usage"]["estimated"]
