@@ -23,11 +23,16 @@ export function App({ chat }: { readonly chat: Chat }): VNode {
     document.title = title ? `${title} · ${t.value.product}` : t.value.product;
   });
   const wasListOpen = useRef(false);
+  // As it is drawn: the effect may run when the list has been closed again.
+  const isOpen = isListOpen.value;
   useEffect(() => {
-    // Not sooner: until the list is closed, nothing beside it takes the focus.
-    if (wasListOpen.current && !isListOpen.value && document.activeElement === document.body) listButton.current?.focus();
-    wasListOpen.current = isListOpen.value;
-  }, [isListOpen.value]);
+    // Not sooner: until the list is closed, nothing beside it takes the focus. What is in the list may have
+    // it still: the browser takes it from there with the next frame.
+    const active = document.activeElement;
+    const isNowhere = active === document.body || active?.closest("#list");
+    if (wasListOpen.current && !isOpen && isNowhere) listButton.current?.focus();
+    wasListOpen.current = isOpen;
+  }, [isOpen]);
   const close = () => (isListOpen.value = false);
   return (
     <>
