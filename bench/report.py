@@ -217,7 +217,7 @@ def machine() -> str:
 
 def versions(extra: dict[str, str]) -> str:
     shown = subprocess.run([nginx_binary(), "-v"], capture_output=True, text=True, check=True)
-    # A Python without profile-guided optimisation takes half as long again for its own part.
+    # Without profile-guided optimisation Python takes longer for its own part.
     configured = sysconfig.get_config_var("CONFIG_ARGS") or ""
     is_optimised = sys.base_prefix == "/usr" or "--enable-optimizations" in configured
     build = "optimised" if is_optimised else "not optimised"

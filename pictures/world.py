@@ -11,6 +11,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -119,7 +120,7 @@ def _gateway(directory: Path, toss_url: str) -> Server:
             "packages_usd": ["5.00", "20.00"],
             "packages_krw": ["10000", "30000", "50000"],
             "krw_per_usd": "1450.00",
-            "krw_rate_date": "2026-11-27",
+            "krw_rate_date": datetime.now(UTC).date().isoformat(),
         },
         "toss": {
             "client_key": CLIENT_KEY,

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # Long enough for a loaded machine to answer in, short enough to wait for.
 PATIENCE_S = 0.6
-# For what must not seem silent, however long the machine pauses between two signs of life.
+# For what must not seem silent: a loaded machine pauses between two signs of life.
 LONG_PATIENCE_S = 1.6
 IMPATIENT = {
     "connect_timeout_s": PATIENCE_S,

@@ -133,7 +133,9 @@ export class Stream implements AsyncIterable<Chunk> {
   toJSON(): SavedStream | null {
     const { position, idempotencyKey } = this;
     if (!position) return null;
-    return { ...position, ...(idempotencyKey && { idempotencyKey }), steps: this.answer.steps };
+    // A copy: whoever keeps the object must not find later steps beside an earlier position.
+    const steps = [...this.answer.steps];
+    return { ...position, ...(idempotencyKey && { idempotencyKey }), steps };
   }
 
   // -- reading ----------------------------------------------------------------------------------

@@ -105,6 +105,21 @@ test("what a dead server had sent and lost is taken back, and the rest follows",
   client.close();
 });
 
+test("what was saved does not grow with what comes after", async () => {
+  const { client, socket } = world();
+  const stream = client.stream(request);
+  const reading = shown(stream);
+  const only = await socket(0);
+  const { ref } = await only.said("create");
+  only.give(started(ref), chunk(1, "a"));
+  while (stream.answer.seq < 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  const saved = stream.toJSON();
+  only.give(chunk(2, "b"), done(3));
+  await reading;
+  assert.deepEqual([saved.seq, saved.steps], [1, [[1, 0, "a"]]]);
+  client.close();
+});
+
 test("behind a position without its text, a reset begins anew", async () => {
   const { client, socket } = world();
   const stream = client.resume({ streamId: "st_1", epoch: 1, seq: 10 });

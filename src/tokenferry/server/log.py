@@ -47,12 +47,12 @@ _FORMS = (
     # A password in a URL, a proxy's for instance.
     (re.compile(r"(://[^\s/:@\"']*:)[^\s/@\"']+@"), rf"\1{HIDDEN}@"),
 )
-encode = msgspec.json.Encoder().encode
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # `extra={CLEAN: [{…}, …]}` carries the fields of several lines, each of ids, numbers and configured
 # names only. They are written as they are: looking for secrets costs more than the request that a
 # line tells of, and a record of its own for each costs as much as writing it.
 CLEAN = "clean_fields"
+_encode = msgspec.json.Encoder().encode
 _OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
@@ -103,7 +103,7 @@ class JsonFormatter(logging.Formatter):
         if (clean := getattr(record, CLEAN, None)) is not None:
             head = {"time": _time(record), "level": record.levelname.lower()}
             head |= {"logger": record.name, "message": record.msg}
-            return b"\n".join([encode(head | fields) for fields in clean]).decode()
+            return b"\n".join([_encode(head | fields) for fields in clean]).decode()
         entry: dict[str, object] = {
             "time": _time(record),
             "level": record.levelname.lower(),

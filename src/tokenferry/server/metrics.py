@@ -6,7 +6,7 @@ their number is bounded.
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -51,53 +51,53 @@ class Metrics:
     def __init__(self, soon: Callable[[Callable[[], None]], object]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a third of all lines, and no dashboard reads them
         self._registry = registry = CollectorRegistry()
-        self.routing = RoutingMetrics(self._registry)
-        self._open = Gauge(
-            "tokenferry_open_streams", "Streams that are generating.", registry=self._registry
-        )
+        self.routing = RoutingMetrics(registry)
+        gauge = partial(Gauge, registry=registry)
+        counter = partial(Counter, registry=registry)
+        seconds = partial(Histogram, registry=registry)
+        self._open = gauge("tokenferry_open_streams", "Streams that are generating.")
         self._open_count = 0
         # What has ended and is not counted yet, see `_count`, or not logged.
         self._outcomes: list[Outcome] = []
         self._overheads_s: list[float] = []
         self._unlogged: list[Outcome] = []
         self._soon = soon
-        self._connections = Gauge(
-            "tokenferry_open_connections", "Open WebSocket connections.", registry=self._registry
+        self._connections = gauge("tokenferry_open_connections", "Open WebSocket connections.")
+        self._requests = counter(
+            "tokenferry_requests", "Finished requests.", ("provider", "model", "finish")
         )
-        self._requests = Counter(
-            "tokenferry_requests",
-            "Finished requests.",
-            ("provider", "model", "finish"),
-            registry=self._registry,
-        )
-        self._tokens = Counter(
+        self._tokens = counter(
             "tokenferry_tokens",
             "Tokens; cached is a part of prompt, reasoning a part of completion.",
             ("provider", "model", "kind"),
-            registry=self._registry,
         )
-        self._errors = Counter("tokenferry_errors", "Errors by code.", ("code",), registry=registry)
-        self._limited = _limited(registry)
-        self._recorded = _recorded(registry)
-        self._first_token = Histogram(
+        self._errors = counter("tokenferry_errors", "Errors by code.", ("code",))
+        self._limited = counter(
+            "tokenferry_limited",
+            "Requests refused by a rate limit: whose, and of what.",
+            ("limit",),
+        )
+        self._recorded = counter(
+            "tokenferry_request_log",
+            "Records of finished requests, by what became of them: written or dropped.",
+            ("result",),
+        )
+        self._first_token = seconds(
             "tokenferry_time_to_first_token_seconds",
             "From the request's arrival to its first token.",
             ("provider", "model"),
             buckets=_SECONDS,
-            registry=self._registry,
         )
-        self._duration = Histogram(
+        self._duration = seconds(
             "tokenferry_request_duration_seconds",
             "From the request's arrival to its end.",
             ("provider", "model"),
             buckets=_SECONDS,
-            registry=self._registry,
         )
-        self._overhead = Histogram(
+        self._overhead = seconds(
             "tokenferry_gateway_overhead_seconds",
             "From the request's arrival until it is on its way to the provider.",
             buckets=_OVERHEAD_SECONDS,
-            registry=self._registry,
         )
         # Looking a child up by its labels costs more than counting; names are configured, so few.
         self._request_child = lru_cache(4096)(self._requests.labels)
@@ -197,24 +197,6 @@ def _fields(outcome: Outcome) -> dict[str, object]:
         "first_token_ms": _milliseconds(outcome.first_token_s),
         "duration_ms": _milliseconds(outcome.duration_s),
     }
-
-
-def _limited(registry: CollectorRegistry) -> Counter:
-    return Counter(
-        "tokenferry_limited",
-        "Requests refused by a rate limit: whose, and of what.",
-        ("limit",),
-        registry=registry,
-    )
-
-
-def _recorded(registry: CollectorRegistry) -> Counter:
-    return Counter(
-        "tokenferry_request_log",
-        "Records of finished requests, by what became of them: written or dropped.",
-        ("result",),
-        registry=registry,
-    )
 
 
 def _written(tries: Sequence[Try]) -> str | None:

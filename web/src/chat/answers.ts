@@ -48,13 +48,6 @@ export class Answers {
     this.turns.value = new Map(turns.map((turn) => [turn.id, this.#latest(turn)]));
   }
 
-  /** Goes on with what is under way of the conversation that is shown. */
-  resumeAll(): void {
-    for (const turn of this.turns.value.values()) {
-      if (turn.state === "running" && !this.live.value.has(turn.id)) this.receive(turn);
-    }
-  }
-
   /** Takes the turns that another tab has kept of the conversation that is shown. */
   take(turns: readonly Turn[]): void {
     const known = new Map(this.turns.value);
@@ -65,11 +58,14 @@ export class Answers {
     this.turns.value = known;
   }
 
-  /** Follows what another tab has asked for. */
-  follow(): void {
-    // Not before it has a name: a second create would begin where the first one is not known yet.
+  /**
+   * Goes on with what is under way of the conversation that is shown; with what another tab has asked
+   * for not before it has a name: a second create would begin where the first one is not known yet.
+   */
+  resumeAll(named: "named" | "all"): void {
     for (const turn of this.turns.value.values()) {
-      if (turn.state === "running" && turn.saved !== null && !this.live.value.has(turn.id)) this.receive(turn);
+      const isReady = named === "all" || turn.saved !== null;
+      if (turn.state === "running" && isReady && !this.live.value.has(turn.id)) this.receive(turn);
     }
   }
 

@@ -1,6 +1,6 @@
 // The page's frame: the list of conversations, the transcript, and the field below it.
 
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "../shared/icons.js";
@@ -17,7 +17,7 @@ import { Transcript } from "./transcript.js";
 export function App({ chat }: { readonly chat: Chat }): VNode {
   const isListOpen = useSignal(false);
   const listButton = useRef<HTMLButtonElement>(null);
-  useShortcuts(chat);
+  useShortcuts(chat, isListOpen);
   useEffect(() => {
     const title = chat.current.value?.title;
     document.title = title ? `${title} · ${t.value.product}` : t.value.product;
@@ -99,12 +99,14 @@ export async function newChat(chat: Chat): Promise<void> {
   messageField()?.focus();
 }
 
-function useShortcuts(chat: Chat): void {
+function useShortcuts(chat: Chat, isListOpen: Signal<boolean>): void {
   useEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       if (event.isComposing || document.querySelector("dialog[open]")) return;
       const isCommand = event.ctrlKey || event.metaKey;
-      if (event.key === "Escape" && !event.defaultPrevented && chat.running.value) chat.stop();
+      const isEscape = event.key === "Escape" && !event.defaultPrevented;
+      if (isEscape && isNarrow.value && isListOpen.value) isListOpen.value = false;
+      else if (isEscape && chat.running.value) chat.stop();
       else if (isCommand && event.shiftKey && event.code === "KeyO") void newChat(chat);
       else if (isCommand && !event.shiftKey && event.code === "Slash") messageField()?.focus();
       else if (isCommand && !event.shiftKey && event.code === "KeyK") isPickerOpen.value = true;
@@ -113,5 +115,5 @@ function useShortcuts(chat: Chat): void {
     };
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
-  }, [chat]);
+  }, [chat, isListOpen]);
 }

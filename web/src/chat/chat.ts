@@ -12,14 +12,14 @@ import { Gateway, askModels, failureOf } from "./gateway.js";
 import { followed, takeLink } from "./link.js";
 import type { Live, Phase } from "./live.js";
 import { type Access, ownerOf, recallOwner, rememberOwner } from "./owner.js";
+import { isOnline } from "./page_state.js";
 import { recall, recallDraft, remember, take } from "./session_storage.js";
 import { type Store, MemoryStore, openStore } from "./store.js";
+import { type News, Tabs } from "./tabs.js";
 import { t } from "./texts.js";
 import { type Conversation, type Failure, type Turn, newTurn, path, titleOf } from "./tree.js";
 
 const MODELS_DELAY_MS = 400;
-
-type News = { readonly kind: "list" } | { readonly kind: "turns"; readonly conversation: string };
 
 const FIRST_MODEL = "demo";
 const AWAY: Phase = { kind: "reconnecting" };
@@ -30,7 +30,6 @@ export class Chat {
   /** Whether an account's login has ended, so that its conversations are not shown. */
   readonly lapsed = signal(false);
   readonly connection = signal<ConnectionState>({ status: "idle" });
-  readonly online = signal(navigator.onLine);
   readonly conversations = signal<readonly Conversation[]>([]);
   readonly current = signal<Conversation | null>(null);
   readonly #answers = new Answers({
@@ -40,7 +39,7 @@ export class Chat {
     isShown: (id) => this.shown.value.some((turn) => turn.id === id),
     begins: () => this.#announcements.begin(),
     ends: (words) => this.#tell(words, "end"),
-    says: (conversation) => this.#say({ kind: "turns", conversation }),
+    says: (conversation) => this.#tabs.say({ kind: "turns", conversation }),
   });
   readonly turns = this.#answers.turns;
   readonly live = this.#answers.live;
@@ -55,9 +54,12 @@ export class Chat {
   readonly running = computed(() => this.shown.value.find((turn) => this.live.value.has(turn.id)) ?? null);
   #store: Store = new MemoryStore();
   #gateway: Gateway | null = null;
-  #channel: BroadcastChannel | null = null;
+  readonly #tabs = new Tabs();
   #announcements = new Announcements();
+  /** A conversation that other tabs cannot know yet. */
+  #unkept = "";
   #entering: Promise<void> = Promise.resolve();
+  #opening: Promise<void> = Promise.resolve();
   #opened = 0;
   #keyTimer = 0;
   #draftTimer = 0;
@@ -65,17 +67,9 @@ export class Chat {
   async start(): Promise<void> {
     this.#store = await openStore();
     await this.#recallLeft();
-    if (typeof BroadcastChannel === "function") {
-      this.#channel = new BroadcastChannel("tokenferry-chat");
-      this.#channel.onmessage = (event: MessageEvent<News>) => void this.#hear(event.data);
-    }
-    for (const name of ["online", "offline"] as const) {
-      addEventListener(name, () => (this.online.value = navigator.onLine));
-    }
+    this.#tabs.hear((news) => void this.#hear(news));
     addEventListener("hashchange", () => void this.#followLink());
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) this.#gateway?.hurry();
-    });
+    document.addEventListener("visibilitychange", () => document.hidden || this.#gateway?.hurry());
     addEventListener("pagehide", () => this.#keepAll());
     effect(() => {
       const running = this.running.value;
@@ -90,8 +84,7 @@ export class Chat {
 
   /** Finds out who the page is and what it may use. */
   enter(): Promise<void> {
-    this.#entering = this.#enter();
-    return this.#entering;
+    return (this.#entering = this.#enter());
   }
 
   async #enter(): Promise<void> {
@@ -154,9 +147,20 @@ export class Chat {
   }
 
   /** Shows a conversation; with an empty id, a new one that is not kept before something was asked. */
-  async open(id: string): Promise<void> {
-    const number = ++this.#opened;
-    if (this.#opened > 1) await this.#keepDraft();
+  open(id: string): Promise<void> {
+    if (++this.#opened > 1) {
+      void this.#keepDraft();
+      // At once, and not when all is there: what is typed or attached meanwhile is for what is opened.
+      batch(() => {
+        this.draft.value = "";
+        this.images.value = [];
+        this.obstacle.value = null;
+      });
+    }
+    return (this.#opening = this.#open(id, this.#opened));
+  }
+
+  async #open(id: string, number: number): Promise<void> {
     const found = this.conversations.value.find((each) => each.id === id) ?? null;
     const turns = found === null ? [] : await this.#store.turns(found.id);
     const draft = recallDraft(found?.id ?? "") ?? (await this.#store.draft(found?.id ?? ""));
@@ -166,21 +170,19 @@ export class Chat {
     batch(() => {
       this.current.value = found;
       this.#answers.show(turns);
-      this.draft.value = draft;
-      this.images.value = [];
-      this.obstacle.value = null;
+      if (this.draft.value === "") this.draft.value = draft;
       const { model = "" } = found ?? {};
       const access = this.access.value;
       if (access.state === "in" && access.models.some((each) => each.id === model)) this.model.value = model;
     });
-    this.#answers.resumeAll();
+    this.#answers.resumeAll("all");
   }
 
   async remove(id: string): Promise<void> {
     for (const turn of await this.#store.turns(id)) this.#answers.remove(turn);
     await this.#store.remove(id);
     await this.#loadList();
-    this.#say({ kind: "list" });
+    this.#tabs.say({ kind: "list" });
     if (this.current.value?.id === id) await this.open("");
   }
 
@@ -215,7 +217,7 @@ export class Chat {
     if (this.current.value?.id === conversation.id) this.current.value = conversation;
     await this.#store.putConversation(conversation);
     await this.#loadList();
-    this.#say({ kind: "list" });
+    this.#tabs.say({ kind: "list" });
   }
 
   // -- asking -------------------------------------------------------------------------------------
@@ -226,6 +228,7 @@ export class Chat {
     const images = this.images.value;
     if ((text === "" && images.length === 0) || this.running.value) return;
     await this.#entering;
+    await this.#opening;
     const access = this.access.value;
     if (access.state === "out") {
       const { failure } = access;
@@ -261,8 +264,7 @@ export class Chat {
   }
 
   stop(): void {
-    const { value } = this.running;
-    if (value) this.live.value.get(value.id)?.stop();
+    this.live.value.get(this.running.value?.id ?? "")?.stop();
   }
 
   async choose(turn: Turn): Promise<void> {
@@ -276,7 +278,8 @@ export class Chat {
     if (conversation === null) {
       const title = titleOf(text) || t.value.image;
       conversation = { id: randomId(), owner: this.#owner, title, created: nowMs, updated: nowMs, model: this.model.value, choice: {} };
-      await this.#store.putDraft("", "");
+      this.#unkept = conversation.id;
+      void this.#store.putDraft("", "");
     }
     const id = randomId();
     const question = newTurn("user", { id, conversation: conversation.id, parent, created: nowMs, text, images });
@@ -286,7 +289,7 @@ export class Chat {
       this.#answers.put(question);
     });
     remember("conversation", conversation.id);
-    await this.#keepDraft();
+    void this.#keepDraft();
     await this.#answer(question);
   }
 
@@ -314,16 +317,17 @@ export class Chat {
       this.#answers.receive(turn);
     });
     await this.#putConversation(kept);
+    this.#unkept = "";
     await this.#store.putTurn(question);
     await this.#store.putTurn(turn);
     remember("asked", "");
-    this.#say({ kind: "turns", conversation: conversation.id });
+    this.#tabs.say({ kind: "turns", conversation: conversation.id });
   }
 
   /** What is to be said of an answer that comes. */
   phaseOf(live: Live): Phase {
     // The browser knows first: a connection that leads nowhere may stay open for long.
-    return this.online.value ? live.phase.value : AWAY;
+    return isOnline.value ? live.phase.value : AWAY;
   }
 
   // -- leaving and coming back -------------------------------------------------------------------
@@ -348,17 +352,13 @@ export class Chat {
 
   // -- other tabs and devices ---------------------------------------------------------------------
 
-  #say(news: News): void {
-    this.#channel?.postMessage(news);
-  }
-
   async #hear(news: News): Promise<void> {
     await this.#loadList();
     const now = this.current.value;
     if (now === null) return;
     const found = this.conversations.value.find((each) => each.id === now.id);
     if (found === undefined) {
-      await this.open("");
+      if (now.id !== this.#unkept) await this.open("");
       return;
     }
     if (news.kind === "list") {
@@ -372,7 +372,7 @@ export class Chat {
       this.current.value = found;
       this.#answers.take(turns);
     });
-    this.#answers.follow();
+    this.#answers.resumeAll("named");
   }
 
   /** Follows the stream that the address names, from its beginning. */

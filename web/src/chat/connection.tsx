@@ -3,6 +3,7 @@
 import type { VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Chat } from "./chat.js";
+import { isOnline } from "./page_state.js";
 import { t } from "./texts.js";
 
 type Look = "ok" | "wait" | "bad";
@@ -29,7 +30,7 @@ function useWords(chat: Chat): readonly [Look, string] {
     return () => clearInterval(timer);
   }, [state, waitMs]);
   const access = chat.access.value;
-  if (!chat.online.value) return ["bad", t.value.offline];
+  if (!isOnline.value) return ["bad", t.value.offline];
   if (state.status === "reconnecting") {
     const seconds = Math.ceil((untilMs - performance.now()) / 1000);
     return seconds > 0 ? ["bad", t.value.retryIn(seconds)] : ["wait", t.value.connecting];

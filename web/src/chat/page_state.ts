@@ -10,6 +10,10 @@ const narrow = matchMedia("(max-width: 800px)");
 export const isNarrow = signal(narrow.matches);
 narrow.addEventListener("change", () => (isNarrow.value = narrow.matches));
 
+/** Whether the browser has a network. */
+export const isOnline = signal(navigator.onLine);
+for (const name of ["online", "offline"] as const) addEventListener(name, () => (isOnline.value = navigator.onLine));
+
 /** Whether the keyboard is on the screen: its Enter begins a new line, and a focus opens it. */
 export const hasScreenKeyboard = matchMedia("(hover: none) and (pointer: coarse)").matches;
 

@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Dialog } from "../shared/dialog.js";
 import { Icon } from "../shared/icons.js";
 import { newChat } from "./app.js";
@@ -24,18 +24,6 @@ export function Sidebar({ chat, isOpen, isDrawer, onClose }: SidebarProps): VNod
   useEffect(() => {
     if (isDrawer && isOpen) element.current?.querySelector<HTMLElement>("button")?.focus();
   }, [isDrawer, isOpen]);
-  useLayoutEffect(() => {
-    if (!isDrawer || !isOpen) return;
-    // The drawer closes wherever the focus is: it follows into the drawer a moment after the drawer shows.
-    const pressed = (event: KeyboardEvent) => {
-      const isElsewhere = !element.current?.contains(event.target as Node) && !document.querySelector("dialog[open]");
-      if (event.key !== "Escape" || event.isComposing || !isElsewhere) return;
-      event.preventDefault();
-      onClose();
-    };
-    addEventListener("keydown", pressed, true);
-    return () => removeEventListener("keydown", pressed, true);
-  }, [isDrawer, isOpen]);
   const go = async (id: string) => {
     await chat.open(id);
     onClose();
@@ -50,12 +38,6 @@ export function Sidebar({ chat, isOpen, isDrawer, onClose }: SidebarProps): VNod
         class={`sidebar ${isDrawer ? "drawer" : ""} ${isOpen ? "open" : ""}`}
         inert={!isOpen}
         aria-label={t.value.conversations}
-        onKeyDown={(event) => {
-          if (event.key === "Escape" && isDrawer) {
-            event.preventDefault();
-            onClose();
-          }
-        }}
       >
         <div class="brand">
           <img src="/static/icon.svg" alt="" width="22" height="22" />
