@@ -103,6 +103,11 @@ class Teller:
     def end(self) -> None:
         self._pieces.put_nowait(None)
 
+    async def until_gone(self) -> None:
+        """Wait until nobody reads the answer at the provider any more."""
+        assert self.exchange is not None
+        await self.exchange.until_gone()
+
 
 @pytest.fixture
 def teller(provider: ScriptedProvider) -> Teller:
@@ -286,14 +291,23 @@ async def stops(page: Page, gateway: Gateway, teller: Teller) -> None:
     note = page.locator(".answer .note")
     await expect(note).to_have_text("Stopped, billed for what was produced")
     await expect(figures(page)).to_contain_text("· $0.0000")
-    assert teller.exchange is not None
-    await teller.exchange.until_gone()
+    await teller.until_gone()
     shown = await answers(page).text_content()
     assert shown == await server_text(gateway)
     teller.say("never")
     await page.wait_for_timeout(300)
     assert await answers(page).text_content() == shown
     await expect(page.locator("#send")).to_be_visible()
+
+
+# How often a page keeps how far an answer is; see web/src/chat/answers.ts.
+KEEP_MS = 500
+KEPT_TURNS = """new Promise((resolve) => {
+  indexedDB.open("tokenferry-chat").onsuccess = ({ target }) => {
+    const count = target.result.transaction("turns").objectStore("turns").count();
+    count.onsuccess = () => resolve(count.result);
+  };
+})"""
 
 
 async def test_a_second_tab_follows_and_its_stop_stops_the_provider(open_page, gateway, teller):
@@ -307,8 +321,7 @@ async def test_a_second_tab_follows_and_its_stop_stops_the_provider(open_page, g
         for page in (first, second):
             await expect(answers(page)).to_have_text("live from here ")
         await second.click("#stop")
-        assert teller.exchange is not None
-        await teller.exchange.until_gone()
+        await teller.until_gone()
         for page in (first, second):
             await expect(page.locator(".answer .note")).to_contain_text("Stopped")
         link = await first.get_by_role("link", name="Link for another device").get_attribute("href")
@@ -319,6 +332,36 @@ async def test_a_second_tab_follows_and_its_stop_stops_the_provider(open_page, g
         await expect(answers(device)).to_have_text("live from here ")
         await expect(device.locator(".answer .note")).to_contain_text("Stopped")
         assert gateway.key not in device.url
+
+
+async def test_a_conversation_that_is_deleted_takes_its_answer_along(open_page, gateway, teller):
+    """It is stopped wherever it comes, and nothing of it stays in the browser."""
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway) as first, with_key(context, gateway) as second:
+        await begin(first, teller, "secret ")
+        await delete_the_conversation(second)
+        await teller.until_gone()
+        for page in (first, second):
+            await expect(page.locator(".entry")).to_have_count(0)
+            await expect(page.locator(".turn")).to_have_count(0)
+        await first.wait_for_timeout(2 * KEEP_MS)
+        assert await first.evaluate(KEPT_TURNS) == 0
+
+
+async def test_so_does_one_that_no_tab_shows(open_page, gateway, teller):
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway) as second:
+        async with with_key(context, gateway) as first:
+            await begin(first, teller, "secret ")
+        await delete_the_conversation(second)
+        await teller.until_gone()
+        assert await second.evaluate(KEPT_TURNS) == 0
+
+
+async def delete_the_conversation(page: Page) -> None:
+    await page.locator(".entry").hover()
+    await page.locator(".entry").get_by_role("button", name="Delete").click()
+    await page.locator("dialog").get_by_role("button", name="Delete").click()
 
 
 @asynccontextmanager
@@ -598,8 +641,7 @@ async def test_a_tab_that_does_not_come_back_ends_its_answer(open_page, gateway,
     await context.add_init_script(IMPATIENT)
     async with with_key(context, gateway) as page:
         await begin(page, teller, "some ")
-    assert teller.exchange is not None
-    await teller.exchange.until_gone()
+    await teller.until_gone()
 
 
 async def test_a_server_that_is_killed_and_comes_back(open_page, gateway, teller, watch):

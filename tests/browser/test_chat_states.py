@@ -133,6 +133,20 @@ class TestWho:
         await expect(answers(page)).to_have_text("안녕하세요!")
         await expect(page.locator("#message")).to_have_value("")
 
+    async def test_impatience_before_the_models_have_come_sends_once(self, open_page, gateway):
+        gateway.models_come.clear()
+        page = await open_page(gateway.url)
+        await page.set_input_files(
+            "#images", {"name": "dot.png", "mimeType": "image/png", "buffer": PIXEL}
+        )
+        await expect(page.locator(".composer .images img")).to_have_count(1)
+        await page.click("#send")
+        await page.click("#send")
+        gateway.models_come.set()
+        await expect(figures(page)).to_be_visible()
+        await expect(page.locator(".question")).to_have_count(1)
+        assert len(gateway.talks) == 1
+
 
 class TestAnswer:
     async def test_request_and_conversation(self, page, gateway):

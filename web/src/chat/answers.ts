@@ -105,8 +105,11 @@ export class Answers {
 
   /** Ends the answer of a turn that is being deleted. */
   remove(turn: Turn): void {
-    this.live.value.get(turn.id)?.stop();
     this.#removed.add(turn.id);
+    const live = this.live.value.get(turn.id);
+    if (live) live.stop();
+    // Of an earlier visit, or of another tab.
+    else if (turn.state === "running" && turn.saved) void this.#around.gateway()?.resume(turn.saved).cancel();
   }
 
   /** Leaves all answers; they go on at the server. */

@@ -20,7 +20,6 @@ import { t } from "./texts.js";
 import { type Conversation, type Failure, type Turn, newTurn, path, titleOf } from "./tree.js";
 
 const MODELS_DELAY_MS = 400;
-
 const FIRST_MODEL = "demo";
 const AWAY: Phase = { kind: "reconnecting" };
 
@@ -234,7 +233,8 @@ export class Chat {
       const { failure } = access;
       this.obstacle.value = failure.code === "login_required" ? { ...failure, code: "missing_api_key", requestId: null } : failure;
     }
-    if (access.state !== "in" || this.model.value === "" || this.draft.value.trim() !== text) return;
+    const isAnother = this.running.value !== null || this.draft.value.trim() !== text || this.images.value !== images;
+    if (access.state !== "in" || this.model.value === "" || isAnother) return;
     const before = this.shown.value.at(-1)?.id ?? null;
     this.draft.value = "";
     this.images.value = [];
@@ -255,12 +255,9 @@ export class Chat {
 
   /** Asks again for an answer of which nothing came, or goes on with one whose connection was lost. */
   async retry(turn: Turn): Promise<void> {
-    if (turn.state === "running") {
-      this.#answers.put({ ...turn, failure: null });
-      this.#answers.receive(this.turns.value.get(turn.id)!);
-      return;
-    }
-    await this.regenerate(turn);
+    if (turn.state !== "running") return this.regenerate(turn);
+    this.#answers.put({ ...turn, failure: null });
+    this.#answers.receive(this.turns.value.get(turn.id)!);
   }
 
   stop(): void {
@@ -283,9 +280,10 @@ export class Chat {
     }
     const id = randomId();
     const question = newTurn("user", { id, conversation: conversation.id, parent, created: nowMs, text, images });
-    const choice = { ...conversation.choice, [parent ?? ""]: id };
+    conversation = { ...conversation, choice: { ...conversation.choice, [parent ?? ""]: id }, updated: nowMs };
+    void this.#store.putConversation(conversation);
     batch(() => {
-      this.current.value = { ...conversation, choice, updated: nowMs };
+      this.current.value = conversation;
       this.#answers.put(question);
     });
     remember("conversation", conversation.id);
@@ -312,11 +310,12 @@ export class Chat {
     };
     // Before anything is asked: a page that is left now does not wait for the database.
     remember("asked", JSON.stringify({ conversation: kept, turns: [question, turn] }));
+    const storing = this.#putConversation(kept);
     batch(() => {
       this.#answers.put(turn);
       this.#answers.receive(turn);
     });
-    await this.#putConversation(kept);
+    await storing;
     this.#unkept = "";
     await this.#store.putTurn(question);
     await this.#store.putTurn(turn);
@@ -358,8 +357,9 @@ export class Chat {
     if (now === null) return;
     const found = this.conversations.value.find((each) => each.id === now.id);
     if (found === undefined) {
-      if (now.id !== this.#unkept) await this.open("");
-      return;
+      if (now.id === this.#unkept) return;
+      for (const turn of this.turns.value.values()) this.#answers.remove(turn);
+      return this.open("");
     }
     if (news.kind === "list") {
       this.current.value = { ...found, choice: now.choice };
@@ -387,8 +387,8 @@ export class Chat {
       }
     }
     const [conversation, turn] = followed(streamId, this.#owner, t.value.followed);
-    await this.#store.putTurn(turn);
     await this.#putConversation(conversation);
+    await this.#store.putTurn(turn);
     await this.open(conversation.id);
     return true;
   }

@@ -20,7 +20,7 @@ export interface Store {
   turns(conversation: string): Promise<Turn[]>;
   draft(conversation: string): Promise<string>;
   putConversation(conversation: Conversation): Promise<void>;
-  /** Writes a turn, unless what is there says more. */
+  /** Writes a turn, unless what is there says more, or its conversation was deleted. */
   putTurn(turn: Turn): Promise<void>;
   putDraft(conversation: string, text: string): Promise<void>;
   remove(conversation: string): Promise<void>;
@@ -68,9 +68,11 @@ class DatabaseStore implements Store {
   }
 
   async putTurn(turn: Turn): Promise<void> {
-    const work = this.#database.transaction("turns", "readwrite");
-    const known = await work.store.get(turn.id);
-    if (known === undefined || isNewer(turn, known)) await work.store.put(turn);
+    const work = this.#database.transaction(["conversations", "turns"], "readwrite");
+    const turns = work.objectStore("turns");
+    const isDeleted = (await work.objectStore("conversations").getKey(turn.conversation)) === undefined;
+    const known = await turns.get(turn.id);
+    if (!isDeleted && (known === undefined || isNewer(turn, known))) await turns.put(turn);
     await work.done;
   }
 
@@ -111,8 +113,9 @@ export class MemoryStore implements Store {
   }
 
   async putTurn(turn: Turn): Promise<void> {
+    const isDeleted = !this.#conversations.has(turn.conversation);
     const known = this.#turns.get(turn.id);
-    if (known === undefined || isNewer(turn, known)) this.#turns.set(turn.id, turn);
+    if (!isDeleted && (known === undefined || isNewer(turn, known))) this.#turns.set(turn.id, turn);
   }
 
   async putDraft(conversation: string, text: string): Promise<void> {
