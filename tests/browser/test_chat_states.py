@@ -67,6 +67,14 @@ def contents(talk: Talk) -> list[str]:
     return [message["content"] for message in talk.create["request"]["messages"]]
 
 
+KEPT_DRAFTS = """new Promise((resolve) => {
+  indexedDB.open("tokenferry-chat").onsuccess = ({ target }) => {
+    const all = target.result.transaction("drafts").objectStore("drafts").getAll();
+    all.onsuccess = () => resolve(all.result);
+  };
+})"""
+
+
 class TestWho:
     async def test_models_and_the_choice_are_kept_and_the_key_is_in_this_tab_only(
         self, open_page, gateway, watch
@@ -340,6 +348,29 @@ class TestAnswer:
         await page.locator("dialog").get_by_role("button", name="Delete").click()
         await expect(renamed).to_have_count(0)
         await expect(page.locator(".turn")).to_have_count(0)
+
+    async def test_drafts_survive_haste_and_go_with_their_conversation(self, page, gateway):
+        await ask(page, "about ships")
+        await expect(figures(page)).to_be_visible()
+        await page.fill("#message", "half a question")
+        # The first of the two is still being opened when the second one is asked for.
+        await page.evaluate(
+            """() => {
+              document.querySelector(".new-chat").click();
+              document.querySelector(".entry .name").click();
+              document.querySelector(".new-chat").click();
+            }"""
+        )
+        await expect(page.locator(".turn")).to_have_count(0)
+        await expect(page.locator("#message")).to_have_value("")
+        await page.locator(".entry", has_text="about ships").locator(".name").click()
+        await expect(page.locator("#message")).to_have_value("half a question")
+        await page.locator(".entry", has_text="about ships").hover()
+        await page.locator(".entry.current").get_by_role("button", name="Delete").click()
+        await page.locator("dialog").get_by_role("button", name="Delete").click()
+        await expect(page.locator(".turn")).to_have_count(0)
+        await expect(page.locator("#message")).to_have_value("")
+        assert "half a question" not in await page.evaluate(KEPT_DRAFTS)
 
     async def test_an_image_goes_along(self, page, gateway):
         await page.set_input_files(

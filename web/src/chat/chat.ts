@@ -7,13 +7,14 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import type { ConnectionState } from "tokenferry";
 import { randomId } from "../shared/random.js";
 import { Announcements } from "./announcements.js";
-import { Answers, KEEP_MS } from "./answers.js";
+import { Answers } from "./answers.js";
+import { Draft } from "./draft.js";
 import { Gateway, askModels, failureOf } from "./gateway.js";
 import { followed, takeLink } from "./link.js";
 import type { Live, Phase } from "./live.js";
 import { type Access, ownerOf, recallOwner, rememberOwner } from "./owner.js";
 import { isOnline } from "./page_state.js";
-import { recall, recallDraft, remember, take } from "./session_storage.js";
+import { recall, remember, take } from "./session_storage.js";
 import { type Store, MemoryStore, openStore } from "./store.js";
 import { type News, Tabs } from "./tabs.js";
 import { t } from "./texts.js";
@@ -42,7 +43,8 @@ export class Chat {
   });
   readonly turns = this.#answers.turns;
   readonly live = this.#answers.live;
-  readonly draft = signal("");
+  readonly #draft = new Draft(() => this.#store);
+  readonly draft = this.#draft.text;
   readonly images = signal<readonly string[]>([]);
   /** What stands in the way of sending, beside what belongs to an answer. */
   readonly obstacle = signal<Failure | null>(null);
@@ -61,7 +63,6 @@ export class Chat {
   #opening: Promise<void> = Promise.resolve();
   #opened = 0;
   #keyTimer = 0;
-  #draftTimer = 0;
 
   async start(): Promise<void> {
     this.#store = await openStore();
@@ -147,29 +148,25 @@ export class Chat {
 
   /** Shows a conversation; with an empty id, a new one that is not kept before something was asked. */
   open(id: string): Promise<void> {
+    // At once, and not when all is there: what is typed or attached meanwhile is for what is opened.
     if (++this.#opened > 1) {
-      void this.#keepDraft();
-      // At once, and not when all is there: what is typed or attached meanwhile is for what is opened.
-      batch(() => {
-        this.draft.value = "";
-        this.images.value = [];
-        this.obstacle.value = null;
-      });
+      this.images.value = [];
+      this.obstacle.value = null;
     }
-    return (this.#opening = this.#open(id, this.#opened));
+    const found = this.conversations.value.find((each) => each.id === id) ?? null;
+    const drafted = this.#draft.turnTo({ conversation: found?.id ?? "", owner: this.#owner });
+    return (this.#opening = this.#open(found, drafted, this.#opened));
   }
 
-  async #open(id: string, number: number): Promise<void> {
-    const found = this.conversations.value.find((each) => each.id === id) ?? null;
+  async #open(found: Conversation | null, drafted: Promise<void>, number: number): Promise<void> {
     const turns = found === null ? [] : await this.#store.turns(found.id);
-    const draft = recallDraft(found?.id ?? "") ?? (await this.#store.draft(found?.id ?? ""));
+    await drafted;
     if (number !== this.#opened) return;
     // Whoever logs in again comes back to where the login ended.
     if (found !== null || !this.lapsed.value) remember("conversation", found?.id ?? "");
     batch(() => {
       this.current.value = found;
       this.#answers.show(turns);
-      if (this.draft.value === "") this.draft.value = draft;
       const { model = "" } = found ?? {};
       const access = this.access.value;
       if (access.state === "in" && access.models.some((each) => each.id === model)) this.model.value = model;
@@ -202,14 +199,7 @@ export class Chat {
   }
 
   setDraft(text: string): void {
-    this.draft.value = text;
-    clearTimeout(this.#draftTimer);
-    this.#draftTimer = window.setTimeout(() => void this.#keepDraft(), KEEP_MS);
-  }
-
-  async #keepDraft(): Promise<void> {
-    clearTimeout(this.#draftTimer);
-    if (this.access.value.state === "in") await this.#store.putDraft(this.current.value?.id ?? "", this.draft.value);
+    this.#draft.set(text);
   }
 
   async #putConversation(conversation: Conversation): Promise<void> {
@@ -276,7 +266,6 @@ export class Chat {
       const title = titleOf(text) || t.value.image;
       conversation = { id: randomId(), owner: this.#owner, title, created: nowMs, updated: nowMs, model: this.model.value, choice: {} };
       this.#unkept = conversation.id;
-      void this.#store.putDraft("", "");
     }
     const id = randomId();
     const question = newTurn("user", { id, conversation: conversation.id, parent, created: nowMs, text, images });
@@ -287,7 +276,7 @@ export class Chat {
       this.#answers.put(question);
     });
     remember("conversation", conversation.id);
-    void this.#keepDraft();
+    this.#draft.moveTo({ conversation: conversation.id, owner: this.#owner });
     await this.#answer(question);
   }
 
@@ -335,8 +324,7 @@ export class Chat {
     const running = this.#answers.keepAll();
     // A page that is left does not wait for the database.
     remember("running", running.length > 0 ? JSON.stringify(running) : "");
-    if (this.draft.value !== "") remember("draft", `${this.current.value?.id ?? ""} ${this.draft.value}`);
-    void this.#keepDraft();
+    this.#draft.leave();
   }
 
   /** Takes up what a page of this tab has left. */

@@ -24,11 +24,3 @@ export function take<T>(name: string): T | null {
   remember(name, "");
   return text === "" ? null : (JSON.parse(text) as T);
 }
-
-/** What was being written when this tab's last page was left; once. */
-export function recallDraft(conversation: string): string | null {
-  const left = recall("draft");
-  if (!left.startsWith(`${conversation} `)) return null;
-  remember("draft", "");
-  return left.slice(conversation.length + 1);
-}

@@ -15,14 +15,25 @@ interface Schema extends DBSchema {
   drafts: { key: string; value: string };
 }
 
+/** What a draft is for; without a conversation, for the next new one of its owner. */
+export interface DraftPlace {
+  readonly conversation: string;
+  readonly owner: string;
+}
+
+export function draftName({ conversation, owner }: DraftPlace): string {
+  return conversation || `new ${owner}`;
+}
+
 export interface Store {
   conversations(): Promise<Conversation[]>;
   turns(conversation: string): Promise<Turn[]>;
-  draft(conversation: string): Promise<string>;
+  draft(place: DraftPlace): Promise<string>;
   putConversation(conversation: Conversation): Promise<void>;
   /** Writes a turn, unless what is there says more, or its conversation was deleted. */
   putTurn(turn: Turn): Promise<void>;
-  putDraft(conversation: string, text: string): Promise<void>;
+  /** Writes a draft, unless its conversation was deleted. */
+  putDraft(place: DraftPlace, text: string): Promise<void>;
   remove(conversation: string): Promise<void>;
 }
 
@@ -59,8 +70,8 @@ class DatabaseStore implements Store {
     return this.#database.getAllFromIndex("turns", "conversation", conversation);
   }
 
-  async draft(conversation: string): Promise<string> {
-    return (await this.#database.get("drafts", conversation)) ?? "";
+  async draft(place: DraftPlace): Promise<string> {
+    return (await this.#database.get("drafts", draftName(place))) ?? "";
   }
 
   async putConversation(conversation: Conversation): Promise<void> {
@@ -76,9 +87,13 @@ class DatabaseStore implements Store {
     await work.done;
   }
 
-  async putDraft(conversation: string, text: string): Promise<void> {
-    if (text === "") await this.#database.delete("drafts", conversation);
-    else await this.#database.put("drafts", text, conversation);
+  async putDraft(place: DraftPlace, text: string): Promise<void> {
+    const { conversation } = place;
+    const work = this.#database.transaction(["conversations", "drafts"], "readwrite");
+    const drafts = work.objectStore("drafts");
+    if (text === "") await drafts.delete(draftName(place));
+    else if (conversation === "" || (await work.objectStore("conversations").getKey(conversation))) await drafts.put(text, draftName(place));
+    await work.done;
   }
 
   async remove(conversation: string): Promise<void> {
@@ -104,8 +119,8 @@ export class MemoryStore implements Store {
     return [...this.#turns.values()].filter((turn) => turn.conversation === conversation);
   }
 
-  async draft(conversation: string): Promise<string> {
-    return this.#drafts.get(conversation) ?? "";
+  async draft(place: DraftPlace): Promise<string> {
+    return this.#drafts.get(draftName(place)) ?? "";
   }
 
   async putConversation(conversation: Conversation): Promise<void> {
@@ -118,8 +133,8 @@ export class MemoryStore implements Store {
     if (!isDeleted && (known === undefined || isNewer(turn, known))) this.#turns.set(turn.id, turn);
   }
 
-  async putDraft(conversation: string, text: string): Promise<void> {
-    this.#drafts.set(conversation, text);
+  async putDraft(place: DraftPlace, text: string): Promise<void> {
+    if (place.conversation === "" || this.#conversations.has(place.conversation)) this.#drafts.set(draftName(place), text);
   }
 
   async remove(conversation: string): Promise<void> {
