@@ -21,9 +21,10 @@ interface ErrorBody {
 }
 
 /** Asks, and returns the JSON of the answer (undefined for an answer without one).
- *  Throws a Problem; code `unreachable` if there was no answer. */
+ *  Throws a Problem; code `unreachable` if there was no answer, or not the whole of it. */
 export async function api<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   let response: Response;
+  let text: string;
   try {
     response = await fetch(path, {
       method,
@@ -34,13 +35,18 @@ export async function api<T>(method: string, path: string, body?: unknown, signa
       credentials: "same-origin",
       cache: "no-store",
     });
+    text = await response.text();
   } catch (reason) {
     if (signal?.aborted) throw reason;
     throw new Problem(0, "unreachable", String(reason));
   }
-  const text = await response.text();
-  if (response.ok) return (text === "" ? undefined : JSON.parse(text)) as T;
-  throw problemOf(response, text);
+  if (!response.ok) throw problemOf(response, text);
+  try {
+    return (text === "" ? undefined : JSON.parse(text)) as T;
+  } catch {
+    // Whoever stands between, a hotel's network say, has answered with a page of its own.
+    throw new Problem(response.status, "unreachable", "The answer is not the gateway's.");
+  }
 }
 
 function problemOf(response: Response, text: string): Problem {

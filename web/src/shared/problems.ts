@@ -103,6 +103,6 @@ export function explained(problem: Problem): string {
       ? `요청이 너무 많습니다. ${wait} 후 다시 시도해 주세요.`
       : `Too many requests. Try again in ${wait}.`;
   }
-  const words = WORDS[problem.code];
+  const words = Object.hasOwn(WORDS, problem.code) ? WORDS[problem.code] : undefined;
   return words === undefined ? problem.message : words[korean ? 1 : 0];
 }
