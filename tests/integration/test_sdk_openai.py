@@ -180,6 +180,16 @@ async def test_each_error_has_its_class(gateway: Gateway, client: openai.AsyncOp
     await wrong.close()
 
 
+async def test_what_is_not_served_says_what_is(
+    gateway: Gateway, client: openai.AsyncOpenAI
+) -> None:
+    with pytest.raises(openai.NotFoundError, match=r"client\.chat\.completions\.create"):
+        await client.responses.create(model="demo", input="x")
+    async with openai.AsyncOpenAI(base_url=gateway.url, api_key=gateway.key) as without_v1:
+        with pytest.raises(openai.NotFoundError, match="base URL ends with /v1"):
+            await without_v1.chat.completions.create(model="demo", messages=say("x"))
+
+
 async def test_a_retry_waits_as_long_as_the_provider_asked(
     client: openai.AsyncOpenAI, provider: ScriptedProvider
 ) -> None:

@@ -29,6 +29,7 @@ from tokenferry.server.responses import (
     json_response,
     rate_headers,
 )
+from tokenferry.server.signposts import directions
 from tokenferry.server.streams_api import StreamsApi
 from tokenferry.server.upgrade import check_origin, open_stream
 
@@ -119,7 +120,7 @@ class HttpApi:
                 f"The body is larger than {limit} bytes. Send less, or raise `body_bytes_max`."
             )
         if isinstance(exc, web.HTTPNotFound):
-            return NotFound(f"There is nothing at {request.method} {request.path[:200]}.")
+            return NotFound(directions(request.method, request.path))
         if isinstance(exc, web.HTTPMethodNotAllowed):
             allowed = ", ".join(sorted(exc.allowed_methods))
             return MethodNotAllowed(f"{request.path[:200]} takes {allowed} only.")
