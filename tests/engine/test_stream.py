@@ -115,6 +115,27 @@ def test_a_full_transport_stops_the_client_and_nobody_else() -> None:
     assert len(quick.frames()) == 501
 
 
+def test_who_leaves_a_stream_is_not_sent_what_it_was_behind() -> None:
+    bench = Bench()
+    stream = bench.create()
+    outlet = RecordingOutlet(room=1)
+    _, left = bench.follow(stream, outlet)
+    for _ in range(5):
+        say(bench, 100)
+    assert outlet.paused
+    read = outlet.seqs()[-1]
+    bench.dispatcher.book.leave(left, lost=False)
+    _, anew = bench.follow(stream, outlet, after=read, resumes=True)
+    outlet.room = None
+    outlet.resume()
+    assert outlet.seqs() == list(range(1, stream.head + 1))
+    assert outlet.caught == [stream.head]
+    bench.dispatcher.book.leave(anew, lost=False)
+    say(bench, 100)
+    assert outlet.seqs()[-1] == stream.head - 100
+    assert (outlet.lanes, outlet.line) == (0, [])
+
+
 def test_who_is_behind_gets_text_merged_and_nothing_twice() -> None:
     bench = Bench()
     stream = bench.create()

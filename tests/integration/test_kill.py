@@ -279,7 +279,8 @@ async def test_without_its_chunks_a_stream_gives_a_snapshot(
     assert (answer["through"], answer["usage"]["completion_tokens"]) == (6, len(TEXTS))
     got = await events(gateway, stream_id, "1-2")
     assert got.body.startswith(b"event: snapshot\ndata: {")
-    assert got.body.endswith(b"data: [DONE]\n\n")
+    assert got.body.endswith(b"data: [DONE]\nid: 1-6\n\n")
+    assert (await events(gateway, stream_id, "1-6")).status == 204
     assert (await shown(gateway, stream_id))["state"] == "done"
     await restart(gateway)
     assert (await resume(gateway, stream_id, 2))[0] == answer

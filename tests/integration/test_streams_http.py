@@ -145,7 +145,7 @@ async def test_every_position_gives_exactly_the_rest(
     seqs = len(TEXTS) + 2
     assert blocks[-1].startswith(DONE)
     assert ids[-1] == b"1-%d" % seqs
-    for seq in range(seqs + 1):
+    for seq in range(seqs):
         name = b"1-%d" % seq
         start = ids.index(name) + 1 if seq else 0
         headers = {"Authorization": f"Bearer {gateway.key}"}
@@ -158,6 +158,32 @@ async def test_every_position_gives_exactly_the_rest(
         assert got.status == 200
         assert got.headers["content-type"].startswith("text/event-stream")
         assert got.body == COMMENT + b"".join(block + b"\n\n" for block in blocks[start:])
+
+
+async def test_who_has_all_of_a_stream_is_told_not_to_come_back(
+    gateway: Gateway, provider: ScriptedProvider
+) -> None:
+    """A browser's EventSource comes back after every end but that of a 204 (WHATWG HTML, 9.2)."""
+    stream_id, whole = await finished(gateway, provider)
+    last = position_of(whole.split(b"\n\n")[-2])
+    assert last is not None
+    got = await call(gateway, "GET", f"/{stream_id}/events?after={last.decode()}")
+    assert (got.status, got.body) == (204, b"")
+
+
+async def test_events_are_not_written_to_who_asks_for_the_head_alone(
+    gateway: Gateway, provider: ScriptedProvider
+) -> None:
+    """They would be taken for the answer to the next request on the connection."""
+    stream_id, _ = await finished(gateway, provider)
+    headers = {"Authorization": f"Bearer {gateway.key}"}
+    async with connection(gateway.port) as client:
+        client.send(request_bytes("HEAD", f"/v1/streams/{stream_id}/events", headers))
+        client.send(request_bytes("GET", "/healthz"))
+        await client.read_head()
+        assert client.status == 405
+        await client.read_head()
+        assert client.status == 200
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,9 @@ class Subscription:
         if self in self.stream.subscriptions:
             self.stream.subscriptions.remove(self)
             self.outlet.lanes -= 1
+        if self in self.outlet.line:
+            # Its backlog is not for a client that has left the stream, or reads it anew.
+            self.outlet.line.remove(self)
 
     def take_turn(self, out: list[bytes], *, merging: bool) -> bool:
         """Append the wire bytes of the next records to `out`; return whether more are waiting."""

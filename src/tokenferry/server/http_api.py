@@ -80,7 +80,7 @@ class HttpApi:
         """Add the routes to an application."""
         app.middlewares.append(self._middleware)
         app.on_response_prepare.append(self._prepare)
-        app.router.add_get("/v1/stream", self._stream)
+        app.router.add_get("/v1/stream", self._stream, allow_head=False)
         app.router.add_post("/v1/stream/tickets", self._ticket)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/chat/completions/estimate", self._estimate)

@@ -8,7 +8,7 @@
 A position is written `EPOCH-SEQ`, as in the events' `id:`; a SEQ alone is one of the stream's own
 epoch.
 
-Source: spec/PROTOCOL.md, section 10; WHATWG HTML, 9.2 (`Last-Event-ID`).
+Source: spec/PROTOCOL.md, section 10; WHATWG HTML, 9.2 (`Last-Event-ID`; 204 ends reconnecting).
 """
 
 import asyncio
@@ -55,7 +55,8 @@ class StreamsApi:
         """Add the routes to an application."""
         app.router.add_get("/v1/streams", self._list)
         app.router.add_get("/v1/streams/{id}", self._show)
-        app.router.add_get("/v1/streams/{id}/events", self._events)
+        # No HEAD: events are written past aiohttp, which would not leave the body out.
+        app.router.add_get("/v1/streams/{id}/events", self._events, allow_head=False)
         app.router.add_delete("/v1/streams/{id}", self._cancel)
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -81,9 +82,14 @@ class StreamsApi:
         key = authenticate(request, self._hub)
         self._hub.check_room()
         found = self._find(request)
-        plan = plan_resume(found, _position(request, found))
+        position = _position(request, found)
+        if _is_end(position, found):
+            # An EventSource would take any other answer for a reason to come back, for ever.
+            return web.Response(status=204, headers={"cache-control": "no-cache"})
+        plan = plan_resume(found, position)
         if not isinstance(plan, Replay):
-            body = notice("snapshot", messages.snapshot_fields(plan)) + b"data: [DONE]\n\n"
+            end = b"data: [DONE]\nid: %d-%d\n\n" % (plan.epoch, plan.through)
+            body = notice("snapshot", messages.snapshot_fields(plan)) + end
             return web.Response(body=body, headers=HEADERS)
         stream, preface = plan.entry.stream, b""
         if plan.is_reset:
@@ -145,6 +151,14 @@ def _position(request: web.Request, found: Entry | Summary) -> Position:
     epoch, seq = match.groups()
     own = found.stream.epoch if isinstance(found, Entry) else found.epoch
     return Position(own if epoch is None else int(epoch), int(seq))
+
+
+def _is_end(position: Position, found: Entry | Summary) -> bool:
+    """Say whether a stream has ended, and the client has all of it."""
+    if isinstance(found, Summary):
+        return position == Position(found.epoch, found.head)
+    stream = found.stream
+    return stream.done and position == Position(stream.epoch, stream.head)
 
 
 def _shown(summary: Summary, *, text: bool) -> dict[str, object]:
