@@ -435,6 +435,16 @@ async def test_an_idempotency_key_is_one_requests_and_one_keys(
     assert len(provider.exchanges(prompt)) == 2
 
 
+async def test_an_idempotency_key_in_another_encoding_is_refused(gateway: Gateway) -> None:
+    asked = post_bytes(gateway, body("m-openai", "x"), {"Idempotency-Key": "KEY"})
+    async with connection(gateway.port) as client:
+        client.send(asked.replace(b"KEY", "주문".encode("euc-kr"), 1))
+        await client.read_head()
+        assert client.status == 400
+        error = json.loads(await client.body())["error"]
+    assert (error["code"], error["param"]) == ("invalid_value", "Idempotency-Key")
+
+
 @pytest.mark.parametrize(("length", "status"), [(0, 400), (255, 200), (256, 400)])
 async def test_an_idempotency_key_has_its_bounds(
     gateway: Gateway, provider: ScriptedProvider, length: int, status: int

@@ -16,29 +16,25 @@ from aiohttp import HttpVersion11, web
 
 from tokenferry.engine.archive import Summary
 from tokenferry.engine.keys import Key
-from tokenferry.engine.options import Options
 from tokenferry.engine.stream import Outlet, Stream, Subscription, discard
-from tokenferry.errors import InvalidRequest, StreamExpired, TokenferryError
+from tokenferry.errors import StorageUnavailable, StreamExpired, TokenferryError
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.protocol.completion import folded
 from tokenferry.protocol.events import EventRenderer, framed, kept_events
 from tokenferry.protocol.frames import Terminal
-from tokenferry.protocol.messages import IDEMPOTENCY_KEY_CHARACTERS
-from tokenferry.server.arrivals import http_arrival
+from tokenferry.server.create_headers import create_options
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import STANDINGS, attempts_header, error_response, json_response
 from tokenferry.server.transport import ClientProtocol
 
 KEEP_ALIVE = b": keep-alive\n\n"
+NOT_SAVED = "The server could not save the answer. Ask again later."
 JSON = "application/json"
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
     "x-accel-buffering": "no",  # nginx would hold the tokens back
 }
-RECOVERY = "x-tokenferry-recovery"
-ON_DISCONNECT = "x-tokenferry-on-disconnect"
-IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 async def complete(
@@ -53,7 +49,7 @@ async def complete(
     protocol = client_protocol(request)
     hub.check_room()
     dispatcher = hub.shared.dispatcher
-    options = _options(request, hub)
+    options = create_options(request, hub)
     try:
         created = dispatcher.create(key, chat, options, arrived_s=arrived_s)
     finally:
@@ -71,39 +67,6 @@ def client_protocol(request: web.Request) -> ClientProtocol:
     if not isinstance(protocol, ClientProtocol):
         raise TypeError("the server was not started with its own protocol factory")
     return protocol
-
-
-def _options(request: web.Request, hub: Hub) -> Options:
-    """Return what becomes of the stream when its client is lost.
-
-    Raises:
-        InvalidRequest: If a header's value is none that is known.
-    """
-    idempotency_key = request.headers.get(IDEMPOTENCY_KEY)
-    if idempotency_key is not None and not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_CHARACTERS:
-        raise InvalidRequest(
-            f"An idempotency key has 1 to {IDEMPOTENCY_KEY_CHARACTERS} characters.",
-            param=IDEMPOTENCY_KEY,
-        )
-    settings = hub.shared.settings
-    recovery = request.headers.get(RECOVERY, "fail")
-    if recovery not in ("fail", "continue"):
-        raise InvalidRequest(f"{RECOVERY} must be `fail` or `continue`.", param=RECOVERY)
-    comes_back = idempotency_key is not None or recovery == "continue"
-    default = "continue" if comes_back else settings.http_on_disconnect
-    wish = request.headers.get(ON_DISCONNECT, default)
-    if wish not in ("cancel", "continue"):
-        raise InvalidRequest(
-            f"{ON_DISCONNECT} must be `cancel` or `continue`.", param=ON_DISCONNECT
-        )
-    return Options(
-        on_disconnect_cancel=wish == "cancel",
-        orphan_timeout_s=settings.orphan_timeout_s,
-        idempotency_key=idempotency_key,
-        recovery=recovery,
-        arrival=http_arrival(request, hub),
-        request_id=request["id"],
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +261,11 @@ class EventOutlet(Outlet):
         self.cut()
 
     def cut(self) -> None:
-        """Cut the connection off."""
-        if self._protocol.transport is not None:
+        """Cut the connection off, unless the answer has not begun and can be an error."""
+        subscription = self.subscription
+        if subscription is not None and subscription.stream.error and not self.begun.is_set():
+            self.begun.set()
+        elif self._protocol.transport is not None:
             self._protocol.transport.abort()
 
     def full(self) -> None:
@@ -363,8 +329,9 @@ class WholeOutlet(Outlet):
             self.ended.set_result(None)
 
     def cut(self) -> None:
-        """Give up on the answer."""
-        self.lost()
+        """Give up on the answer, which cannot be saved: the client is still there."""
+        if not self.ended.done():
+            self.ended.set_exception(StorageUnavailable(NOT_SAVED))
 
     def full(self) -> None:
         """Do nothing: nothing is written from here."""

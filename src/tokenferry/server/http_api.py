@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from tokenferry.domain.ledger import OPERATOR
+from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.ports import JournalUnavailable
 from tokenferry.errors import (
     AdminOnly,
     InternalError,
     InvalidRequest,
     PayloadTooLarge,
     RequestError,
+    StorageUnavailable,
     TokenferryError,
 )
 from tokenferry.protocol.chat import parse_request
@@ -100,7 +103,11 @@ class HttpApi:
             return self._preflight(request)
         try:
             return await handler(request)
-        except TokenferryError as error:
+        except (TokenferryError, JournalUnavailable, StoreUnusable) as exc:
+            error = exc
+            if not isinstance(error, TokenferryError):
+                log.error("a request could not be served: %s", exc)  # noqa: TRY400 -- the message says all
+                error = StorageUnavailable("The server's storage fails; try later.")
             self._hub.shared.metrics.refused(error)
             return error_response(error)
         except web.HTTPException as exc:

@@ -120,8 +120,9 @@ def check_origin(origin: str | None, request: web.Request, allowed: tuple[str, .
         return
     # Behind a proxy that ends TLS the scheme differs; host and port must not.
     if urlsplit(origin).netloc != request.host:
+        named = origin[:200].encode(errors="replace").decode()  # whatever bytes the header has
         raise OriginRefused(
-            f"Pages from {origin[:200]} may not use this gateway; "
+            f"Pages from {named} may not use this gateway; "
             "add the origin to `origins` in the [server] table."
         )
 
