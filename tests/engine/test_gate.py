@@ -95,6 +95,15 @@ class TestPlaces:
         timers.tick()
         assert (second.went, third.went, narrow.running) == (False, True, 1)
 
+    def test_who_leaves_the_line_does_not_keep_the_others_behind(self, timers):
+        slow = gate(timers, tokens_per_minute=1_000)
+        Caller(slow, "1", tokens=900)
+        large, small = Caller(slow, "2", tokens=1_000), Caller(slow, "3", tokens=50)
+        timers.tick()
+        large.leave()
+        timers.tick()
+        assert small.went
+
     def test_one_that_gives_up_as_it_is_its_turn(self, timers):
         """A place that is taken for somebody who has left in the same tick comes back."""
         narrow = gate(timers, streams_max=1)

@@ -14,6 +14,7 @@ from tokenferry.domain.breaker import BreakerTerms
 from tokenferry.domain.key_ring import REFUSED_S
 from tokenferry.domain.retry import BUDGET_BURST, RetryTerms
 from tokenferry.domain.usage import Usage
+from tokenferry.engine.gate import Ask, GateTerms
 from tokenferry.engine.router import RoutingRules
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import (
@@ -23,6 +24,7 @@ from tokenferry.errors import (
     ProviderRejected,
     ProviderTimeout,
     ProviderUnreachable,
+    TokenferryError,
 )
 
 BACKOFF_S = 0.2
@@ -56,6 +58,19 @@ def answer(provider: ScriptedProvider, text: str) -> None:
     provider.sink.finish(0, "stop")
     provider.sink.usage(USAGE)
     provider.sink.end()
+
+
+class Waiting:
+    """Somebody else at a gate."""
+
+    def go(self) -> None:
+        """Go."""
+
+    def stands(self, position: int, eta_s: float | None) -> None:
+        """Stand."""
+
+    def refused(self, error: TokenferryError) -> None:
+        """Leave."""
 
 
 def calls(bench: Bench) -> list[int]:
@@ -470,6 +485,40 @@ def test_a_client_that_leaves_a_race_ends_both_calls() -> None:
     assert len(bench.charges) == 1
     assert bench.charges[0].cost_nanos is None
     assert_nothing_is_held(bench)
+
+
+def test_a_rival_whose_tokens_are_used_up_is_kept_for_when_the_first_call_fails() -> None:
+    rules = RoutingRules(
+        RetryTerms(retries=0),
+        policies={"m": Policy(hedge=True)},
+        gates={"b": GateTerms(tokens_per_minute=600, line_max=0)},
+    )
+    bench = bench_of("a", "b", rules=rules)
+    for _ in range(5):
+        bench.router.health("a", "m").first_tokens.add(1.0)
+    gate = bench.router.health("b", "m").provision.gate
+    other = gate.enter(Ask("other", "default", "x", 599), "m", Waiting())
+    stream = bench.create(max_tokens=100)
+    outlet, _ = bench.follow(stream)
+    bench.timers.advance(1.1)
+    assert calls(bench) == [1, 0]
+    other.leave(0)
+    bench.providers[0].sink.fail(refused())
+    bench.timers.tick()
+    answer(bench.providers[1], "b")
+    bench.timers.advance(1)
+    assert outlet.text() == "b"
+    assert_nothing_is_held(bench)
+
+
+def test_a_candidate_whose_tokens_are_used_up_comes_after_one_that_has_room() -> None:
+    rules = RoutingRules(RULES.retry, gates={"a": GateTerms(tokens_per_minute=600)})
+    bench = bench_of("a", "b", rules=rules)
+    gate = bench.router.health("a", "m").provision.gate
+    gate.enter(Ask("other", "default", "x", 599), "m", Waiting())
+    bench.create(max_tokens=100)
+    bench.timers.tick()
+    assert calls(bench) == [0, 1]
 
 
 def test_rivals_are_a_share_of_the_requests() -> None:

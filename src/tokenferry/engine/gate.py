@@ -196,9 +196,9 @@ class Gate:
         self.on_waited: OnWaited = _ignore
         self.on_turned_away: OnTurnedAway = _ignore
 
-    def is_full(self, model: str) -> bool:
-        """Say whether a call would have to wait."""
-        return bool(self._places) or self._wait_ns(model, 1, self._now_ns()) > 0
+    def is_full(self, model: str, tokens: int = 1) -> bool:
+        """Say whether a call that may use so many tokens would have to wait."""
+        return bool(self._places) or self._wait_ns(model, tokens, self._now_ns()) > 0
 
     def enter(self, ask: Ask, model: str, waiter: Waiter) -> Place:
         """Let a call go, or line it up.
@@ -235,6 +235,7 @@ class Gate:
         if not place.is_in:
             self.line.remove(place.entry_id)
             del self._places[place.entry_id]
+            self._pump_soon()  # it may have been what the others waited behind
             return
         self.running -= 1
         if number and used is not None and used != taken:
@@ -391,8 +392,7 @@ class Gate:
         return (self._now_ns() - went[0]) / (len(went) * NS_PER_S)
 
     def _retry_ms(self, ahead: int) -> int:
-        pace_s = self.pace_s()
-        if pace_s is None:
+        if (pace_s := self.pace_s()) is None:
             return RETRY_MS_UNKNOWN
         return min(RETRY_MS_MAX, max(1, round(ahead * pace_s * MS_PER_S)))
 

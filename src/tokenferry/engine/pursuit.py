@@ -120,7 +120,7 @@ class Pursuit:
         self._ask = ask
         self._since_s = since_s
         self._takes_any = takes_any
-        self._left = self._router.order(name, attempts)
+        self._left = self._router.order(name, attempts, ask.tokens)
         self._left.reverse()
         self._call_next()
 
@@ -349,15 +349,12 @@ class Pursuit:
         gate = health.provision.gate
         # When all of a sudden every answer is late, the second candidate is not to drown as well;
         # and nobody lines up for a second call.
-        if not health.is_available(now_s) or gate.is_full(attempt.model):
+        if not health.is_available(now_s) or gate.is_full(attempt.model, self._ask.tokens):
             return
         if not health.provision.budget.spend():
             return
         self._left.pop()
         place = gate.enter(self._ask, attempt.model, self)
-        if not place.is_in:
-            place.leave()
-            return
         self._rival = rival = LiveCall(attempt, health, place, now_s)
         self._start(rival, RivalSink(self._host, self._rival_won, self._rival_failed))
 

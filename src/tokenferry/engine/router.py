@@ -200,12 +200,13 @@ class Router:
         found = self._healths.get((provider, model))
         return self._new(provider, model) if found is None else found
 
-    def order(self, name: str, attempts: Sequence[Attempt]) -> list[Attempt]:
+    def order(self, name: str, attempts: Sequence[Attempt], tokens: int = 1) -> list[Attempt]:
         """Return the candidates to try, in order; at least one.
 
         Args:
             name: What the client asked for.
             attempts: All candidates, as configured.
+            tokens: What the request may use.
         """
         policy = self.rules.policies.get(name, _PLAIN)
         if len(attempts) == 1:
@@ -222,7 +223,7 @@ class Router:
             # They refuse at once, which costs nobody any time: after all others.
             resting.sort(key=lambda i: healths[i].back_s())
             called = [i for i in called if i not in resting] + resting
-        full = [i for i in called if healths[i].provision.gate.is_full(attempts[i].model)]
+        full = [i for i in called if healths[i].provision.gate.is_full(attempts[i].model, tokens)]
         if full and len(full) < len(called):
             # Who would have to wait comes after those where nobody has to.
             called = [i for i in called if i not in full] + full
