@@ -8,6 +8,7 @@ from engine.virtual import KEY, Bench
 from tokenferry.engine.archive import Summary
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.options import Options
+from tokenferry.engine.ports import JournalUnavailable
 from tokenferry.engine.retention import (
     BATCH_STREAMS,
     EXPIRY_INTERVAL_S,
@@ -17,6 +18,7 @@ from tokenferry.engine.retention import (
 )
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import StreamNotFound
+from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.memory_archive import MemoryArchive
 
 PERIODS = Periods(600, 86_400, 2_592_000, 1 << 30)
@@ -83,6 +85,67 @@ async def test_so_many_at_once() -> None:
     assert [await keeper.archive_due() for _ in range(3)] == [BATCH_STREAMS, 1, 0]
 
 
+async def test_a_batch_is_no_larger_than_others_may_have_to_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tokenferry.engine.retention.BATCH_CHARACTERS", 1000)
+    bench = Bench()
+    for _ in range(5):
+        finish(bench, text="a" * 400)
+    bench.timers.advance(601)
+    keeper = retention(bench)
+    assert [await keeper.archive_due() for _ in range(4)] == [2, 2, 1, 0]
+
+
+async def test_others_have_their_turn_while_long_streams_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tokenferry.engine.retention.SLICE_RECORDS", 10)
+    bench = Bench()
+    for _ in range(3):
+        bench.create()
+        for _ in range(38):
+            bench.sink.text("a")
+        bench.sink.finish(0, "stop")
+        bench.sink.end()
+        bench.timers.tick()
+    bench.timers.advance(601)
+    turns = 0
+    archiving = asyncio.ensure_future(retention(bench).archive_due())
+    while not archiving.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert archiving.result() == 3
+    assert turns >= 3 * 40 / 10
+    assert bench.dispatcher.book.stream_ids() == []
+
+
+class Damaged(MemoryJournal):
+    """A journal of which one stream cannot be read."""
+
+    damaged = ""
+
+    def read(self, stream_id: str, after: int, limit: int) -> Sequence[bytes]:
+        if stream_id == self.damaged:
+            raise JournalUnavailable("a sector is bad")
+        return super().read(stream_id, after, limit)
+
+
+async def test_a_stream_that_cannot_be_read_does_not_keep_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    journal = Damaged(1 << 20)
+    bench = Bench(journal=journal)
+    bad, good = finish(bench), finish(bench)
+    journal.damaged = bad.id
+    bench.timers.advance(601)
+    assert await retention(bench).archive_due() == 1
+    assert await retention(bench).archive_due() == 0
+    assert bench.found(bad.id) is bad
+    assert isinstance(bench.dispatcher.find("k", good.id), Summary)
+    assert "a sector is bad" in caplog.text
+
+
 class Rounds:
     """Takes the place of `asyncio` in the module: time passes at once, and ends at last."""
 
@@ -112,7 +175,7 @@ async def test_what_is_due_goes_in_one_round_with_others_turns_between(
     monkeypatch.setattr("tokenferry.engine.retention.asyncio", rounds)
     with pytest.raises(asyncio.CancelledError):
         await retention(bench).run(lambda: 0)
-    assert rounds.slept_s == [0, 0, ROUND_INTERVAL_S]
+    assert rounds.slept_s == [0, 0, 0, ROUND_INTERVAL_S]
     assert bench.dispatcher.book.due(600, at_most=1, crowded=False) == []
 
 

@@ -35,7 +35,8 @@ def test_summaries_outlive_the_process(path: Path) -> None:
         archive.save([FULL, BARE])
         archive.close()
     archive = SqliteArchive(path)
-    assert archive.recent("key", 9) == [FULL, BARE]
+    assert archive.recent("key", 9) == [replace(FULL, message=None), BARE]
+    assert archive.find("key", FULL.stream_id) == FULL
     archive.close()
 
 
@@ -91,7 +92,25 @@ def test_a_failed_save_leaves_nothing(archive: SqliteArchive) -> None:
         archive.save([FULL, replace(BARE, state="nonsense")])  # type: ignore[arg-type]
     assert archive.recent("key", 9) == []
     archive.save([FULL, BARE])
-    assert archive.recent("key", 9) == [FULL, BARE]
+    assert len(archive.recent("key", 9)) == 2
+
+
+def test_nobody_who_looks_for_a_stream_waits_for_a_save(archive: SqliteArchive) -> None:
+    archive.save([FULL])
+    found: list[object] = []
+
+    def look() -> None:
+        found.append(archive.find("key", FULL.stream_id))
+        found.append(archive.find_idempotent("key", FULL.idempotency_key or ""))
+        found.append(archive.find("key", BARE.stream_id))
+        found.append(len(archive.recent("key", 9)))
+
+    with archive._lock, archive._transaction("IMMEDIATE"):
+        archive._connection.execute("UPDATE archived_stream SET head = 99")
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        looking.join(30)
+        assert found == [FULL, FULL, None, 1]
 
 
 @pytest.mark.parametrize("rows", [2, 3, 4, 6, 7])
@@ -104,7 +123,10 @@ def test_expiry_takes_batches(
     archive._connection.set_trace_callback(statements.append)
     archive.expire(100, 50, 1_000)
     archive._connection.set_trace_callback(None)
-    assert all(each.message is None for each in archive.recent("key", 99))
+    for number in range(rows):
+        found = archive.find("key", f"{number}")
+        assert found is not None
+        assert found.message is None
     updates = [each for each in statements if each.startswith("UPDATE")]
     assert len(updates) == rows // 3 + 1
 

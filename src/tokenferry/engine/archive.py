@@ -70,7 +70,7 @@ class Archive(Protocol):
         """Return the stream that an owner's idempotency key stands for, or None."""
 
     def recent(self, owner: str, limit: int, before_ms: int | None = None) -> list[Summary]:
-        """Return an owner's streams, those that ended last first.
+        """Return an owner's streams without their messages, those that ended last first.
 
         Args:
             owner: Public id of the key.

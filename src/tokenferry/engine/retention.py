@@ -8,20 +8,21 @@ running streams and of those that somebody is reading never do.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tokenferry.engine.archive import Archive
-from tokenferry.engine.book import Book
+from tokenferry.engine.archive import Archive, Summary
+from tokenferry.engine.book import Book, Entry
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.ports import Journal, JournalUnavailable
-from tokenferry.engine.summary import summarize
+from tokenferry.engine.summary import SLICE_RECORDS, Folding
 
 log = logging.getLogger(__name__)
 
 ROUND_INTERVAL_S = 1.0
-# A summary reads its stream's records: so many at once take the event loop a few milliseconds.
+# What is saved in one transaction, which others that write to the database have to wait for.
 BATCH_STREAMS = 128
+BATCH_CHARACTERS = 4 << 20
 EXPIRY_INTERVAL_S = 600.0
 MS_PER_S = 1000
 
@@ -67,7 +68,7 @@ class Retention:
         """
         until_expiry_s = 0.0
         while True:
-            while await self.archive_due() == BATCH_STREAMS:  # noqa: ASYNC110 -- others' turn, no wait
+            while await self.archive_due():  # noqa: ASYNC110 -- others' turn, no wait
                 await asyncio.sleep(0)
             if until_expiry_s <= 0:
                 until_expiry_s = EXPIRY_INTERVAL_S
@@ -85,25 +86,57 @@ class Retention:
         )
         if not entries:
             return 0
+        summaries = await self._summaries(entries)
+        # Of a stream whose end the journal has lost, as memory may, nothing is worth keeping.
+        ended = [each for each in summaries.values() if each.state != "generating"]
         try:
-            # Finished one after the other, they stand beside each other in the journal.
-            with self._journal.reading():
-                summaries = [summarize(entry) for entry in entries]
-            if not periods.message_s:
-                # Not even until the next expiry: whoever sets 0 wants no text in the database.
-                summaries = [replace(each, message=None) for each in summaries]
-            # Of a stream whose end the journal has lost, as memory may, nothing is worth keeping.
-            ended = [each for each in summaries if each.state != "generating"]
-            await asyncio.to_thread(self._archive.save, ended)
-        except (StoreUnusable, JournalUnavailable) as exc:
+            if ended:
+                await asyncio.to_thread(self._archive.save, ended)
+        except StoreUnusable as exc:
             log.error("finished streams cannot be archived, and stay: %s", exc)  # noqa: TRY400 -- the message says all
             return 0
         gone = 0
         for entry in entries:
-            if self._book.strike(entry):
+            if entry.stream.id in summaries and self._book.strike(entry):
                 self._journal.drop(entry.stream.id)
                 gone += 1
         return gone
+
+    async def _summaries(self, entries: Sequence[Entry]) -> dict[str, Summary]:
+        """Return the summaries of a batch, as many as are saved at once, by stream."""
+        summaries: dict[str, Summary] = {}
+        waiting = [Folding(entry) for entry in reversed(entries)]
+        characters = 0
+        while True:
+            # Finished one after the other, they stand beside each other in the journal.
+            with self._journal.reading():
+                for summary in self._folded(waiting):
+                    summaries[summary.stream_id] = summary
+                    characters += len(summary.message or "")
+                    if characters >= BATCH_CHARACTERS:
+                        return summaries
+            if not waiting:
+                return summaries
+            await asyncio.sleep(0)
+
+    def _folded(self, waiting: list[Folding]) -> Iterator[Summary]:
+        """Take a slice of what waits, from the end, and yield what is ready with it."""
+        room = SLICE_RECORDS
+        while room > 0 and waiting:
+            try:
+                taken = waiting[-1].step(room)
+            except JournalUnavailable as exc:
+                # It alone: the others are not to fill the disk meanwhile.
+                log.error("a finished stream cannot be archived, and stays: %s", exc)  # noqa: TRY400 -- the message says all
+                waiting.pop()
+                continue
+            if taken < room:
+                yield self._kept(waiting.pop().summary())
+            room -= taken + 1  # one that has no records takes its time as well
+
+    def _kept(self, summary: Summary) -> Summary:
+        # Not even until the next expiry: whoever sets 0 wants no text in the database.
+        return summary if self._periods.message_s else replace(summary, message=None)
 
     def _expire(self, now_ms: int) -> None:
         periods = self._periods

@@ -13,6 +13,7 @@ Source: spec/PROTOCOL.md, section 10; WHATWG HTML, 9.2 (`Last-Event-ID`; 204 end
 
 import asyncio
 import re
+from itertools import islice
 
 from aiohttp import web
 from msgspec import Raw
@@ -21,7 +22,7 @@ from tokenferry.engine.archive import Summary
 from tokenferry.engine.book import Entry
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.stream import Stream
-from tokenferry.engine.summary import summarize
+from tokenferry.engine.summary import glance, summarize
 from tokenferry.errors import InvalidRequest
 from tokenferry.protocol import messages
 from tokenferry.protocol.cursor import Position
@@ -63,19 +64,34 @@ class StreamsApi:
         key = authenticate(request, self._hub)
         limit = _limit(request.query.get("limit"))
         dispatcher = self._hub.shared.dispatcher
-        streams = []
-        for entry in dispatcher.book.owned(key.public_id):
-            streams.append(_shown(summarize(entry), text=False))
-            if len(streams) == limit:
-                break
-        if len(streams) < limit:
-            kept = dispatcher.engine.archive.recent(key.public_id, limit - len(streams), None)
-            streams += [_shown(summary, text=False) for summary in kept]
+        found: dict[str, Summary] = {}
+        with dispatcher.engine.journal.reading():
+            for entry in islice(dispatcher.book.owned(key.public_id), limit):
+                found[entry.stream.id] = glance(entry)
+        if len(found) < limit:
+            recent = dispatcher.engine.archive.recent
+            for kept in await asyncio.to_thread(recent, key.public_id, limit, None):
+                # A stream on its way to the archive is in both.
+                found.setdefault(kept.stream_id, kept)
+        streams = [_shown(each, text=False) for each in islice(found.values(), limit)]
         return json_response({"object": "list", "data": streams})
 
     async def _show(self, request: web.Request) -> web.Response:
-        found = self._find(request)
-        summary = summarize(found) if isinstance(found, Entry) else found
+        key = authenticate(request, self._hub)
+        return await self._answer(key.public_id, request.match_info["id"])
+
+    async def _answer(self, owner: str, stream_id: str) -> web.Response:
+        """Answer with what there is of a stream."""
+        find = self._hub.shared.dispatcher.find
+        found = find(owner, stream_id)
+        if isinstance(found, Entry):
+            summary = await summarize(found)
+            if summary.head < found.stream.head:
+                # It has gone to the archive meanwhile.
+                again = find(owner, stream_id)
+                summary = again if isinstance(again, Summary) else summary
+        else:
+            summary = found
         return json_response(_shown(summary, text=True))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
@@ -114,8 +130,7 @@ class StreamsApi:
         if isinstance(found, Entry):
             self._hub.shared.dispatcher.cancel(found.stream.owner, found.stream.id)
             await self._committed(found.stream)
-            found = summarize(found)
-        return json_response(_shown(found, text=True))
+        return await self._answer(owner, stream_id)
 
     async def _committed(self, stream: Stream) -> None:
         """Wait until the end of a stream can be shown; not for ever, if the disk takes nothing."""

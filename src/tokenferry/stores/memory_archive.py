@@ -45,7 +45,7 @@ class MemoryArchive:
             if each.owner == owner and (before_ms is None or each.ended_ms < before_ms)
         ]
         found.sort(key=lambda each: (each.ended_ms, each.stream_id), reverse=True)
-        return found[:limit]
+        return [replace(each, message=None) for each in found[:limit]]
 
     def expire(self, now_ms: int, message_ms_kept: int, tombstone_ms_kept: int) -> None:
         """Give up what is older than it is kept; see `Archive`."""

@@ -1,13 +1,16 @@
 """The archive in the SQLite database, beside the keys.
 
-Source: docs/decisions/0009-streams-survive.md, "Kept".
-Weakness: one connection, so one call at a time; a save waits for the disk, and belongs into a
-worker thread. What has expired is still in free pages of the file until they are used again.
+A connection writes and another one reads: who looks for a stream does not wait for a save, which
+waits for the disk and belongs into a worker thread.
+
+Source: docs/decisions/0009-streams-survive.md, "Kept"; https://sqlite.org/wal.html, "Concurrency".
+Weakness: what has expired is still in free pages of the file until they are used again.
 """
 
 from collections.abc import Sequence
 from dataclasses import fields
 from operator import attrgetter
+from pathlib import Path
 
 from tokenferry.engine.archive import Summary
 from tokenferry.stores.sqlite_database import SharedDatabase, explained
@@ -32,6 +35,8 @@ _INSERT = (
     "ON CONFLICT (stream_id) DO NOTHING"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM archived_stream"  # noqa: S608 -- constants only
+# A list needs no texts, which may be megabytes each.
+_SELECT_BARE = _SELECT.replace(" message,", " NULL,")
 _DELETE_ROWS = (
     "DELETE FROM archived_stream WHERE rowid IN "
     "(SELECT rowid FROM archived_stream WHERE ended_ms < ? LIMIT ?)"
@@ -40,6 +45,18 @@ _DELETE_MESSAGES = (
     "UPDATE archived_stream SET message = NULL WHERE rowid IN "
     "(SELECT rowid FROM archived_stream WHERE ended_ms < ? AND message IS NOT NULL LIMIT ?)"
 )
+
+
+class _Reader(SharedDatabase):
+    """The connection that reads."""
+
+    def select(self, statement: str, *values: object) -> list[Summary]:
+        with self._lock:
+            return [Summary(*row) for row in self._connection.execute(statement, values)]
+
+    def close(self) -> None:
+        with self._lock:
+            super().close()
 
 
 class SqliteArchive(SharedDatabase):
@@ -52,6 +69,14 @@ class SqliteArchive(SharedDatabase):
         StoreUnusable: If the file cannot be used, see `Database`.
     """
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            self._reader = _Reader(path)
+        except BaseException:
+            super().close()
+            raise
+
     @explained
     def save(self, summaries: Sequence[Summary]) -> None:
         """Store summaries durably, all or none; see `Archive`."""
@@ -62,22 +87,27 @@ class SqliteArchive(SharedDatabase):
     @explained
     def find(self, owner: str, stream_id: str) -> Summary | None:
         """Return an owner's stream, or None."""
-        found = self._select("WHERE stream_id = ? AND owner = ?", stream_id, owner)
+        where = "WHERE stream_id = ? AND owner = ?"
+        found = self._reader.select(f"{_SELECT} {where}", stream_id, owner)
         return found[0] if found else None
 
     @explained
     def find_idempotent(self, owner: str, idempotency_key: str) -> Summary | None:
         """Return the stream that an owner's idempotency key stands for, or None."""
-        found = self._select("WHERE owner = ? AND idempotency_key = ?", owner, idempotency_key)
+        where = "WHERE owner = ? AND idempotency_key = ?"
+        found = self._reader.select(f"{_SELECT} {where}", owner, idempotency_key)
         return found[0] if found else None
 
     @explained
     def recent(self, owner: str, limit: int, before_ms: int | None = None) -> list[Summary]:
         """Return an owner's streams, those that ended last first; see `Archive`."""
+        where = "owner = ?"
+        values: tuple[object, ...] = (owner,)
+        if before_ms is not None:
+            where += " AND ended_ms < ?"
+            values = (owner, before_ms)
         order = "ORDER BY ended_ms DESC, stream_id DESC LIMIT ?"
-        if before_ms is None:
-            return self._select(f"WHERE owner = ? {order}", owner, limit)
-        return self._select(f"WHERE owner = ? AND ended_ms < ? {order}", owner, before_ms, limit)
+        return self._reader.select(f"{_SELECT_BARE} WHERE {where} {order}", *values, limit)
 
     @explained
     def expire(self, now_ms: int, message_ms_kept: int, tombstone_ms_kept: int) -> None:
@@ -97,10 +127,6 @@ class SqliteArchive(SharedDatabase):
 
     def close(self) -> None:
         """Let go of the file; idempotent."""
+        self._reader.close()
         with self._lock:
             super().close()
-
-    def _select(self, rest: str, *values: object) -> list[Summary]:
-        with self._lock:
-            rows = self._connection.execute(f"{_SELECT} {rest}", values)
-            return [Summary(*row) for row in rows]
