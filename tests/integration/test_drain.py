@@ -27,11 +27,18 @@ async def provider() -> AsyncIterator[ScriptedProvider]:
         yield running
 
 
+@pytest.fixture
+def durability() -> str:
+    return "process"
+
+
 @pytest_asyncio.fixture
-async def gateway(tmp_path: Path, provider: ScriptedProvider) -> AsyncIterator[Gateway]:
+async def gateway(
+    tmp_path: Path, provider: ScriptedProvider, durability: str
+) -> AsyncIterator[Gateway]:
     running = Gateway(
         tmp_path,
-        server={**SERVER, "drain_timeout_s": DRAIN_TIMEOUT_S},
+        server={**SERVER, "durability": durability, "drain_timeout_s": DRAIN_TIMEOUT_S},
         providers=[provider_entry(kind, provider.url) for kind in KINDS],
     )
     await running.start()
@@ -128,6 +135,7 @@ async def test_readiness_goes_before_liveness(gateway: Gateway, provider: Script
     await check_exit(gateway)
 
 
+@pytest.mark.parametrize("durability", ["process", "disk"])
 async def test_an_answer_that_takes_too_long_ends_with_an_error(
     gateway: Gateway, provider: ScriptedProvider
 ) -> None:

@@ -8,6 +8,7 @@ import logging
 import random
 import time
 
+from tokenferry.engine.dispatcher import Dispatcher
 from tokenferry.errors import Draining
 from tokenferry.server.hub import Hub
 from tokenferry.server.websocket import Connection
@@ -20,6 +21,8 @@ POLL_INTERVAL_S = 0.02
 # in the same instant: 1,000 connections over two seconds.
 SPREAD_S_PER_CONNECTION = 0.002
 RECONNECT_AFTER_MS = (250, 5_000)
+# With `durability = "disk"` what ends a stream is sent after a sync; a slow disk takes 0.1 s.
+SYNC_TIMEOUT_S = 1.0
 
 
 async def drain(hub: Hub, timeout_s: float) -> None:
@@ -47,6 +50,14 @@ async def drain(hub: Hub, timeout_s: float) -> None:
         dispatcher.abort_all(
             Draining("The server had to restart before the answer was complete; ask again.")
         )
+        await _said(dispatcher)
     for connection in closing_s:
         connection.close(SERVICE_RESTART, "The server restarts; connect again.")
     await hub.close()
+
+
+async def _said(dispatcher: Dispatcher) -> None:
+    """Wait until the streams' ends are committed and on their way, unless the disk takes none."""
+    deadline_s = time.monotonic() + SYNC_TIMEOUT_S
+    while not dispatcher.relay.is_idle and time.monotonic() < deadline_s:  # noqa: ASYNC110 -- asked at the server's end alone
+        await asyncio.sleep(POLL_INTERVAL_S)
