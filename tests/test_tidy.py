@@ -99,7 +99,6 @@ TESTED_ELSEWHERE = {
     "server/keys_api.py": "tests/integration/test_accounts.py",
     "server/transport.py": "tests/integration/test_slow_reader.py",
     "server/upgrade.py": "tests/integration/test_browser_rules.py",
-    "server/websocket.py": "tests/integration/test_push.py",
 }
 
 

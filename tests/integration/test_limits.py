@@ -11,6 +11,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CREATES_PER_MINUTE = 3
 CONNECTIONS_PER_KEY = 2
+# More than Python lets functions call each other in turn.
+LINE_MAX = 2000
 # One request is allowed every 20 s; a slow machine may have used some of it up.
 WAIT_MS_MAX = 60_000 // CREATES_PER_MINUTE
 REQUEST = {"model": "demo", "messages": [{"role": "user", "content": "안녕"}], "max_tokens": 1}
@@ -20,7 +22,11 @@ BODY = b'{"model":"demo","messages":[{"role":"user","content":"hi"}],"max_tokens
 @pytest.fixture(scope="module")
 def gateway_options() -> dict[str, Any]:
     return {
-        "server": {**SERVER, "connections_per_key_max": CONNECTIONS_PER_KEY},
+        "server": {
+            **SERVER,
+            "connections_per_key_max": CONNECTIONS_PER_KEY,
+            "streams_per_connection_max": LINE_MAX,
+        },
         "tables": {"limits": {"requests_per_minute": CREATES_PER_MINUTE}},
     }
 
@@ -53,6 +59,18 @@ async def test_a_plain_client_gets_a_last_frame(gateway: Gateway) -> None:
         assert 0 < frame["retry_after_ms"] <= WAIT_MS_MAX
         assert frame["choices"][0]["finish_reason"] == "error"
         assert frame["done"] is True
+
+
+async def test_every_one_of_a_long_line_of_plain_requests_is_refused(gateway: Gateway) -> None:
+    async with websocket.connect(gateway.port, await gateway.create_key()) as socket:
+        for _ in range(LINE_MAX):
+            socket.send_json(REQUEST)
+        frames = [await socket.receive_json() for _ in range(CREATES_PER_MINUTE)]
+        refused = 0
+        while refused < LINE_MAX - CREATES_PER_MINUTE - 1:
+            frame = await socket.receive_json()
+            refused += frame.get("error", {}).get("code") == "rate_limit_exceeded"
+        assert "error" not in frames[0]
 
 
 async def test_an_aware_client_gets_an_error_with_its_ref(gateway: Gateway) -> None:

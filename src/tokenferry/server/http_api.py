@@ -6,15 +6,12 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from tokenferry.domain.ledger import OPERATOR
-from tokenferry.engine.keys import StoreUnusable
-from tokenferry.engine.ports import JournalUnavailable
 from tokenferry.errors import (
     AdminOnly,
     InternalError,
     InvalidRequest,
     PayloadTooLarge,
     RequestError,
-    StorageUnavailable,
     TokenferryError,
 )
 from tokenferry.protocol.chat import parse_request
@@ -27,10 +24,12 @@ from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.providers_api import provider_list
 from tokenferry.server.random_ids import random_hex
 from tokenferry.server.responses import (
+    FAILURES,
     STANDINGS,
     error_response,
     json_response,
     rate_headers,
+    told,
 )
 from tokenferry.server.signposts import directions
 from tokenferry.server.streams_api import StreamsApi
@@ -103,11 +102,8 @@ class HttpApi:
             return self._preflight(request)
         try:
             return await handler(request)
-        except (TokenferryError, JournalUnavailable, StoreUnusable) as exc:
-            error = exc
-            if not isinstance(error, TokenferryError):
-                log.error("a request could not be served: %s", exc)  # noqa: TRY400 -- the message says all
-                error = StorageUnavailable("The server's storage fails; try later.")
+        except FAILURES as exc:
+            error = told(exc)
             self._hub.shared.metrics.refused(error)
             return error_response(error)
         except web.HTTPException as exc:

@@ -1,18 +1,33 @@
-"""HTTP answers in OpenAI's shapes."""
+"""HTTP answers in OpenAI's shapes, and what clients are told of failures."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
 from tokenferry.domain.rate_limit import Standing, duration
-from tokenferry.errors import TokenferryError
+from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.ports import JournalUnavailable
+from tokenferry.errors import StorageUnavailable, TokenferryError
 from tokenferry.protocol.frames import encode, wire_error
+
+log = logging.getLogger(__name__)
 
 JSON = "application/json"
 ATTEMPTS = "x-tokenferry-attempts"
 # Where a request keeps how its key stands with its limits, for the headers of its answer.
 STANDINGS = "standings"
+# What may come out of serving a client, and is told to it; anything else is a defect.
+FAILURES = (TokenferryError, JournalUnavailable, StoreUnusable)
+
+
+def told(failure: Exception) -> TokenferryError:
+    """Return what a client is told of one of the FAILURES."""
+    if isinstance(failure, TokenferryError):
+        return failure
+    log.error("a client could not be served: %s", failure)
+    return StorageUnavailable("The server's storage fails; try later.")
 
 
 def json_response(

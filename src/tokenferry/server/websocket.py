@@ -15,9 +15,8 @@ from dataclasses import asdict, replace
 from aiohttp import WSMsgType, web
 
 from tokenferry.engine.archive import Summary
-from tokenferry.engine.keys import Key, StoreUnusable
+from tokenferry.engine.keys import Key
 from tokenferry.engine.options import Options
-from tokenferry.engine.ports import JournalUnavailable
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.stream import Stream, Subscription
 from tokenferry.errors import (
@@ -25,7 +24,6 @@ from tokenferry.errors import (
     AuthenticationError,
     InvalidRequest,
     RequestError,
-    StorageUnavailable,
     StreamNotFound,
     TokenferryError,
     TooManyBadKeys,
@@ -41,6 +39,7 @@ from tokenferry.protocol.session import PlainRequest, Refusal, Session
 from tokenferry.server.client_socket import UNSUPPORTED_DATA, ClientSocket
 from tokenferry.server.hub import Hub
 from tokenferry.server.random_ids import random_hex
+from tokenferry.server.responses import FAILURES, told
 from tokenferry.server.transport import ClientProtocol
 
 log = logging.getLogger(__name__)
@@ -126,11 +125,8 @@ class Connection(ClientSocket):
         else:
             try:
                 self._handlers[type(message)](self, message)
-            except TokenferryError as exc:
-                self._answer(message, exc)
-            except (JournalUnavailable, StoreUnusable) as exc:
-                log.error("a message could not be served: %s", exc)  # noqa: TRY400 -- the message says all
-                self._answer(message, StorageUnavailable("The server's storage fails; try later."))
+            except FAILURES as exc:
+                self._answer(message, told(exc))
 
     def _answer(self, message: messages.ClientMessage, error: TokenferryError) -> None:
         """Say that a message was refused."""
@@ -156,39 +152,38 @@ class Connection(ClientSocket):
     def _take_plain(self, body: bytes) -> None:
         """Serve requests first in, first out: a plain client cannot tell two answers apart."""
         if self._plain_line is None:
-            self._plain_line = deque()
-            self._start_plain(body)
+            self._plain_line = deque((body,))
+            self._next_plain()
         elif len(self._plain_line) >= self._hub.shared.settings.streams_per_connection_max:
             error = TooManyStreams("Too many requests wait on this connection; read the answers.")
             self._refuse(Refusal(error, plain=True))
         else:
             self._plain_line.append(body)
 
-    def _start_plain(self, body: bytes) -> None:
+    def _next_plain(self) -> None:
+        """Begin the first request in line that is not refused."""
+        while self._plain_line and not self._closing:
+            if self._start_plain(self._plain_line.popleft()):
+                return
+        self._plain_line = None
+
+    def _start_plain(self, body: bytes) -> bool:
         try:
             request = parse_request(body)
-            orphan_timeout_s = self._hub.shared.settings.orphan_timeout_s
-            stream = self._create(
-                request,
-                Options(on_disconnect_cancel=False, orphan_timeout_s=orphan_timeout_s),
-            )
-        except TokenferryError as exc:
-            close_code = exc.close_code if isinstance(exc, _SHUTS_OUT) else None
-            refusal = Refusal(exc, plain=True, close_code=close_code)
-            self._refuse(
-                self._session.refused(refusal) if isinstance(exc, RequestError) else refusal
-            )
-            self._next_plain()
-        else:
-            self._session.accepted()
-            if isinstance(stream, Stream):  # without an idempotency key it is
-                self._subscribe(stream, self._renderer(stream, request, aware=False))
-
-    def _next_plain(self) -> None:
-        if self._plain_line and not self._closing:
-            self._start_plain(self._plain_line.popleft())
-        else:
-            self._plain_line = None
+            timeout_s = self._hub.shared.settings.orphan_timeout_s
+            options = Options(on_disconnect_cancel=False, orphan_timeout_s=timeout_s)
+            stream = self._create(request, options)
+        except FAILURES as exc:
+            error = told(exc)
+            close_code = error.close_code if isinstance(error, _SHUTS_OUT) else None
+            refusal = Refusal(error, plain=True, close_code=close_code)
+            is_bad = isinstance(error, RequestError)
+            self._refuse(self._session.refused(refusal) if is_bad else refusal)
+            return False
+        self._session.accepted()
+        if isinstance(stream, Stream):  # without an idempotency key it is
+            self._subscribe(stream, self._renderer(stream, request, aware=False))
+        return True
 
     # -- the aware manner ----------------------------------------------------------------------
 
