@@ -89,7 +89,6 @@ TESTED_ELSEWHERE = {
     "server/prices_api.py": "tests/integration/test_administration.py",
     "server/voucher_admin_api.py": "tests/integration/test_administration.py",
     "server/provider_site.py": "tests/integration/test_readme.py",
-    "server/app.py": "tests/integration/test_readme.py",
     "server/credentials.py": "tests/integration/test_rate_limits.py",
     "server/chat_api.py": "tests/integration/test_chat_tickets.py",
     "server/client_socket.py": "tests/integration/test_push.py",

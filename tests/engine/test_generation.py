@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -6,8 +7,10 @@ from engine.virtual import Bench, ScriptedProvider
 from tokenferry.domain.usage import Usage
 from tokenferry.engine.generation import USAGE_WAIT_S
 from tokenferry.engine.options import Limits
+from tokenferry.engine.ports import JournalUnavailable
 from tokenferry.errors import ProviderCutOff, ProviderRejected, ProviderUnreachable
 from tokenferry.protocol.chat import Delta, FunctionDelta, ToolCallDelta
+from tokenferry.stores.memory import MemoryJournal
 
 USAGE = Usage(5, 7, cached_tokens=2, reasoning_tokens=3)
 
@@ -253,6 +256,63 @@ def test_a_stream_over_its_limit_is_stopped_and_says_so() -> None:
     assert len(frames) < 50
     assert bench.provider.calls[0].cancelled == 1
     assert len(bench.meter.outcomes) == 1
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_where_not_even_the_head_has_room_the_end_is_the_last_record(*, is_empty: bool) -> None:
+    bench = Bench(limits=Limits(stream_bytes_max=10))
+    stream = bench.create()
+    outlet, _ = bench.follow(stream)
+    bench.sink.head("a name " * 100, None, None)
+    if not is_empty:
+        bench.sink.text("text")
+        bench.sink.text("more")
+    bench.sink.finish(0, "stop")
+    bench.sink.end()
+    bench.timers.tick()
+    (frame,) = outlet.frames()
+    assert frame["error"]["code"] == "stream_too_large"
+    assert (stream.head, stream.done) == (1, True)
+    assert len(bench.meter.outcomes) == 1
+
+
+def test_a_record_that_has_no_room_is_not_kept() -> None:
+    bench = Bench(limits=Limits(stream_bytes_max=400))
+    stream = bench.create()
+    outlet, _ = bench.follow(stream)
+    bench.sink.text("x")
+    bench.sink.text("a" * 10_000)
+    bench.timers.tick()
+    assert outlet.text() == "x"
+    assert outlet.frames()[-1]["error"]["code"] == "stream_too_large"
+    assert stream.head == 3
+
+
+class Unreadable(MemoryJournal):
+    """A journal that takes everything and gives nothing."""
+
+    def read(self, stream_id: str, after: int, limit: int) -> Sequence[bytes]:
+        raise JournalUnavailable("the disk is gone")
+
+
+def test_a_stream_whose_records_cannot_be_read_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tokenferry.engine.stream.RING_RECORDS", 10)
+    bench = Bench(journal=Unreadable(1 << 20))
+    stream = bench.create()
+    outlet, _ = bench.follow(stream)
+    for _ in range(50):
+        bench.sink.text("word ")
+        bench.timers.tick()
+    bench.dispatcher.cancel("k", stream.id)
+    bench.timers.tick()
+    assert outlet.frames()[-1]["choices"][0]["finish_reason"] == "cancelled"
+    (outcome,) = bench.meter.outcomes
+    assert outcome.usage is not None
+    assert 0 < outcome.usage.completion_tokens < 50
+    assert bench.dispatcher.book.live_count == 0
+    assert "the disk is gone" in caplog.text
 
 
 def test_tool_calls_and_reasoning_keep_their_keys_beside_the_content() -> None:

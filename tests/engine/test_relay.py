@@ -5,7 +5,7 @@ import pytest
 
 from engine.virtual import Bench, RecordingOutlet
 from tokenferry.engine.ports import Append, JournalUnavailable
-from tokenferry.engine.relay import Synced  # noqa: TC001 -- no block of its own for one name
+from tokenferry.engine.relay import RETRY_S, Synced
 from tokenferry.engine.stream import Subscription
 from tokenferry.protocol.frames import FrameRenderer
 from tokenferry.stores.memory import MemoryJournal
@@ -106,6 +106,28 @@ def test_a_journal_that_takes_nothing_is_tried_again_after_a_quarter_of_a_second
     assert [record.getMessage() for record in caplog.records] == [
         "the journal takes nothing; 1 streams wait: full"
     ]
+
+
+def test_who_asks_for_a_flush_meanwhile_does_not_multiply_the_tries(
+    failing: tuple[Bench, FailingJournal],
+) -> None:
+    bench, journal = failing
+    bench.create()
+    journal.fails = True
+    bench.sink.text("x")
+    for _ in range(100):
+        bench.dispatcher.relay.flush()
+    tries = 0
+    append = journal.append
+
+    def counting(batch: Sequence[Append]) -> None:
+        nonlocal tries
+        tries += 1
+        append(batch)
+
+    journal.append = counting  # type: ignore[method-assign]
+    bench.timers.advance(1.0)
+    assert tries <= 1.0 / RETRY_S + 1
 
 
 def test_a_stream_is_given_up_after_ten_seconds_and_not_before(

@@ -10,7 +10,6 @@ adapter bounds.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from msgspec import Raw
 
@@ -136,13 +135,14 @@ class Generation:
         if not self._opened:
             self._open()
         record = b"t" + encode(text)
+        self._room_bytes -= len(record)
+        if self._room_bytes < 0:
+            self._overflow()
+            return
         pending = stream.pending
         if not pending:
             self._relay.mark(stream)
         pending.append(record)
-        self._room_bytes -= len(record)
-        if self._room_bytes < 0:
-            self._overflow()
 
     def reasoning(self, text: str) -> None:
         """Add reasoning text to choice 0."""
@@ -256,15 +256,17 @@ class Generation:
         self._append(journal.pack(journal.HEAD, encode(head)))
 
     def _append(self, record: bytes) -> None:
+        self._room_bytes -= len(record)
+        if self._room_bytes < 0:
+            self._overflow()
+            return
         stream = self.stream
         if not stream.pending:
             self._relay.mark(stream)
         stream.pending.append(record)
-        self._room_bytes -= len(record)
-        if self._room_bytes < 0:
-            self._overflow()
 
     def _overflow(self) -> None:
+        """End the stream before the record that has no room: nothing may follow the end."""
         limit = self._plan.stream_bytes_max
         self.abort(StreamTooLarge(f"The answer passed the limit of {limit} bytes a stream."))
 
@@ -286,6 +288,8 @@ class Generation:
             return
         if not self._opened:
             self._open()  # an empty answer still says which model gave it
+            if self.stream.sealed:
+                return  # there was no room even for that
         reasons = self._finish_reasons
         self._seal(journal.FINISH, self._terminal(reasons), reasons.get(0, "stop"), None)
 
@@ -310,8 +314,7 @@ class Generation:
         plan, beginning = self._plan, self._plan.beginning
         limit = plan.request.output_tokens_max
         if self._usage is None and self._estimate is None and self._opened:
-            records = self.stream.all_records()
-            own = islice(records, beginning.head if beginning else 0, None)
+            own = self.stream.records_after(beginning.head if beginning else 0)
             text = folded(self.stream.id, own).output_text()
             self._estimate = estimate(plan.prompt_tokens, text, output_tokens_max=limit)
         usage = self._usage or self._estimate

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tokenferry.engine.ports import Journal, JournalUnavailable, Timers
+from tokenferry.engine.ports import Journal, JournalUnavailable, TimerHandle, Timers
 from tokenferry.engine.stream import TURN_RECORDS, Outlet, Stream
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class Relay:
         "_journal",
         "_on_done",
         "_on_stuck",
+        "_retry",
         "_sync",
         "_timers",
         "_waiting",
@@ -77,6 +78,7 @@ class Relay:
         self._waiting: list[Callable[[], None]] = []
         self._is_syncing = False
         self._failing_since_s: float | None = None
+        self._retry: TimerHandle | None = None
 
     def open(self, stream: Stream, meta: bytes, then: Callable[[], None]) -> None:
         """Commit that a stream exists, or has a new owner; `then` follows when it will last.
@@ -166,7 +168,9 @@ class Relay:
         if self._failing_since_s is None:
             self._failing_since_s = now_s
             log.error("the journal takes nothing; %d streams wait: %s", len(streams), exc)
-        self._timers.call_later(RETRY_S, self.flush)
+        if self._retry is not None:
+            self._retry.cancel()  # whoever asks for a flush in between begins no second round
+        self._retry = self._timers.call_later(RETRY_S, self.flush)
         if now_s - self._failing_since_s >= GIVE_UP_S:
             self._on_stuck(streams)
 

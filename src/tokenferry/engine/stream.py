@@ -149,6 +149,25 @@ class Stream:
         yield from self.in_flight
         yield from self.pending
 
+    def records_after(self, after: int) -> Iterator[bytes]:
+        """Yield every record with seq > `after`, those that are not committed yet too.
+
+        What the journal cannot give is left out: a stream must end whatever the disk does.
+        """
+        while True:
+            try:
+                records = self.read(after, RING_RECORDS)
+            except JournalUnavailable as exc:
+                log.error("what %s used is counted without its beginning: %s", self.id, exc)  # noqa: TRY400 -- the message says all
+                after = self._floor
+                continue
+            if not records:
+                break
+            after += len(records)
+            yield from records
+        yield from self.in_flight
+        yield from self.pending
+
     def chunk_gap_s(self, first_s: float | None) -> float | None:
         """Return the mean time between the chunks of a stream that is sealed.
 

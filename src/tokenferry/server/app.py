@@ -97,7 +97,7 @@ def run(settings: Settings, on_ready: OnReady) -> int:
     try:
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
             runner.run(_serve(settings, on_ready))
-    except (StoreUnusable, TelemetryUnusable) as exc:
+    except (StoreUnusable, JournalUnavailable, TelemetryUnusable) as exc:
         log.error("%s", exc)  # noqa: TRY400 -- the message says what to do
         return 1
     except OSError as exc:
