@@ -12,7 +12,7 @@ import websockets
 
 from harness import websocket
 from harness.gateway import SERVER, Gateway
-from harness.http_client import fetch
+from harness.http_client import connection, fetch, request_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,6 +38,17 @@ async def closed_code(gateway: Gateway, **headers: str) -> int:
 async def test_a_page_of_another_origin_is_told_why(gateway: Gateway) -> None:
     assert await closed_code(gateway, Origin=STRANGER, key=gateway.key) == 4003
     assert await closed_code(gateway, Origin="null", key=gateway.key) == 4003
+    assert await closed_code(gateway, Origin="http://[", key=gateway.key) == 4003
+
+
+async def test_an_origin_in_another_encoding_is_refused_in_so_many_words(gateway: Gateway) -> None:
+    headers = {"Authorization": f"Bearer {gateway.key}", "Origin": "ORIGIN"}
+    asked = request_bytes("POST", "/v1/stream/tickets", headers, b"{}")
+    async with connection(gateway.port) as client:
+        client.send(asked.replace(b"ORIGIN", b"http://\xe9.example"))
+        await client.read_head()
+        assert client.status == 403
+        assert json.loads(await client.body())["error"]["code"] == "origin_not_allowed"
 
 
 async def test_a_page_with_a_bad_key_is_told_why_and_a_program_gets_a_status(

@@ -32,7 +32,6 @@ Source: RFC 6265bis (SameSite), RFC 6454; OWASP, "Cross-Site Request Forgery Pre
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
@@ -52,6 +51,7 @@ from tokenferry.errors import (
     StorageUnavailable,
 )
 from tokenferry.protocol.chat import explain_invalid, why_unreadable
+from tokenferry.server.credentials import is_own
 from tokenferry.server.responses import JSON, json_response
 
 COOKIE = "tokenferry_session"
@@ -216,7 +216,7 @@ class Api:
         if request.method not in _CHANGING:
             return
         origin = request.headers.get("Origin")
-        own = origin is not None and urlsplit(origin).netloc == request.host
+        own = origin is not None and is_own(origin, request)
         if not own and origin not in self._origins:
             raise OriginRefused(
                 "With a cookie, this takes the Origin of a page of this server, or one of "

@@ -1,5 +1,7 @@
 """Whose an HTTP request is, and where it comes from."""
 
+from urllib.parse import urlsplit
+
 from aiohttp import web
 
 from tokenferry.domain.api_key import bearer_token
@@ -30,3 +32,14 @@ def network(request: web.Request, proxies: int) -> str:
     """
     forwarded = request.headers.getall("X-Forwarded-For", ())
     return network_of(client_address(request.remote or "", forwarded, proxies))
+
+
+def is_own(origin: str, request: web.Request) -> bool:
+    """Say whether an Origin is the host that a request asks for.
+
+    Behind a proxy that ends TLS the scheme differs; host and port must not.
+    """
+    try:
+        return urlsplit(origin).netloc == request.host
+    except ValueError:
+        return False  # no browser sends what is no URL

@@ -28,6 +28,8 @@ from tokenferry.server.responses import STANDINGS, attempts_header, error_respon
 from tokenferry.server.transport import ClientProtocol
 
 KEEP_ALIVE = b": keep-alive\n\n"
+# How long a client over HTTP may read nothing of what is there; no ping can tell whether it lives.
+STALLED_S = 600.0
 NOT_SAVED = "The server could not save the answer. Ask again later."
 JSON = "application/json"
 HEADERS = {
@@ -215,6 +217,7 @@ class EventOutlet(Outlet):
     __slots__ = (
         "_early",
         "_hub",
+        "_moved_s",
         "_protocol",
         "_seen",
         "_written_s",
@@ -236,7 +239,7 @@ class EventOutlet(Outlet):
         self.subscription: Subscription | None = None
         self._hub = hub
         self._protocol = protocol
-        self._written_s = time.monotonic()
+        self._written_s = self._moved_s = time.monotonic()
         self._seen = 0
         # What came before the headers were sent.
         self._early: list[bytes] = []
@@ -285,11 +288,15 @@ class EventOutlet(Outlet):
         self.ended.set()
 
     def sweep(self, now_s: float) -> None:
-        """Send a comment after a silence."""
+        """Send a comment after a silence; cut off a client that has long read nothing."""
         seen = 0 if self.subscription is None else self.subscription.after
         if seen != self._seen:
             self._seen = seen
-            self._written_s = now_s
+            self._written_s = self._moved_s = now_s
+        elif self.paused:
+            # What it has still to read could never be given up.
+            if now_s - self._moved_s >= STALLED_S:
+                self.cut()
         elif now_s - self._written_s >= self._hub.shared.settings.heartbeat_s:
             self._written_s = now_s
             self.silent = self.silent or not self.begun.is_set()

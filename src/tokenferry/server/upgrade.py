@@ -4,8 +4,6 @@ A program gets an HTTP status. A browser sees any failed upgrade as 1006 without
 a request with an Origin is accepted first and then closed with a code and a reason.
 """
 
-from urllib.parse import urlsplit
-
 from aiohttp import WSCloseCode, web
 
 from tokenferry.engine.keys import Key
@@ -14,7 +12,7 @@ from tokenferry.protocol.messages import SUBPROTOCOL, TICKET_PREFIX
 from tokenferry.protocol.session import Session
 from tokenferry.server.arrivals import websocket_arrival
 from tokenferry.server.client_socket import UNSUPPORTED_DATA
-from tokenferry.server.credentials import authenticate, network
+from tokenferry.server.credentials import authenticate, is_own, network
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import error_response
 from tokenferry.server.transport import ClientProtocol
@@ -118,8 +116,7 @@ def check_origin(origin: str | None, request: web.Request, allowed: tuple[str, .
     """
     if origin is None or origin in allowed or "*" in allowed:
         return
-    # Behind a proxy that ends TLS the scheme differs; host and port must not.
-    if urlsplit(origin).netloc != request.host:
+    if not is_own(origin, request):
         named = origin[:200].encode(errors="replace").decode()  # whatever bytes the header has
         raise OriginRefused(
             f"Pages from {named} may not use this gateway; "
