@@ -156,6 +156,31 @@ def test_who_is_behind_gets_text_merged_and_nothing_twice() -> None:
         last = frame["seq"]
 
 
+def test_a_slow_client_of_many_streams_is_not_written_all_of_them_at_once() -> None:
+    bench = Bench()
+    outlet = RecordingOutlet(room=0)
+    outlet.paused = True
+    streams = [bench.create() for _ in range(20)]
+    for stream in streams:
+        bench.follow(stream, outlet)
+    for call in bench.provider.calls:
+        for _ in range(TURN_RECORDS):
+            call.sink.text("x" * 1000)
+    bench.timers.tick()
+    assert outlet.written == []
+    turn_bytes = TURN_RECORDS * 1500
+    rounds = 0
+    while outlet.line:
+        outlet.room = 1
+        outlet.resume()
+        rounds += 1
+        assert len(outlet.written[-1]) < stream_module.ROUND_BYTES + turn_bytes
+        # Nobody has a second turn before all have had one.
+        begun = {frame["stream_id"] for frame in outlet.frames()}
+        assert len(begun) == min(rounds, len(streams))
+    assert len(outlet.seqs()) == len(streams) * (TURN_RECORDS + 1)
+
+
 def test_streams_of_one_connection_take_turns() -> None:
     bench = Bench()
     outlet = RecordingOutlet()

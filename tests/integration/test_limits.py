@@ -104,3 +104,19 @@ async def test_a_key_s_connections_are_limited_and_given_back(gateway: Gateway) 
         async with websocket.connect(gateway.port, key) as again:
             again.send_json({"type": "ping", "t": 1})
             assert (await again.receive_json())["type"] == "pong"
+
+
+async def test_a_key_that_comes_with_the_first_message_has_no_more_connections(
+    gateway: Gateway,
+) -> None:
+    key = await gateway.create_key()
+    async with (
+        websocket.connect(gateway.port, key),
+        websocket.connect(gateway.port, key),
+        websocket.connect(gateway.port) as third,
+    ):
+        third.send_json({"type": "auth", "token": key})
+        error = await third.receive_json()
+        assert error["error"]["code"] == "too_many_connections"
+        assert error["retry_after_ms"] == 1000
+        assert (await third.closed()).code == 4029

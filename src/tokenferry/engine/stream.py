@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 # Records kept in memory for readers at or near the head; whoever is further behind reads the
 # journal. Twice this many are held at most, so that trimming is rare.
 RING_RECORDS = 2048
+# What a connection is written before it is looked whether there is room for more: as much as
+# fills the transport's own buffer.
+ROUND_BYTES = 64 * 1024
 # Records that one subscription takes in a row before it is the next one's turn.
 TURN_RECORDS = 64
 
@@ -367,13 +370,20 @@ class Outlet:
             self.line = []
             out: list[bytes] = []
             delivered: list[Subscription] = []
-            for subscription in line:
+            room = ROUND_BYTES
+            for turn, subscription in enumerate(line, 1):
+                taken = len(out)
                 subscription.queued = False
                 more = subscription.take_turn(out, merging=self._behind)
                 if more:
                     self.enqueue(subscription)
                 elif subscription.replays or subscription.stream.done:
                     delivered.append(subscription)
+                room -= sum(map(len, out[taken:]))
+                if room < 0:
+                    # Whoever has not had a turn is first when there is room again.
+                    self.line = line[turn:] + self.line
+                    break
             if out:
                 self.write(out[0] if len(out) == 1 else b"".join(out))
             for subscription in delivered:

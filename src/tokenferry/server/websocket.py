@@ -134,7 +134,7 @@ class Connection(ClientSocket):
         stream_id = getattr(message, "stream_id", None)
         self._hub.shared.metrics.refused(error)
         self.write(messages.error(error, ref=ref, stream_id=stream_id))
-        if isinstance(error, _SHUTS_OUT):
+        if isinstance(error, _SHUTS_OUT) or not self._session.authenticated:
             self.close(error.close_code or UNSUPPORTED_DATA, error.message)
 
     def _refuse(self, refusal: Refusal) -> None:
