@@ -245,6 +245,21 @@ def test_a_drained_call_is_settled_with_what_the_provider_reports_at_its_end() -
     assert (outcome.finish, outcome.usage) == ("cancelled", Usage(3, 40))
 
 
+def test_what_a_drained_call_says_later_is_no_gap_between_chunks() -> None:
+    bench = Bench([ScriptedProvider(drains=True)])
+    bench.follow(stream := bench.create())
+    for _ in range(3):
+        bench.sink.text("one")
+        bench.timers.advance(0.1)
+    bench.dispatcher.cancel("k", stream.id)
+    bench.timers.advance(60)
+    bench.sink.finish(0, "stop")
+    bench.sink.usage(Usage(3, 40))
+    bench.sink.end()
+    (outcome,) = bench.meter.outcomes
+    assert (outcome.finish, outcome.chunk_gap_s) == ("cancelled", None)
+
+
 def test_a_stream_over_its_limit_is_stopped_and_says_so() -> None:
     bench = Bench(limits=Limits(stream_bytes_max=400))
     outlet, _ = bench.follow(bench.create())

@@ -173,7 +173,8 @@ class Generation:
     def finish(self, index: int, reason: str) -> None:
         """Hold a choice's reason until all have one and usage has had its chance to come."""
         self._finish_reasons.setdefault(index, reason)
-        if self._hold is None and len(self._finish_reasons) >= self._plan.request.choice_count:
+        left = self._plan.request.choice_count - len(self._finish_reasons)
+        if left <= 0 and self._hold is None and not self.stream.sealed:
             self.stream.finished_s = self._timers.time()
             self._hold = self._timers.call_later(USAGE_WAIT_S, self._stop_waiting)
 
