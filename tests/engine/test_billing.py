@@ -1,5 +1,7 @@
 """Money around a stream, with the engine and the real books."""
 
+import json
+
 import pytest
 
 from engine.virtual import KEY, Bench, ScriptedProvider, request
@@ -21,6 +23,8 @@ from tokenferry.errors import (
     ServiceTierNotAllowed,
     UnsupportedParameter,
 )
+from tokenferry.protocol.chat import Delta
+from tokenferry.providers.anthropic import AnthropicFormat
 from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite_ledger import SqliteLedger
 
@@ -129,8 +133,8 @@ def test_a_request_without_a_limit_gets_what_there_is(ledger):
     grant(ledger, PROMPT_TOKENS + 2 * 300)
     made = bench(ledger)
     outlet = follow(made, made.create(owner=MEMBER))
-    assert made.provider.prepared[-1].max_tokens == 300
-    assert bytes(made.provider.prepared[-1].fields["max_tokens"]) == b"300"
+    assert made.provider.prepared[-1].output_tokens_max == 300
+    assert bytes(made.provider.prepared[-1].fields["max_completion_tokens"]) == b"300"
     finish(made, Usage(10, 300), "length")
     last = outlet.frames()[-1]
     assert last["choices"][0]["finish_reason"] == "length"
@@ -148,7 +152,7 @@ def test_the_least_that_is_worth_beginning_with(ledger):
 def test_a_provider_that_takes_no_limit_is_left_out(ledger):
     class Unlimited(ScriptedProvider):
         def prepare(self, asked, model):
-            if asked.max_tokens is not None:
+            if asked.output_tokens_max is not None:
                 raise UnsupportedParameter("No.", param="max_tokens")
             return super().prepare(asked, model)
 
@@ -176,7 +180,7 @@ def test_a_provider_that_takes_no_limit_is_left_out(ledger):
 def test_where_nobody_takes_the_limit_the_stream_ends_and_its_hold_with_it(ledger):
     class Unlimited(ScriptedProvider):
         def prepare(self, asked, model):
-            if asked.max_tokens is not None:
+            if asked.output_tokens_max is not None:
                 raise UnsupportedParameter("No.", param="max_tokens")
             return super().prepare(asked, model)
 
@@ -201,12 +205,54 @@ def test_an_estimate_stays_below_what_the_hold_affords(ledger):
     ).fetchone() == (300, 0)
 
 
-def test_openai_is_told_the_limit_by_its_newer_name(ledger):
-    grant(ledger, 1000)
-    made = bench(ledger, providers=[ScriptedProvider("openai")])
-    made.create(owner=MEMBER)
+def test_what_there_is_is_shared_by_all_answers(ledger):
+    """Each may be as long as the limit says that the provider is told."""
+    grant(ledger, PROMPT_TOKENS + 2 * 3 * 300)
+    made = bench(ledger)
+    made.create(owner=MEMBER, n=3)
     made.timers.tick()
-    assert made.provider.prepared[-1].max_completion_tokens == (1000 - PROMPT_TOKENS) // 2
+    assert made.provider.prepared[-1].output_tokens_max == 300
+    assert book(ledger) == (PROMPT_TOKENS + 1800, PROMPT_TOKENS + 1800)
+
+
+def test_who_leaves_just_before_the_usage_pays_for_every_answer(ledger):
+    grant(ledger, 5000)
+    made = bench(ledger)
+    stream = made.create(owner=MEMBER, max_tokens=100, n=4)
+    made.timers.tick()
+    for index in range(4):
+        made.sink.delta(index, Delta(content="가" * 100))
+    made.dispatcher.cancel("k", stream.id)
+    made.timers.advance(CHARGE_DELAY_S)
+    assert ledger._connection.execute(
+        "SELECT completion_tokens, shortfall_nanos FROM charge"
+    ).fetchone() == (400, 0)
+
+
+def test_what_the_provider_is_allowed_beyond_the_limit_is_held_as_well(ledger):
+    """Of `max_tokens` Claude's thinking is no part: its budget comes on top."""
+    thinking = ScriptedProvider()
+    thinking.output_tokens_max = 400
+    grant(ledger, PROMPT_TOKENS + 2 * 400)
+    made = bench(ledger, providers=[thinking])
+    made.create(owner=MEMBER, max_tokens=100)
+    made.timers.tick()
+    assert book(ledger) == (PROMPT_TOKENS + 800, PROMPT_TOKENS + 800)
+    outlet = follow(made, made.create(owner=MEMBER, max_tokens=100))
+    assert outlet.frames()[-1]["error"]["code"] == "insufficient_credit"
+    assert len(made.provider.calls) == 1
+
+
+@pytest.mark.parametrize("effort", ["low", "max"])
+def test_what_there_is_is_not_exceeded_by_thinking(ledger, effort):
+    """Whatever name a provider is told the limit by, its thinking is part of it."""
+    grant(ledger, PROMPT_TOKENS + 2 * 300)
+    made = bench(ledger)
+    made.create(owner=MEMBER, reasoning_effort=effort)
+    made.timers.tick()
+    prepared = made.provider.prepared[-1]
+    sent = json.loads(AnthropicFormat("k").encode(prepared, "claude-sonnet-4-5").body)
+    assert sent["max_tokens"] == 300
 
 
 def test_a_client_that_leaves_pays_for_what_was_generated(ledger):

@@ -44,7 +44,7 @@ IMAGE_TOKENS = 1_600
 
 
 class Offered(Protocol):
-    """A candidate, or an attempt at one."""
+    """A candidate."""
 
     @property
     def provider(self) -> str:
@@ -53,6 +53,14 @@ class Offered(Protocol):
     @property
     def model(self) -> str:
         """Its own name for the model."""
+
+
+class Asked(Offered, Protocol):
+    """A candidate, and the request as it is translated for it."""
+
+    @property
+    def output_tokens_max(self) -> int | None:
+        """See `engine.ports.Prepared`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,7 @@ class Billing:
         self._rules = rules
         self._wall_ms = wall_ms
 
-    def bill(self, key: Key, request: ChatRequest, candidates: Sequence[Offered]) -> Bill:
+    def bill(self, key: Key, request: ChatRequest, candidates: Sequence[Asked]) -> Bill:
         """Return the money of a request that is about to become a stream.
 
         In this order: the key's models, its service tiers, then a price that is known.
@@ -118,11 +126,11 @@ class Billing:
         bill.budget_nanos = key.budget_nanos
         bill.needs_hold = key.is_limited or key.budget_nanos is not None
         if bill.needs_hold:
-            self._weigh(bill, request, is_limited=key.is_limited)
+            self._weigh(bill, request, candidates, is_limited=key.is_limited)
         return bill
 
     def estimate(
-        self, key: Key, request: ChatRequest, candidates: Sequence[Offered]
+        self, key: Key, request: ChatRequest, candidates: Sequence[Asked]
     ) -> dict[str, object]:
         """Return what a request may cost, in decimal USD; None where no price is known.
 
@@ -135,7 +143,7 @@ class Billing:
         """
         bill = self.bill(key, request, candidates)
         if not bill.needs_hold:
-            self._weigh(bill, request, is_limited=False)
+            self._weigh(bill, request, candidates, is_limited=False)
         tokens = estimate_tokens(request.prompt_text())
         tariff = next(iter(bill.tariffs.values()))
         prompt = None if tariff is None else tariff.cost(Usage(tokens, 0)).charge_nanos
@@ -211,18 +219,23 @@ class Billing:
             for candidate in candidates
         }
 
-    def _weigh(self, bill: Bill, request: ChatRequest, *, is_limited: bool) -> None:
+    def _weigh(
+        self, bill: Bill, request: ChatRequest, candidates: Sequence[Asked], *, is_limited: bool
+    ) -> None:
         """Say how much is to be held."""
         bill.prompt_tokens = prompt_tokens = _raised(request)
+        bill.choice_count = request.choice_count
         asked = request.output_tokens_max
-        for tariff in bill.tariffs.values():
+        for candidate in candidates:
+            tariff = bill.tariffs[candidate.provider, candidate.model]
             if tariff is None or tariff.unknown_service_tier is not None:
                 if is_limited and not (tariff is None and self._rules.serves_unpriced):
                     raise _not_priced(request, tariff)
                 continue
             limit = asked or tariff.output_tokens_max or OUTPUT_TOKENS_DEFAULT
+            limit = max(limit, candidate.output_tokens_max or 0)
             least = limit if asked else min(limit, self._rules.hold_tokens_min)
-            count = request.choice_count
+            count = bill.choice_count
             bill.wanted_nanos = max(
                 bill.wanted_nanos, tariff.hold_nanos(prompt_tokens, limit * count)
             )
@@ -270,8 +283,9 @@ def _raised(request: ChatRequest) -> int:
 
 
 def _affordable(bill: Bill, held_nanos: int) -> int:
+    """Return how long each answer may be, at whichever candidate."""
     return min(
-        max(1, tariff.output_tokens_for(held_nanos, bill.prompt_tokens))
+        max(1, tariff.output_tokens_for(held_nanos, bill.prompt_tokens) // bill.choice_count)
         for tariff in bill.tariffs.values()
         if tariff is not None
     )

@@ -308,7 +308,7 @@ class Generation:
         What an earlier process received is in it, as an estimate: nobody reported that.
         """
         plan, beginning = self._plan, self._plan.beginning
-        limit = plan.request.output_tokens_max
+        limit = self._serving.all_output_tokens_max(plan.request)
         if self._usage is None and self._estimate is None and self._opened:
             records = self.stream.all_records()
             own = islice(records, beginning.head if beginning else 0, None)
