@@ -354,6 +354,12 @@ async def test_an_administrator_gives_and_takes_credit(gateway: Gateway) -> None
     taken = await chief.call("POST", path, {"amount": "-3.51", "reason": "too much"})
     assert (taken.status, taken.error["param"]) == (400, "amount")
     assert (await somebody.call("POST", path, {"amount": "1", "reason": "me"})).status == 403
+    # What the books cannot count is refused, and does not make them inexact.
+    much = [
+        await chief.call("POST", path, {"amount": "1000000000", "reason": "much"}) for _ in range(5)
+    ]
+    assert [answer.status for answer in much] == [200] * 4 + [400]
+    assert much[-1].error["param"] == "amount"
     await verified(gateway)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from tokenferry.domain.ledger import Charge, Refusal
+from tokenferry.engine.keys import StoreUnusable
 
 
 class Hold(NamedTuple):
@@ -73,6 +74,10 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Let go of the store; idempotent."""
+
+
+class BookFull(StoreUnusable):
+    """A book would hold more than it can count; nothing was booked. The message says which."""
 
 
 class Overdrawn(Exception):
