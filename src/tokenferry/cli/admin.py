@@ -32,7 +32,6 @@ from tokenferry.engine import keys
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_accounts import SqliteAccounts
 
-
 # Of the year 9999 in UTC a day less: east of it, as in Korea, the year 10000 has begun then, which
 # `datetime` does not know.
 _LAST_MS = 253_402_214_400_000
