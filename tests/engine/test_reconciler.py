@@ -20,6 +20,7 @@ from tokenferry.engine.reconciler import (
     Reconciler,
     next_look,
 )
+from tokenferry.errors import PaymentUncertain
 
 
 @pytest.fixture
@@ -65,6 +66,22 @@ async def test_an_order_that_nobody_pays_is_given_up_after_days_and_may_be_paid_
     assert await live_through(till, reconciler, DAY_MS) == 0
     till.teller.payment = PAID
     await till.topups.notice("toss", {}, order.order_id.encode())
+    assert till.balance() == order.credit_nanos
+
+
+async def test_a_second_attempt_after_a_failure_is_asked_for_whatever_becomes_of_its_buyer(
+    till, reconciler
+):
+    order = await till.order()
+    till.teller.payment = Payment("failed", detail="the card was refused")
+    await live_through(till, reconciler, 2 * MINUTE_MS)
+    assert till.store.find(order.order_id).status == "failed"
+    assert await live_through(till, reconciler, 10 * MINUTE_MS) == 0
+    till.teller.faults = [("look_up", ProviderUnsure("the server died here"))]
+    with pytest.raises(PaymentUncertain):
+        await till.topups.returned("toss", order.order_id, "pk_2")
+    till.teller.payment = PAID
+    await live_through(till, reconciler, MINUTE_MS)
     assert till.balance() == order.credit_nanos
 
 

@@ -191,6 +191,8 @@ class TopUpStore(Protocol):
     def agree(self, order_id: str, payment_ref: str) -> Order | None:
         """Store the provider's name for the payment of an order that is not credited yet.
 
+        One that had failed is open again, and due: somebody tries once more.
+
         Returns:
             The order as it is then; None if there is none.
         """

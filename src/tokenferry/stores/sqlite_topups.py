@@ -80,7 +80,10 @@ class SqliteTopUps(SharedDatabase):
         """Store the provider's name for a payment; see `TopUpStore`."""
         with self._lock, self._transaction("IMMEDIATE"):
             self._connection.execute(
-                "UPDATE topup_order SET payment_ref = ?, revision = revision + 1 "
+                "UPDATE topup_order SET payment_ref = ?, revision = revision + 1, "
+                "detail = IIF(status = 'failed', '', detail), "
+                "status = IIF(status = 'failed', 'open', status), "
+                "next_look_ms = COALESCE(next_look_ms, 0) "
                 "WHERE order_id = ? AND moves = 0 AND status <> 'paid' AND payment_ref IS NOT ?",
                 (payment_ref, order_id, payment_ref),
             )
