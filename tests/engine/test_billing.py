@@ -373,6 +373,42 @@ def test_unpriced_models_are_free_where_the_operator_says_so(ledger):
     assert billing.bill(MEMBER, request(), attempts).wanted_nanos == 0
 
 
+@pytest.mark.parametrize(
+    ("message", "more"),
+    [
+        ({"content": "안녕"}, 0),
+        ({"content": [{"type": "text", "text": "안녕"}]}, 0),
+        # Whatever stands beside it.
+        ({"content": [{"type": "image_url", "image_url": {"url": "u"}, "text": "안녕"}]}, 1600),
+        ({"content": [{"type": "text", "text": "안녕"}, {"type": "video_url"}]}, 1600),
+        (
+            {
+                "content": [
+                    {"type": "text", "text": "안녕"},
+                    {"type": "file", "file": {"file_data": "A" * 160_000}},
+                    {"type": "input_audio", "input_audio": {"data": "A" * 80_000, "format": "mp3"}},
+                    {"type": "file", "file": {"file_id": "f"}},
+                ]
+            },
+            10_000 + 5_000 + 1_600,
+        ),
+        # A quarter on top of what is text.
+        ({"content": "안녕", "reasoning_content": "가" * 400}, 500),
+        ({"content": "안녕", "refusal": "a" * 400}, 125),
+        (
+            {"content": [{"type": "text", "text": "안녕"}, {"type": "refusal", "refusal": "가"}]},
+            1,
+        ),
+        ({"content": "안녕", "reasoning_details": [{"signature": "a" * 3_981}]}, 1_250),
+    ],
+)
+def test_everything_that_a_provider_may_count_as_prompt_is_held(message, more):
+    billing = Billing(PRICES, Settlement(lambda *_: None, Bench().timers), Rules(), lambda: 0)
+    asked = request(messages=[{"role": "user", **message}])
+    bill = billing.bill(MEMBER, asked, Bench().dispatcher.attempts(asked))
+    assert bill.prompt_tokens == PROMPT_TOKENS + more
+
+
 def test_a_margin_is_the_members_business():
     settlement = Settlement(lambda *_: None, Bench().timers)
     billing = Billing(PRICES, settlement, Rules(margin_ppm=500_000), lambda: 0)

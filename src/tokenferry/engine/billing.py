@@ -32,7 +32,7 @@ from tokenferry.errors import (
     StorageUnavailable,
     TokenferryError,
 )
-from tokenferry.protocol.chat import ChatRequest
+from tokenferry.protocol.chat import ChatRequest, Part
 
 # Where neither the request nor the price book says how long an answer may be.
 OUTPUT_TOKENS_DEFAULT = 32_768
@@ -41,6 +41,8 @@ OUTPUT_TOKENS_DEFAULT = 32_768
 MARGIN_DIVISOR = 4
 MESSAGE_TOKENS = 8
 IMAGE_TOKENS = 1_600
+# Of a file or of sound, in base64. A PDF of dense pages has some 25, a voice in mp3 100 and more.
+DATA_CHARACTERS_PER_TOKEN = 16
 
 
 class Offered(Protocol):
@@ -272,14 +274,30 @@ def _raised(request: ChatRequest) -> int:
     for name in ("tools", "functions", "response_format"):
         if (raw := request.fields.get(name)) is not None:
             tokens += estimate_tokens(bytes(raw).decode("utf-8", "replace"))
-    parts = [
-        part
-        for message in request.messages
-        if isinstance(message.content, list)
-        for part in message.content
-    ]
+    media = 0
+    for message in request.messages:
+        # Providers count some of it, and of some messages: what led to a call of a tool.
+        tokens += estimate_tokens(message.reasoning_content or "")
+        tokens += estimate_tokens(message.refusal or "")
+        if message.reasoning_details:
+            tokens += estimate_tokens(str(message.reasoning_details))
+        if isinstance(message.content, list):
+            media += sum(map(_media_tokens, message.content))
+            tokens += sum(estimate_tokens(part.refusal or "") for part in message.content)
     tokens += tokens // MARGIN_DIVISOR + MESSAGE_TOKENS * (len(request.messages) + 1)
-    return tokens + IMAGE_TOKENS * sum(part.text is None for part in parts)
+    return tokens + media
+
+
+def _media_tokens(part: Part) -> int:
+    """Return what a part may count that is no text."""
+    data = ""
+    if part.file is not None:
+        data = part.file.file_data or ""
+    elif part.input_audio is not None:
+        data = part.input_audio.data
+    elif part.image_url is None and (part.text is not None or part.refusal is not None):
+        return 0
+    return max(IMAGE_TOKENS, len(data) // DATA_CHARACTERS_PER_TOKEN)
 
 
 def _affordable(bill: Bill, held_nanos: int) -> int:
