@@ -149,6 +149,11 @@ class Stream:
         yield from self.in_flight
         yield from self.pending
 
+    @property
+    def record_count(self) -> int:
+        """How many records there are, those that are not committed yet too."""
+        return self.head + len(self.in_flight) + len(self.pending)
+
     def chunk_gap_s(self, first_s: float | None) -> float | None:
         """Return the mean time between the chunks of a stream that is sealed.
 
@@ -160,7 +165,7 @@ class Stream:
         """
         last_s = self.finished_s
         # The last record is the terminal one.
-        chunks = self.head + len(self.in_flight) + len(self.pending) - self._before - 1
+        chunks = self.record_count - self._before - 1
         if first_s is None or last_s is None or last_s < first_s or chunks < 2:  # noqa: PLR2004 -- a gap takes two
             return None
         return (last_s - first_s) / (chunks - 1)
