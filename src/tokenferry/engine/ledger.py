@@ -67,6 +67,9 @@ class Ledger(Protocol):
         """Do all of it or none, in order, in one transaction; return what became of each.
 
         A charge that was booked before changes nothing.
+
+        Raises:
+            Unbookable: If some of it can never be committed, whatever the disk does.
         """
 
     def void_others(self, stream_ids: Collection[str]) -> int:
@@ -74,6 +77,10 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Let go of the store; idempotent."""
+
+
+class Unbookable(StoreUnusable):
+    """Something that was to be committed cannot be, ever; nothing was. Others can."""
 
 
 class BookFull(StoreUnusable):
