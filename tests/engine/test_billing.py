@@ -285,6 +285,8 @@ def test_a_failure_before_anything_came_costs_nothing(ledger):
     made = bench(ledger)
     made.create(owner=MEMBER, max_tokens=100)
     made.timers.tick()
+    # Claude counts the prompt before it finds that it has no room.
+    made.sink.usage(Usage(10, 1))
     made.sink.fail(ProviderCutOff("No."))
     made.timers.advance(CHARGE_DELAY_S)
     assert book(ledger) == (5000, 0)

@@ -1,8 +1,8 @@
 """A generation: the producer's side of a stream, from the provider's first byte to the one bill.
 
-It is the `Sink` that provider adapters call. It encodes what they say as records, decides which one
-ends the stream (of finish, failure and cancel the first wins), and reports the outcome exactly
-once. It can go on with an answer that an earlier process has begun.
+It is the `Sink` that adapters call: it encodes what they say as records, decides which one ends the
+stream (of finish, failure and cancel the first), and reports the outcome once. It can go on with
+an answer that an earlier process has begun.
 
 Weakness: with `on_cancel = "drain"` the outcome waits for the provider's own end, which its
 adapter bounds.
@@ -98,8 +98,7 @@ class Generation:
         self._settled = False
         # The latest charge, and the usage that it is for.
         self._charged: tuple[Usage | None, Charge | None] | None = None
-        # (finish, error code) once the terminal record is decided.
-        self._outcome: tuple[str, str | None] | None = None
+        self._outcome: tuple[str, str | None] | None = None  # finish and error code, once decided
 
     def limit(self, request: ChatRequest, attempts: Sequence[Attempt]) -> None:
         """Take a request with an output limit, and its translations, before `start`."""
@@ -198,12 +197,14 @@ class Generation:
                 self.pursuit.broke(error)
             elif self.pursuit.failed(error):
                 return
-            elif self._plan.beginning is not None:
-                # The client's request is fine; a provider that does not go on is our trouble.
-                error = UpstreamLost(
-                    "The server restarted before the answer was complete, and the provider did "
-                    f"not go on with it: {error.message}"
-                )
+            else:
+                self.forget()  # what it has counted came to nothing
+                if self._plan.beginning is not None:
+                    # The client's request is fine; a provider that does not go on is our trouble.
+                    error = UpstreamLost(
+                        "The server restarted before the answer was complete, and the provider did "
+                        f"not go on with it: {error.message}"
+                    )
         self._terminate_with_error(error)
         self._settle()
 
@@ -301,11 +302,8 @@ class Generation:
             self._seal(journal.ERROR, terminal, "error", error)
 
     def _terminal(self, reasons: dict[int, str]) -> Terminal:
-        usage = self._final_usage()
-        return Terminal(
-            finish_reasons=[reasons[index] for index in sorted(reasons)],
-            usage=None if usage is None else wire_usage(usage),
-        )
+        usage, said = self._final_usage(), [reasons[index] for index in sorted(reasons)]
+        return Terminal(finish_reasons=said, usage=None if usage is None else wire_usage(usage))
 
     def _final_usage(self) -> Usage | None:
         """Return the provider's report, with an estimate of what was delivered after it.
