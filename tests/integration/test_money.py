@@ -43,7 +43,7 @@ async def provider() -> AsyncIterator[ScriptedProvider]:
 async def gateway(tmp_path: Path, provider: ScriptedProvider) -> AsyncIterator[Gateway]:
     running = Gateway(
         tmp_path,
-        server=SERVER,
+        server=SERVER | {"metrics_public": False},
         providers=[provider_entry(kind, provider.url) for kind in KINDS],
         tables={
             "accounts": {"signup": "open", "signups_per_ip_per_hour": 0, "signups_per_hour": 0},
@@ -364,6 +364,13 @@ async def test_clients_are_told_when_the_credit_runs_low(
         notice = await socket.receive_type("notice")
     assert notice["code"] == "low_balance"
     assert 0 < (parse_dollars(notice["balance"]) or 0) < CREDIT_NANOS // 2
+
+
+async def test_what_is_measured_of_all_is_not_for_an_account(gateway: Gateway) -> None:
+    somebody = await member(gateway, "curious@example.kr")
+    paths = ("/metrics", "/v1/providers")
+    for key, status in ((None, 401), (await somebody.key(), 403), (gateway.key, 200)):
+        assert [(await gateway.get(path, key)).status for path in paths] == [status] * 2
 
 
 async def test_an_administrator_gives_and_takes_credit(gateway: Gateway) -> None:

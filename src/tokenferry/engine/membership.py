@@ -9,7 +9,7 @@ Weakness: what is written for a known address differs from what is for a new one
 tells them apart to whoever can measure a write of the disk from afar.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -217,6 +217,13 @@ class Membership:
             raise LoginRequired("The login is unknown, ended or expired. Log in again.")
         _check_suspension(session.account)
         return session
+
+    async def lasting(self, hashes: Collection[bytes]) -> Collection[bytes]:
+        """Return those of some logins that have not ended."""
+        now_ms = self._world.wall_ms()
+        return await self._on_disk(
+            lambda: {each for each in hashes if self._store.session(each, now_ms) is not None}
+        )
 
     async def log_out(self, session: LoginSession) -> None:
         """End a login."""
