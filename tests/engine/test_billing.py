@@ -303,6 +303,22 @@ def test_a_stream_that_is_cancelled_before_its_hold_ends_it(ledger):
     assert book(ledger) == (5000, 0)
 
 
+def test_a_stream_that_is_cancelled_before_the_disk_has_it_holds_nothing(ledger):
+    grant(ledger, 5000)
+    syncs = []
+    made = bench(ledger, sync=syncs.append)
+    stream = made.create(owner=MEMBER, max_tokens=100)
+    made.timers.tick()
+    made.dispatcher.cancel("k", stream.id)
+    made.timers.advance(CHARGE_DELAY_S)
+    while syncs:
+        syncs.pop(0)(None)
+        made.timers.advance(CHARGE_DELAY_S)
+    assert made.provider.calls == []
+    assert book(ledger) == (5000, 0)
+    assert "open" not in states(ledger).values()
+
+
 def test_a_drained_answer_is_charged_by_its_last_word(ledger):
     grant(ledger, 5000)
     made = bench(ledger, providers=[ScriptedProvider(drains=True)])

@@ -201,6 +201,8 @@ class Dispatcher:
     def _reserve(self, entry: Entry, request: ChatRequest, generation: Generation) -> None:
         """Have credit held, where that is needed, and then the provider called."""
         bill = generation.plan.bill
+        if entry.stream.sealed:
+            return  # cancelled while the disk was busy; its charge is booked, and ends no hold
 
         def reserved(refusal: TokenferryError | None) -> None:
             if refusal is not None:
