@@ -125,12 +125,15 @@ class SqliteTopUps(SharedDatabase):
         return [order_id for (order_id,) in rows]
 
     @explained
-    def looked_at(self, order_id: str, next_look_ms: int | None) -> None:
-        """Store when an order is due again; None for never."""
+    def looked_at(
+        self, order_id: str, next_look_ms: int | None, revision: int | None = None
+    ) -> None:
+        """Store when an order is due again; see `TopUpStore`."""
         with self._lock, self._transaction("IMMEDIATE"):
             self._connection.execute(
-                "UPDATE topup_order SET next_look_ms = ? WHERE order_id = ?",
-                (next_look_ms, order_id),
+                "UPDATE topup_order SET next_look_ms = ? WHERE order_id = ? "
+                "AND revision = COALESCE(?, revision)",
+                (next_look_ms, order_id, revision),
             )
 
     @explained
