@@ -180,10 +180,9 @@ class Generation:
             self._hold = self._timers.call_later(USAGE_WAIT_S, self._stop_waiting)
 
     def usage(self, usage: Usage) -> None:
-        """Keep the newest report that can be true; an answer may go on after it."""
-        if usage.is_possible:
-            self._usage, self._estimate = usage, None
-            self._reported = self.stream.record_count
+        """Keep the newest report; an answer may go on after it."""
+        self._usage, self._estimate = usage, None
+        self._reported = self.stream.record_count
 
     def end(self) -> None:
         """Complete the stream, or settle one that was cancelled and drained."""
@@ -313,6 +312,8 @@ class Generation:
         """
         plan, beginning, stream = self._plan, self._plan.beginning, self.stream
         limit = self._serving.all_output_tokens_max(plan.request)
+        if self._usage is not None and not self._usage.is_possible:
+            self._usage, self._reported = None, beginning.head if beginning else 0
         is_behind = self._opened and not stream.sealed and stream.record_count > self._reported
         if is_behind and self._estimate is None:
             since = islice(stream.all_records(), self._reported, None)
