@@ -1,6 +1,7 @@
 """The commands that administer keys and look into the configuration."""
 
 import re
+import time
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 from tokenferry.cli import admin
 from tokenferry.config.reference import settings_page
 from tokenferry.domain.allowance import KeyLimits
-from tokenferry.domain.api_key import parse_key
+from tokenferry.domain.api_key import KeyTerms, parse_key
 from tokenferry.engine.keys import Authenticator
 from tokenferry.errors import InvalidKey
+from tokenferry.server.keys_api import SECONDS_MAX
 from tokenferry.stores.sqlite import SqliteKeys
 
 
@@ -72,6 +74,21 @@ class TestKeys:
             f"{first}  김철수의 노트북  operator  {created}  active",
             f"{second}  ci               operator  {later}  revoked {last}",
         ]
+
+    def test_the_list_shows_the_last_day_of_all_east_of_greenwich(
+        self, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever owns a key names its last day; it must not take the operator's list away."""
+        with monkeypatch.context() as here:
+            here.setenv("TZ", "Asia/Seoul")
+            time.tzset()
+            run("keys", "create", "n")
+            with closing(SqliteKeys(tmp_path / "tokenferry-data" / "tokenferry.db")) as store:
+                terms = KeyTerms(expires_at_ms=SECONDS_MAX * 1000)
+                store.create("last", "A" * 12, bytes(32), 0, terms)
+            out = run("keys", "list").out
+        time.tzset()
+        assert "until 9999-12-31" in out
 
     def test_a_key_is_given_limits_of_its_own(self, run, tmp_path: Path) -> None:
         def limits() -> KeyLimits:

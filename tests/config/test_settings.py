@@ -35,6 +35,24 @@ def test_what_happens_on_cancel_depends_on_who_charges(base_url: str, *, drains:
     assert provider(base_url, on_cancel="drain").drains is True
 
 
+@pytest.mark.parametrize(
+    ("base_url", "takes_max_tokens"),
+    [
+        ("https://api.openai.com/v1", False),
+        ("https://my-resource.openai.azure.com/openai/v1", False),
+        ("https://api.deepseek.com/v1", True),
+        ("https://notopenai.com/v1", True),
+        ("http://localhost:11434/v1", True),
+    ],
+)
+def test_by_which_name_a_provider_is_told_the_output_limit(
+    base_url: str, *, takes_max_tokens: bool
+) -> None:
+    assert provider(base_url).takes_max_tokens is takes_max_tokens
+    assert provider(base_url, output_limit="as_sent").takes_max_tokens is False
+    assert provider(base_url, output_limit="max_tokens").takes_max_tokens is True
+
+
 def test_no_secret_in_the_representation() -> None:
     settings = Settings(
         providers=(

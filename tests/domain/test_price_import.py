@@ -208,6 +208,9 @@ def test_a_price_is_the_same_however_it_is_written(nanos, shift):
         ('"input_cost_per_token": Infinity, "output_cost_per_token": 1e-6', "is no number"),
         ('"input_cost_per_token": 1.01, "output_cost_per_token": 1', "more than a dollar a token"),
         ('"input_cost_per_token": 1e999999, "output_cost_per_token": 1', "more than a dollar"),
+        # Beyond what a decimal takes.
+        ('"input_cost_per_token": 1e-99999999999999999999', "is no number"),
+        ('"input_cost_per_token": 1e99999999999999999999', "is no number"),
         (
             '"input_cost_per_token": 4e-16, "output_cost_per_token": 1e-6',
             "input_cost_per_token is less than a nano-dollar per million tokens",
@@ -318,6 +321,7 @@ def test_a_name_that_is_none(name):
     [
         (FLAT + ', "mode": "embedding"', "its mode is embedding"),
         (FLAT + ', "mode": "image_generation"', "its mode is image_generation"),
+        (FLAT + ', "mode": []', "its mode is []"),
         ('"mode": "chat"', "it has no price a token"),
         ('"input_cost_per_second": 1e-6, "mode": "chat"', "it has no price a token"),
     ],

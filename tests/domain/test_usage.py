@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenferry.domain.usage import Usage, estimate, estimate_tokens, with_lost
+from tokenferry.domain.usage import (
+    TOKENS_MAX,
+    Usage,
+    estimate,
+    estimate_tokens,
+    with_lost,
+    with_unreported,
+)
 
 texts = st.text(max_size=200)
 limits = st.none() | st.integers(1, 200)
@@ -86,3 +93,33 @@ def test_what_was_lost_is_added_within_the_output_limit(limit: int | None, compl
 
 def test_without_a_rest_only_what_was_lost_counts() -> None:
     assert with_lost(LOST, None, output_tokens_max=1) == LOST
+
+
+@pytest.mark.parametrize(
+    ("report", "since", "limit", "usage"),
+    [
+        (None, None, 5, None),
+        (Usage(9, 4), None, 5, Usage(9, 4)),
+        (None, Usage(2, 3, estimated=True), 5, Usage(2, 3, estimated=True)),
+        # What was delivered without text, such as the head alone, changes nothing.
+        (Usage(9, 0), Usage(2, 0, estimated=True), 5, Usage(9, 0)),
+        (Usage(9, 1), Usage(2, 3, estimated=True), None, Usage(9, 4, estimated=True)),
+        (Usage(9, 1), Usage(2, 30, estimated=True), 5, Usage(9, 5, estimated=True)),
+        # A provider's own word may be above the limit.
+        (Usage(9, 8), Usage(2, 30, estimated=True), 5, Usage(9, 8, estimated=True)),
+    ],
+)
+def test_what_came_after_a_report(
+    report: Usage | None, since: Usage | None, limit: int | None, usage: Usage | None
+) -> None:
+    assert with_unreported(report, since, output_tokens_max=limit) == usage
+
+
+def test_what_can_be() -> None:
+    assert Usage(0, 0).is_possible
+    assert Usage(TOKENS_MAX, TOKENS_MAX).is_possible
+    for name in ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_1h_tokens"):
+        for count in (-1, TOKENS_MAX + 1):
+            assert not Usage(
+                **{"prompt_tokens": 1, "completion_tokens": 1, name: count}
+            ).is_possible

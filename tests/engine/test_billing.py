@@ -1,5 +1,7 @@
 """Money around a stream, with the engine and the real books."""
 
+import json
+
 import pytest
 
 from engine.virtual import KEY, Bench, ScriptedProvider, request
@@ -21,6 +23,8 @@ from tokenferry.errors import (
     ServiceTierNotAllowed,
     UnsupportedParameter,
 )
+from tokenferry.protocol.chat import Delta
+from tokenferry.providers.anthropic import AnthropicFormat
 from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite_ledger import SqliteLedger
 
@@ -129,8 +133,8 @@ def test_a_request_without_a_limit_gets_what_there_is(ledger):
     grant(ledger, PROMPT_TOKENS + 2 * 300)
     made = bench(ledger)
     outlet = follow(made, made.create(owner=MEMBER))
-    assert made.provider.prepared[-1].max_tokens == 300
-    assert bytes(made.provider.prepared[-1].fields["max_tokens"]) == b"300"
+    assert made.provider.prepared[-1].output_tokens_max == 300
+    assert bytes(made.provider.prepared[-1].fields["max_completion_tokens"]) == b"300"
     finish(made, Usage(10, 300), "length")
     last = outlet.frames()[-1]
     assert last["choices"][0]["finish_reason"] == "length"
@@ -148,7 +152,7 @@ def test_the_least_that_is_worth_beginning_with(ledger):
 def test_a_provider_that_takes_no_limit_is_left_out(ledger):
     class Unlimited(ScriptedProvider):
         def prepare(self, asked, model):
-            if asked.max_tokens is not None:
+            if asked.output_tokens_max is not None:
                 raise UnsupportedParameter("No.", param="max_tokens")
             return super().prepare(asked, model)
 
@@ -176,7 +180,7 @@ def test_a_provider_that_takes_no_limit_is_left_out(ledger):
 def test_where_nobody_takes_the_limit_the_stream_ends_and_its_hold_with_it(ledger):
     class Unlimited(ScriptedProvider):
         def prepare(self, asked, model):
-            if asked.max_tokens is not None:
+            if asked.output_tokens_max is not None:
                 raise UnsupportedParameter("No.", param="max_tokens")
             return super().prepare(asked, model)
 
@@ -201,12 +205,54 @@ def test_an_estimate_stays_below_what_the_hold_affords(ledger):
     ).fetchone() == (300, 0)
 
 
-def test_openai_is_told_the_limit_by_its_newer_name(ledger):
-    grant(ledger, 1000)
-    made = bench(ledger, providers=[ScriptedProvider("openai")])
-    made.create(owner=MEMBER)
+def test_what_there_is_is_shared_by_all_answers(ledger):
+    """Each may be as long as the limit says that the provider is told."""
+    grant(ledger, PROMPT_TOKENS + 2 * 3 * 300)
+    made = bench(ledger)
+    made.create(owner=MEMBER, n=3)
     made.timers.tick()
-    assert made.provider.prepared[-1].max_completion_tokens == (1000 - PROMPT_TOKENS) // 2
+    assert made.provider.prepared[-1].output_tokens_max == 300
+    assert book(ledger) == (PROMPT_TOKENS + 1800, PROMPT_TOKENS + 1800)
+
+
+def test_who_leaves_just_before_the_usage_pays_for_every_answer(ledger):
+    grant(ledger, 5000)
+    made = bench(ledger)
+    stream = made.create(owner=MEMBER, max_tokens=100, n=4)
+    made.timers.tick()
+    for index in range(4):
+        made.sink.delta(index, Delta(content="가" * 100))
+    made.dispatcher.cancel("k", stream.id)
+    made.timers.advance(CHARGE_DELAY_S)
+    assert ledger._connection.execute(
+        "SELECT completion_tokens, shortfall_nanos FROM charge"
+    ).fetchone() == (400, 0)
+
+
+def test_what_the_provider_is_allowed_beyond_the_limit_is_held_as_well(ledger):
+    """Of `max_tokens` Claude's thinking is no part: its budget comes on top."""
+    thinking = ScriptedProvider()
+    thinking.output_tokens_max = 400
+    grant(ledger, PROMPT_TOKENS + 2 * 400)
+    made = bench(ledger, providers=[thinking])
+    made.create(owner=MEMBER, max_tokens=100)
+    made.timers.tick()
+    assert book(ledger) == (PROMPT_TOKENS + 800, PROMPT_TOKENS + 800)
+    outlet = follow(made, made.create(owner=MEMBER, max_tokens=100))
+    assert outlet.frames()[-1]["error"]["code"] == "insufficient_credit"
+    assert len(made.provider.calls) == 1
+
+
+@pytest.mark.parametrize("effort", ["low", "max"])
+def test_what_there_is_is_not_exceeded_by_thinking(ledger, effort):
+    """Whatever name a provider is told the limit by, its thinking is part of it."""
+    grant(ledger, PROMPT_TOKENS + 2 * 300)
+    made = bench(ledger)
+    made.create(owner=MEMBER, reasoning_effort=effort)
+    made.timers.tick()
+    prepared = made.provider.prepared[-1]
+    sent = json.loads(AnthropicFormat("k").encode(prepared, "claude-sonnet-4-5").body)
+    assert sent["max_tokens"] == 300
 
 
 def test_a_client_that_leaves_pays_for_what_was_generated(ledger):
@@ -239,6 +285,8 @@ def test_a_failure_before_anything_came_costs_nothing(ledger):
     made = bench(ledger)
     made.create(owner=MEMBER, max_tokens=100)
     made.timers.tick()
+    # Claude counts the prompt before it finds that it has no room.
+    made.sink.usage(Usage(10, 1))
     made.sink.fail(ProviderCutOff("No."))
     made.timers.advance(CHARGE_DELAY_S)
     assert book(ledger) == (5000, 0)
@@ -253,6 +301,22 @@ def test_a_stream_that_is_cancelled_before_its_hold_ends_it(ledger):
     made.timers.advance(CHARGE_DELAY_S)
     assert made.provider.calls == []
     assert book(ledger) == (5000, 0)
+
+
+def test_a_stream_that_is_cancelled_before_the_disk_has_it_holds_nothing(ledger):
+    grant(ledger, 5000)
+    syncs = []
+    made = bench(ledger, sync=syncs.append)
+    stream = made.create(owner=MEMBER, max_tokens=100)
+    made.timers.tick()
+    made.dispatcher.cancel("k", stream.id)
+    made.timers.advance(CHARGE_DELAY_S)
+    while syncs:
+        syncs.pop(0)(None)
+        made.timers.advance(CHARGE_DELAY_S)
+    assert made.provider.calls == []
+    assert book(ledger) == (5000, 0)
+    assert "open" not in states(ledger).values()
 
 
 def test_a_drained_answer_is_charged_by_its_last_word(ledger):
@@ -325,6 +389,42 @@ def test_unpriced_models_are_free_where_the_operator_says_so(ledger):
     billing = Billing(PriceBook([]), Settlement(lambda *_: None, made.timers), rules, lambda: 0)
     attempts = made.dispatcher.attempts(request())
     assert billing.bill(MEMBER, request(), attempts).wanted_nanos == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "more"),
+    [
+        ({"content": "안녕"}, 0),
+        ({"content": [{"type": "text", "text": "안녕"}]}, 0),
+        # Whatever stands beside it.
+        ({"content": [{"type": "image_url", "image_url": {"url": "u"}, "text": "안녕"}]}, 1600),
+        ({"content": [{"type": "text", "text": "안녕"}, {"type": "video_url"}]}, 1600),
+        (
+            {
+                "content": [
+                    {"type": "text", "text": "안녕"},
+                    {"type": "file", "file": {"file_data": "A" * 160_000}},
+                    {"type": "input_audio", "input_audio": {"data": "A" * 80_000, "format": "mp3"}},
+                    {"type": "file", "file": {"file_id": "f"}},
+                ]
+            },
+            10_000 + 5_000 + 1_600,
+        ),
+        # A quarter on top of what is text.
+        ({"content": "안녕", "reasoning_content": "가" * 400}, 500),
+        ({"content": "안녕", "refusal": "a" * 400}, 125),
+        (
+            {"content": [{"type": "text", "text": "안녕"}, {"type": "refusal", "refusal": "가"}]},
+            1,
+        ),
+        ({"content": "안녕", "reasoning_details": [{"signature": "a" * 3_981}]}, 1_250),
+    ],
+)
+def test_everything_that_a_provider_may_count_as_prompt_is_held(message, more):
+    billing = Billing(PRICES, Settlement(lambda *_: None, Bench().timers), Rules(), lambda: 0)
+    asked = request(messages=[{"role": "user", **message}])
+    bill = billing.bill(MEMBER, asked, Bench().dispatcher.attempts(asked))
+    assert bill.prompt_tokens == PROMPT_TOKENS + more
 
 
 def test_a_margin_is_the_members_business():

@@ -84,6 +84,68 @@ def test_an_estimate_never_exceeds_the_output_limit() -> None:
     assert usage.estimated
 
 
+@pytest.mark.parametrize("cut", ["cancel", "fail", "end"])
+@pytest.mark.parametrize(("limit", "completion"), [(None, 7), (100, 7), (5, 5)])
+def test_what_came_after_a_report_is_added_to_it(
+    cut: str, limit: int | None, completion: int
+) -> None:
+    """Claude says at the beginning what the prompt has, and "one" of the answer."""
+    bench = Bench()
+    bench.follow(stream := bench.create(max_tokens=limit))
+    bench.sink.usage(Usage(30, 1, cached_tokens=20))
+    bench.sink.text("가" * 4)
+    bench.sink.delta(0, Delta(content="나" * 2))
+    if cut == "cancel":
+        bench.dispatcher.cancel("k", stream.id)
+    elif cut == "fail":
+        bench.sink.fail(ProviderCutOff("The provider closed the connection."))
+    else:
+        bench.sink.finish(0, "stop")
+        bench.sink.end()
+    bench.timers.tick()
+    assert bench.meter.outcomes[0].usage == Usage(30, completion, cached_tokens=20, estimated=True)
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        Usage(-1, 2),
+        Usage(1, -2),
+        Usage(1, 2, cached_tokens=-1),
+        Usage(1, 10**12 + 1),
+        # Of a program that counts down below zero; no book could hold what it costs.
+        Usage(2**64 - 1, 2),
+    ],
+)
+def test_a_report_that_cannot_be_true_is_none(impossible: Usage) -> None:
+    bench = Bench()
+    bench.follow(bench.create())
+    bench.sink.text("가나다")
+    bench.sink.usage(impossible)
+    bench.sink.finish(0, "stop")
+    bench.sink.end()
+    bench.timers.tick()
+    assert bench.meter.outcomes[0].usage == Usage(2, 3, estimated=True)
+
+
+@pytest.mark.parametrize("first", ["cancel", "end", "fail"])
+def test_reports_that_keep_pace_are_taken_as_they_are(first: str) -> None:
+    bench = Bench()
+    bench.follow(stream := bench.create(max_tokens=3))
+    for count in (1, 2, 9):
+        bench.sink.text("가나다라")
+        bench.sink.usage(Usage(30, count))
+    if first == "cancel":
+        bench.dispatcher.cancel("k", stream.id)
+    elif first == "fail":
+        bench.sink.fail(ProviderCutOff("cut"))
+    else:
+        bench.sink.finish(0, "stop")
+        bench.sink.end()
+    bench.timers.tick()
+    assert bench.meter.outcomes[0].usage == Usage(30, 9)
+
+
 @pytest.mark.parametrize("first", ["cancel", "end", "fail"])
 def test_of_cancel_finish_and_failure_the_first_wins(first: str) -> None:
     bench = Bench()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from engine.test_topups import PAID, Till
-from tokenferry.domain.topup import Order, Payment
+from tokenferry.domain.topup import Order, Payment, ask_refund
 from tokenferry.engine.payments import ProviderUnsure
 from tokenferry.engine.reconciler import (
     DAY_MS,
@@ -20,6 +20,7 @@ from tokenferry.engine.reconciler import (
     Reconciler,
     next_look,
 )
+from tokenferry.errors import PaymentUncertain
 
 
 @pytest.fixture
@@ -68,6 +69,22 @@ async def test_an_order_that_nobody_pays_is_given_up_after_days_and_may_be_paid_
     assert till.balance() == order.credit_nanos
 
 
+async def test_a_second_attempt_after_a_failure_is_asked_for_whatever_becomes_of_its_buyer(
+    till, reconciler
+):
+    order = await till.order()
+    till.teller.payment = Payment("failed", detail="the card was refused")
+    await live_through(till, reconciler, 2 * MINUTE_MS)
+    assert till.store.find(order.order_id).status == "failed"
+    assert await live_through(till, reconciler, 10 * MINUTE_MS) == 0
+    till.teller.faults = [("look_up", ProviderUnsure("the server died here"))]
+    with pytest.raises(PaymentUncertain):
+        await till.topups.returned("toss", order.order_id, "pk_2")
+    till.teller.payment = PAID
+    await live_through(till, reconciler, MINUTE_MS)
+    assert till.balance() == order.credit_nanos
+
+
 async def test_a_deposit_is_waited_for(till, reconciler):
     order = await till.order()
     till.teller.payment = Payment("waiting", secret="s")
@@ -75,6 +92,27 @@ async def test_a_deposit_is_waited_for(till, reconciler):
     till.teller.payment = PAID
     await live_through(till, reconciler, LOOK_MS_MAX + MINUTE_MS)
     assert till.balance() == order.credit_nanos
+
+
+async def test_a_refund_that_is_asked_for_while_the_next_look_is_planned_is_not_forgotten(
+    till, reconciler, monkeypatch
+):
+    order = await till.order()
+    till.teller.payment = PAID
+    till.now_ms += 2 * MINUTE_MS
+    looked_at = till.store.looked_at
+
+    def asked_meanwhile(order_id, *plan):
+        """Whoever asks for the refund has written it, and dies."""
+        monkeypatch.undo()
+        till.store.change(order_id, None, lambda now, free: ask_refund(now, 10_000, "", free, 1))
+        looked_at(order_id, *plan)
+
+    monkeypatch.setattr(till.store, "looked_at", asked_meanwhile)
+    await reconciler.look_once()
+    assert till.store.find(order.order_id).pending_minor == 10_000
+    await live_through(till, reconciler, MINUTE_MS)
+    assert till.store.find(order.order_id).refunded_minor == 10_000
 
 
 async def test_a_refund_without_an_answer_finds_its_end(till, reconciler):

@@ -2,7 +2,7 @@ from engine.virtual import VirtualTimers
 from stores.test_sqlite_ledger import charge, hold
 from tokenferry.domain.ledger import Refusal
 from tokenferry.engine.keys import StoreUnusable
-from tokenferry.engine.ledger import Charged, Held
+from tokenferry.engine.ledger import Charged, Held, Unbookable
 from tokenferry.engine.settlement import BATCH_MAX, CHARGE_DELAY_S, RETRY_S, Settlement
 
 
@@ -171,6 +171,40 @@ def test_while_it_fails_one_is_tried_at_a_time_so_that_none_stops_the_others():
     books.answer(Charged(0, 0))
     timers.advance(CHARGE_DELAY_S)
     assert [work.stream_id for work in books.batches[-1]] == ["s2", "s0"]
+
+
+def test_a_charge_that_no_book_can_hold_is_set_aside_and_stops_nobody(caplog):
+    timers, books, _, settlement = bench()
+    answers = []
+    settlement.charge(charge("bad", 5))
+    settlement.charge(charge("good", 1))
+    timers.advance(CHARGE_DELAY_S)
+    settlement.reserve(hold("s1", 1), answers.append)
+    # They are tried one by one, at once, and in their order.
+    books.answer(Unbookable("too much"))
+    assert [work.stream_id for work in books.batches[-1]] == ["bad"]
+    books.answer(Unbookable("too much"))
+    assert "the charge of bad cannot be booked" in caplog.text
+    assert [work.stream_id for work in books.batches[-1]] == ["good"]
+    books.answer(Charged(9, 0))
+    assert [work.stream_id for work in books.batches[-1]] == ["s1"]
+    books.answer(Held(1, 9))
+    assert answers == [Held(1, 9)]
+    # Nothing of it is left but the line in the log.
+    assert settlement.balance("a") == 9
+    assert settlement.is_idle
+
+
+def test_a_hold_that_no_book_can_hold_stops_nobody_either():
+    timers, books, _, settlement = bench()
+    answers = []
+    settlement.reserve(hold("bad", 1), answers.append)
+    timers.tick()
+    books.answer(Unbookable("no"))
+    settlement.reserve(hold("s1", 1), answers.append)
+    timers.tick()
+    books.answer(Held(1, 9))
+    assert [type(answer) for answer in answers] == [Unbookable, Held]
 
 
 def test_a_batch_has_its_limit():

@@ -272,6 +272,12 @@ def test_what_waits_for_the_disk_is_counted_once() -> None:
     bench.sink.text("three")
     texts = [record[2:-1] for record in stream.all_records() if record[:1] == b"t"]
     assert texts == [b"one ", b"two ", b"three"]
+    # The head, one committed text, one that waits for the disk, one that is not written.
+    whole = list(stream.all_records())
+    assert (stream.head, stream.record_count) == (2, 4)
+    assert [list(stream.records_after(after)) for after in range(5)] == [
+        whole[after:] for after in range(5)
+    ]
     waiting.pop()(None)
     waiting.pop()(None)
     assert list(stream.all_records()) == list(stream.committed())

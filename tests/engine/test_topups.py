@@ -19,7 +19,7 @@ from tokenferry.engine.payments import (
     WebhookForged,
 )
 from tokenferry.engine.shop import Package, Shop
-from tokenferry.engine.topups import LOOKS_PER_HOUR, ORDERS_OPEN_MAX, TopUps
+from tokenferry.engine.topups import LOOKS_PER_HOUR, ORDER_MS, ORDERS_OPEN_MAX, TopUps
 from tokenferry.engine.workers import Workers
 from tokenferry.errors import (
     PaymentDeclined,
@@ -194,6 +194,28 @@ class TestOrdering:
             await till.order()
         till.now_ms += 3_600_000
         await till.order()
+
+    async def test_what_has_expired_is_not_begun_anew_at_its_old_rate(self, till):
+        order = await till.order()
+        till.now_ms = order.expires_ms - 1
+        await till.topups.begin(order.order_id, BUYER)
+        till.now_ms += 1
+        with pytest.raises(PaymentDeclined, match="expired"):
+            await till.topups.begin(order.order_id, BUYER)
+        assert [call[0] for call in till.teller.calls] == ["begin", "begin"]
+
+    async def test_nor_is_a_payment_confirmed_that_the_buyer_agreed_to_later_still(self, till):
+        """Whoever was on the provider's page in time is slow, and not late."""
+        order = await till.order()
+        till.now_ms = order.expires_ms + ORDER_MS - 1
+        await till.topups.returned("toss", order.order_id, "pk_slow")
+        assert till.store.find(order.order_id).payment_ref == "pk_slow"
+        till.now_ms += 1
+        await till.topups.returned("toss", order.order_id, "pk_late")
+        assert till.store.find(order.order_id).payment_ref == "pk_slow"
+        # What was paid for all that is credited.
+        till.teller.payment = PAID
+        assert (await till.topups.settle(order.order_id)).status == "paid"
 
 
 class TestSettling:

@@ -95,6 +95,8 @@ class ScriptedCall:
 class ScriptedProvider:
     """A provider that says what the test makes it say."""
 
+    output_tokens_max: int | None = None
+
     def __init__(self, name: str = "p", *, drains: bool = False) -> None:
         self.name = name
         self.drains = drains

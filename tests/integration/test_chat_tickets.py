@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from harness import websocket
-from harness.accounts import COOKIE, Member, call, member
+from harness.accounts import COOKIE, PASSWORD, Member, call, log_in, member
 from harness.dialects import closing, opening, token
 from harness.gateway import SERVER, Gateway, ProviderEntry, provider_entry
 from harness.http_client import Response
@@ -218,6 +218,30 @@ async def test_a_login_is_the_account_with_a_key_that_nobody_sees(
     await visitor.ticket("account")
     keys = (await somebody.call("GET", "/api/keys")).json["data"]
     assert [each["revoked"] is None for each in keys] == [False, True]
+
+
+async def test_what_a_login_has_opened_ends_with_it(gateway: Gateway) -> None:
+    """Whoever had the password may have a socket open, and would go on at the owner's cost."""
+    owner = await member(gateway, "owner@example.com")
+    thief, left = [await log_in(gateway, "owner@example.com") for _ in range(2)]
+    theirs, another, own = (
+        Visitor(gateway, "198.51.100.9", each.token) for each in (thief, left, owner)
+    )
+    async with (
+        theirs.connect(await theirs.ticket("account")) as stolen,
+        another.connect(await another.ticket("account")) as over,
+        own.connect(await own.ticket("account")) as kept,
+    ):
+        for socket in (stolen, over, kept):
+            await socket.receive_type("ready")
+        assert (await left.call("DELETE", "/api/sessions/current")).status == 204
+        assert (await over.receive_type("error"))["error"]["code"] == "login_required"
+        assert (await over.closed()).code == 4001
+        change = {"old_password": PASSWORD, "new_password": "another horse"}
+        assert (await owner.call("PATCH", "/api/account", change)).status == 200
+        assert (await stolen.closed()).code == 4001
+        kept.send_json({"type": "ping"})
+        await kept.receive_type("pong")
 
 
 async def test_a_login_that_has_ended_is_no_guest(gateway: Gateway) -> None:

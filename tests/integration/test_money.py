@@ -25,6 +25,7 @@ from tokenferry.domain.money import parse_dollars
 
 pytestmark = pytest.mark.asyncio
 
+KINDS = ("openai", "anthropic", "gemini")
 MODEL = "m-openai"
 TEXTS = ["하나 ", "둘 🙂 ", "셋 ", "넷"]
 MICRO = 1_000
@@ -42,8 +43,8 @@ async def provider() -> AsyncIterator[ScriptedProvider]:
 async def gateway(tmp_path: Path, provider: ScriptedProvider) -> AsyncIterator[Gateway]:
     running = Gateway(
         tmp_path,
-        server=SERVER,
-        providers=[provider_entry("openai", provider.url)],
+        server=SERVER | {"metrics_public": False},
+        providers=[provider_entry(kind, provider.url) for kind in KINDS],
         tables={
             "accounts": {"signup": "open", "signups_per_ip_per_hour": 0, "signups_per_hour": 0},
             "billing": {"signup_credit": "1.00"},
@@ -51,7 +52,8 @@ async def gateway(tmp_path: Path, provider: ScriptedProvider) -> AsyncIterator[G
     )
     # A millionth of a dollar a token in, two a token out.
     price = ("--input", "1.00", "--output", "2.00", "--output-max", "1000")
-    await running.administer("prices", "set", MODEL, *price)
+    for kind in KINDS:
+        await running.administer("prices", "set", f"m-{kind}", *price)
     await running.start()
     try:
         yield running
@@ -62,28 +64,35 @@ async def gateway(tmp_path: Path, provider: ScriptedProvider) -> AsyncIterator[G
 class Steps:
     """A script whose tokens the test releases; the answer ends after the last one."""
 
-    def __init__(self, released: int = 0) -> None:
+    def __init__(self, released: int = 0, kind: str = "openai") -> None:
         self._leave = asyncio.Semaphore(released)
+        self._kind = kind
 
     async def __call__(self, exchange: Exchange) -> None:
         exchange.head()
-        for block in opening("openai"):
+        for block in opening(self._kind):
             exchange.chunk(block)
         for text in TEXTS:
             await self._leave.acquire()
-            exchange.chunk(token("openai", text))
-        for block in ending("openai", len(TEXTS)):
+            exchange.chunk(token(self._kind, text))
+        for block in ending(self._kind, len(TEXTS)):
             exchange.chunk(block)
         exchange.end()
 
 
 @asynccontextmanager
 async def reading(
-    gateway: Gateway, key: str, provider: ScriptedProvider, prompt: str, chunks: int
+    gateway: Gateway,
+    key: str,
+    provider: ScriptedProvider,
+    prompt: str,
+    chunks: int,
+    *,
+    kind: str = "openai",
 ) -> AsyncIterator[Any]:
     """Ask for an answer, and read so much of it."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    asked = json.dumps(body(MODEL, prompt, max_tokens=50)).encode()
+    asked = json.dumps(body(f"m-{kind}", prompt, max_tokens=50)).encode()
     async with connection(gateway.port) as exchange:
         exchange.send(request_bytes("POST", PATH, headers, asked))
         await provider.exchange(prompt)
@@ -204,6 +213,22 @@ async def test_a_client_that_leaves_after_any_chunk_pays_for_it_once(
         assert cost >= len(TEXTS) * 2 * MICRO
     await verified(gateway)
     assert rows(gateway, "SELECT COUNT(*) FROM ledger_reservation WHERE state = 'open'") == [(0,)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_leaves_pays_for_the_answer_whatever_was_reported_at_its_beginning(
+    gateway: Gateway, provider: ScriptedProvider, kind: str
+) -> None:
+    """Claude counts the prompt before the answer, and says that the answer has one token."""
+    somebody = await member(gateway, "reader@example.kr")
+    key = await somebody.key()
+    prompt = provider.play(Steps(released=3, kind=kind))
+    async with reading(gateway, key, provider, prompt, 3, kind=kind) as exchange:
+        exchange.reset()
+    ((_, completion_tokens, is_estimated, _),) = await settled(gateway, 1)
+    assert completion_tokens >= 6
+    assert is_estimated
+    await verified(gateway)
 
 
 @pytest.mark.parametrize("chunks", range(len(TEXTS) + 1))
@@ -341,6 +366,13 @@ async def test_clients_are_told_when_the_credit_runs_low(
     assert 0 < (parse_dollars(notice["balance"]) or 0) < CREDIT_NANOS // 2
 
 
+async def test_what_is_measured_of_all_is_not_for_an_account(gateway: Gateway) -> None:
+    somebody = await member(gateway, "curious@example.kr")
+    paths = ("/metrics", "/v1/providers")
+    for key, status in ((None, 401), (await somebody.key(), 403), (gateway.key, 200)):
+        assert [(await gateway.get(path, key)).status for path in paths] == [status] * 2
+
+
 async def test_an_administrator_gives_and_takes_credit(gateway: Gateway) -> None:
     somebody = await member(gateway, "given@example.kr")
     await member(gateway, "chief@example.kr")
@@ -354,6 +386,12 @@ async def test_an_administrator_gives_and_takes_credit(gateway: Gateway) -> None
     taken = await chief.call("POST", path, {"amount": "-3.51", "reason": "too much"})
     assert (taken.status, taken.error["param"]) == (400, "amount")
     assert (await somebody.call("POST", path, {"amount": "1", "reason": "me"})).status == 403
+    # What the books cannot count is refused, and does not make them inexact.
+    much = [
+        await chief.call("POST", path, {"amount": "1000000000", "reason": "much"}) for _ in range(5)
+    ]
+    assert [answer.status for answer in much] == [200] * 4 + [400]
+    assert much[-1].error["param"] == "amount"
     await verified(gateway)
 
 

@@ -1,8 +1,9 @@
 """Credit is bought at emulated providers, over HTTP: once, whatever is lost."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -318,6 +319,21 @@ async def test_pages_of_no_order_and_while_the_provider_is_silent(market: Market
     page = await market.visit(f"{market.gateway.url}/pay/{order['id']}/return")
     assert page.status == 503
     assert "Nothing is lost" in page.body.decode()
+
+
+@every_seller
+async def test_an_order_of_long_ago_cannot_be_paid_any_more(market: Market, name: str) -> None:
+    """Its rate is that of long ago: nobody is to wait for a better one."""
+    order = await market.order(market.sellers[name])
+    path = market.gateway.data_dir / "tokenferry.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "UPDATE topup_order SET expires_ms = created_ms WHERE order_id = ?", (order["id"],)
+        )
+    page = await market.visit(f"{market.gateway.url}/pay/{order['id']}")
+    text = page.body.decode()
+    assert (page.status, "The order has expired" in text) == (200, True)
+    assert "Try again" not in text
 
 
 async def test_no_secret_reaches_pages_or_logs(market: Market) -> None:

@@ -34,6 +34,21 @@ def test_the_request_on_the_wire() -> None:
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"max_tokens": 5},
+        {"max_tokens": 5, "reasoning_effort": "max"},
+        {"max_completion_tokens": 5},
+    ],
+)
+def test_the_limit_that_claude_is_told_is_known(fields: dict[str, object]) -> None:
+    request = parse_request(json.dumps(QUESTION | fields).encode())
+    wire = FORMAT.encode(request, "claude-sonnet-4-5")
+    assert wire.output_tokens_max == json.loads(wire.body)["max_tokens"]
+
+
+@pytest.mark.parametrize(
     ("status", "kind", "retryable"),
     [
         (400, "invalid_request_error", False),

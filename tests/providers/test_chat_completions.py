@@ -57,6 +57,34 @@ def test_the_body_goes_through_byte_for_byte() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_tokens": 7},
+        {"max_completion_tokens": 7},
+        {"max_completion_tokens": 7, "max_tokens": 900},
+        {"max_completion_tokens": 7, "max_tokens": None},
+        {"max_completion_tokens": None, "max_tokens": 7},
+    ],
+)
+def test_who_does_not_know_the_newer_limit_is_told_it_by_the_older_name(
+    fields: dict[str, Any],
+) -> None:
+    wire = ChatCompletionsFormat("k", takes_max_tokens=True)
+    encoded = wire.encode(request(**fields), "m")
+    body = json.loads(encoded.body)
+    assert body["max_tokens"] == encoded.output_tokens_max == 7
+    assert body.get("max_completion_tokens") is None
+
+
+def test_of_two_limits_the_higher_one_may_be_what_a_provider_goes_by() -> None:
+    fields = {"max_completion_tokens": 7, "max_tokens": 900}
+    encoded = FORMAT.encode(request(**fields), "m")
+    assert json.loads(encoded.body).items() >= fields.items()
+    assert encoded.output_tokens_max == 900
+    assert FORMAT.encode(request(), "m").output_tokens_max is None
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
@@ -129,7 +157,8 @@ def test_the_decoder_writes_to_the_sink() -> None:
 
 
 def test_the_table_of_parameters_names_what_is_changed() -> None:
-    assert set(PARAMETERS) == {"model", "stream", "stream_options", "(everything else)"}
+    mapped = {"model", "stream", "stream_options", "max_completion_tokens"}
+    assert set(PARAMETERS) == mapped | {"(everything else)"}
 
 
 # Errors.

@@ -511,22 +511,12 @@ def counted(usage: Any, **more: Any) -> Usage | None:
         ),
         # numbers of another type
         ({"prompt_tokens": 3.0, "completion_tokens": "2"}, Usage(3, 2)),
-        # what says too little, or what cannot be
+        # what says too little
         (None, None),
         ({}, None),
         ({"prompt_tokens": 3}, None),
         ({"completion_tokens": 3}, None),
         ({"prompt_tokens": None, "completion_tokens": None}, None),
-        ({"prompt_tokens": -1, "completion_tokens": 2}, None),
-        ({"prompt_tokens": 10**12, "completion_tokens": 2}, Usage(10**12, 2)),
-        ({"prompt_tokens": 10**12 + 1, "completion_tokens": 2}, None),
-        (
-            {
-                "prompt_tokens": 1, "completion_tokens": 2,
-                "prompt_tokens_details": {"cached_tokens": -1},
-            },
-            None,
-        ),
     ],
 )  # fmt: skip
 def test_usage(usage: Any, expected: Usage | None) -> None:

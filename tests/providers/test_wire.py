@@ -48,4 +48,4 @@ def test_any_header_is_a_wait_or_nothing(headers: dict[str, str]) -> None:
 
 
 def test_a_request_has_no_headers_of_its_own_by_default() -> None:
-    assert WireRequest("/x", b"{}") == ("/x", b"{}", ())
+    assert WireRequest("/x", b"{}") == ("/x", b"{}", (), None)

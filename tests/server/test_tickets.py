@@ -22,9 +22,14 @@ def make() -> tuple[Tickets, Clock]:
 def test_a_ticket_is_good_once() -> None:
     tickets, _ = make()
     ticket = tickets.issue(KEY, "https://a")
-    assert tickets.redeem(ticket, "https://a") == KEY
+    assert tickets.redeem(ticket, "https://a") == (KEY, None)
     with pytest.raises(InvalidTicket):
         tickets.redeem(ticket, "https://a")
+
+
+def test_a_ticket_says_which_login_it_does_not_outlive() -> None:
+    tickets, _ = make()
+    assert tickets.redeem(tickets.issue(KEY, None, b"login"), None) == (KEY, b"login")
 
 
 @pytest.mark.parametrize("origin", [None, "https://b"])
@@ -39,7 +44,7 @@ def test_a_ticket_expires() -> None:
     tickets, clock = make()
     early, late = tickets.issue(KEY, None), tickets.issue(KEY, None)
     clock.now_s += LIFETIME_S - 0.001
-    assert tickets.redeem(early, None) == KEY
+    assert tickets.redeem(early, None).key == KEY
     clock.now_s += 0.001
     with pytest.raises(InvalidTicket):
         tickets.redeem(late, None)

@@ -2,8 +2,8 @@ import sqlite3
 
 import pytest
 
-from tokenferry.domain.ledger import Transfer
-from tokenferry.engine.ledger import Overdrawn, ReferenceReused
+from tokenferry.domain.ledger import BOOK_NANOS_MAX, Transfer
+from tokenferry.engine.ledger import BookFull, Overdrawn, ReferenceReused
 from tokenferry.stores.ledger_statements import post
 from tokenferry.stores.sqlite_database import Database
 
@@ -44,6 +44,20 @@ def test_an_account_is_never_overdrawn(connection, amount, fits):
     else:
         with pytest.raises(Overdrawn):
             post(connection, usage)
+
+
+def test_a_book_that_is_full_takes_no_more_and_stays_exact(connection):
+    """What SQLite adds up beyond 64 bits is a float, and every balance after it a guess."""
+    most = Transfer("grant", "most", "issued:grant", "account:a", BOOK_NANOS_MAX, 1)
+    assert post(connection, most)
+    for other in (
+        most._replace(reference="2", credit="account:b", amount_nanos=1),
+        most._replace(reference="3", debit="issued:voucher", amount_nanos=1),
+    ):
+        with pytest.raises(BookFull, match=r"4611686018.427387904 USD"):
+            post(connection, other)
+    sides = connection.execute("SELECT debits_nanos, credits_nanos FROM ledger_book").fetchall()
+    assert all(isinstance(side, int) for row in sides for side in row)
 
 
 def test_an_unknown_account_has_nothing(connection):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tokenferry.domain.ledger import Charge, Refusal, Transfer
 from tokenferry.engine.keys import StoreUnusable
-from tokenferry.engine.ledger import Charged, Held, Hold
+from tokenferry.engine.ledger import Charged, Held, Hold, Unbookable
 from tokenferry.stores.ledger_statements import post
 from tokenferry.stores.sqlite_ledger import SqliteLedger
 
@@ -192,6 +192,24 @@ def test_a_reservation_ends_once(ledger):
     ledger.commit([hold("s1", 60), charge("s1", 5)])
     with pytest.raises(sqlite3.IntegrityError, match="ends once"):
         ledger._connection.execute("UPDATE ledger_reservation SET state = 'voided'")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda: charge("s1", 2**63),
+        lambda: charge("s1", 5)._replace(prompt_tokens=2**64 - 1),
+        lambda: charge("s1", -1),
+        lambda: charge("s1", 5)._replace(finish="\ud800"),
+    ],
+)
+def test_what_no_book_can_hold_is_told_from_a_disk_that_takes_nothing(ledger, bad):
+    grant(ledger, 100)
+    with pytest.raises(Unbookable):
+        ledger.commit([charge("s0", 5), bad()])
+    assert book(ledger) == (100, 0)
+    ledger.commit([charge("s0", 5)])
+    assert book(ledger) == (95, 0)
 
 
 @pytest.mark.parametrize("covered", [0, 1, 7, 999, 1000])

@@ -111,6 +111,11 @@ def test_what_is_due_and_when_again(store):
     assert store.due(first + 4, 1) == ["tu_2"]
     store.looked_at("tu_2", 10**9)
     store.looked_at("tu_1", None)
+    # What has changed since somebody looked is as due as it was.
+    revision = store.find("tu_2").revision
+    store.agree("tu_2", "pk_1")
+    store.looked_at("tu_2", None, revision)
+    assert store.due(10**9, 5) == ["tu_2"]
     assert store.due(10**9, 9) == ["tu_2"]
 
 

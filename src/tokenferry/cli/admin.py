@@ -32,6 +32,10 @@ from tokenferry.engine import keys
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_accounts import SqliteAccounts
 
+# Of the year 9999 in UTC a day less: east of it, as in Korea, the year 10000 has begun then, which
+# `datetime` does not know.
+_LAST_MS = 253_402_214_400_000
+
 
 def check_config(arguments: argparse.Namespace) -> int:
     """Print what the configuration says, or everything that is wrong with it."""
@@ -268,5 +272,5 @@ def _row(record: KeyRecord, owner: str) -> tuple[str, str, str, str, str]:
 
 
 def local_time(moment_ms: int) -> str:
-    """Return a moment as people here write it."""
-    return f"{datetime.fromtimestamp(moment_ms / 1000).astimezone():%Y-%m-%d %H:%M}"
+    """Return a moment as people here write it; the last hours of the year 9999 are one here."""
+    return f"{datetime.fromtimestamp(min(moment_ms, _LAST_MS) / 1000).astimezone():%Y-%m-%d %H:%M}"

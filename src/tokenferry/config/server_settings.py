@@ -196,8 +196,8 @@ class ServerSettings:
         default=True,
         metadata=spec(
             Flag(),
-            "Whether `/metrics` answers without a key. It shows models, providers and counts, no "
-            "key and no text.",
+            "Whether `/metrics` answers without a key. If not, it takes one of the operator's own. "
+            "It shows models, providers and counts, no key and no text.",
         ),
     )
     log_level: str = field(

@@ -1,6 +1,6 @@
 """All settings together, and those of providers and aliases: names, defaults, ranges, meaning."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -183,6 +183,17 @@ class ProviderSettings:
             "`continue_final_message`: vLLM and SGLang. `none`: not at all.",
         ),
     )
+    output_limit: str = field(
+        default="auto",
+        metadata=spec(
+            Choice("auto", "as_sent", "max_tokens"),
+            "Of `openai`: by which name it is told the output limit. DeepSeek and Ollama ignore "
+            "`max_completion_tokens`, and would answer at a length that no credit was held for; "
+            "OpenAI's newest models refuse `max_tokens`. `as_sent`: by the client's. "
+            "`max_tokens`: by that. `auto` is `as_sent` at OpenAI and Azure, `max_tokens` "
+            "elsewhere.",
+        ),
+    )
     headers: tuple[tuple[str, Secret], ...] = field(
         default=(),
         metadata=spec(Headers(32), "Headers to add to every request. A value may be `env:NAME`."),
@@ -199,17 +210,29 @@ class ProviderSettings:
         """Return whether a cancelled answer is read to its end."""
         if self.on_cancel != "auto":
             return self.on_cancel == "drain"
-        host = urlsplit(self.base_url).hostname or ""
-        return any(host == billing or host.endswith(f".{billing}") for billing in _BILLING_ON)
+        return self._is_at(_BILLING_ON)
+
+    @property
+    def takes_max_tokens(self) -> bool:
+        """Return whether the output limit goes by its older name, whatever the client calls it."""
+        if self.output_limit != "auto":
+            return self.output_limit == "max_tokens"
+        return not self._is_at(_TAKING_NEWER)
 
     def extra_headers(self) -> tuple[tuple[str, str], ...]:
         """Return the headers to add, with their values revealed."""
         return tuple((name, value.reveal()) for name, value in self.headers)
 
+    def _is_at(self, domains: Collection[str]) -> bool:
+        host = urlsplit(self.base_url).hostname or ""
+        return any(host == domain or host.endswith(f".{domain}") for domain in domains)
+
 
 # They go on generating, and charge for it, when the connection closes.
 # Source: OpenRouter's list of providers that stop on cancel, November 2026.
 _BILLING_ON = ("googleapis.com", "groq.com", "mistral.ai")
+# Their newest models take no `max_tokens`.
+_TAKING_NEWER = ("openai.com", "azure.com")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

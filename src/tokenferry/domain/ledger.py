@@ -16,6 +16,8 @@ SHORTFALL = "shortfall"
 ISSUED_SIGNUP = "issued:signup"
 ISSUED_GRANT = "issued:grant"
 ISSUED_VOUCHER = "issued:voucher"
+# Of one side of a book: what SQLite adds beyond 64 bits is a float. Some 4.6 billion dollars.
+BOOK_NANOS_MAX = 2**62
 
 TransferKind = Literal[
     "signup",

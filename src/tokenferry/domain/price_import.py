@@ -13,7 +13,7 @@ the checks of `faults` let through is taken as it is.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from tokenferry.domain.money import format_dollars
@@ -98,7 +98,7 @@ def read_rows(text: str) -> dict[str, Any]:
         ImportUnusable: If it is no list of prices.
     """
     try:
-        rows = json.loads(text, parse_float=Decimal, parse_constant=str)
+        rows = json.loads(text, parse_float=_decimal, parse_constant=str)
     except (ValueError, RecursionError) as exc:
         raise ImportUnusable(f"it is no JSON: {exc}") from None
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
@@ -121,7 +121,7 @@ def convert(
         force: Whether a price may be another by more than `FACTOR_MAX`.
     """
     mode = row.get("mode")
-    if mode not in _MODES:
+    if not isinstance(mode, str | None) or mode not in _MODES:
         return PassedOver(model, f"its mode is {mode}")
     if not 0 < len(model) <= NAME_CHARACTERS_MAX or not model.isprintable():
         return Refused(model, f"its name has not 1..{NAME_CHARACTERS_MAX} printable characters")
@@ -219,6 +219,14 @@ def _amounts(row: Mapping[str, Any]) -> _Found:
             place = int(match[2] or 0) * 1000, match[3] or ""
             found.setdefault(place, {})[_KEYS[match[1]]] = _nanos(key, value)
     return found
+
+
+def _decimal(text: str) -> Decimal | str:
+    """Return a number, or the text of one whose exponent nothing can have."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return text
 
 
 def _nanos(key: str, value: object) -> int:

@@ -7,7 +7,7 @@ Weakness: the estimate, for streams whose provider never reported, knows charact
 provider's tokenizer. It is bounded by the output limit and flagged.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,15 @@ class Usage:
         """Input and output together."""
         return self.prompt_tokens + self.completion_tokens
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether anything can have consumed that; what cannot is a provider's mistake."""
+        return all(0 <= getattr(self, name) <= TOKENS_MAX for name in _COUNTS)
 
+
+_COUNTS = tuple(item.name for item in fields(Usage) if item.type is int)
+# No context is near this; more is a mistake, which nobody should pay for and no book can hold.
+TOKENS_MAX = 10**12
 # ASCII prose runs at about four characters a token in current tokenizers.
 ASCII_CHARACTERS_PER_TOKEN = 4
 
@@ -83,6 +91,24 @@ def with_lost(lost: Usage, rest: Usage | None, *, output_tokens_max: int | None 
         completion_tokens=completion + rest.completion_tokens,
         estimated=True,
     )
+
+
+def with_unreported(
+    report: Usage | None, since: Usage | None, *, output_tokens_max: int | None = None
+) -> Usage | None:
+    """Return the usage of an answer that went on after its latest report.
+
+    Args:
+        report: What the provider has reported; None if it has not.
+        since: The estimate of what came after that; None for nothing.
+        output_tokens_max: The request's output limit; the estimate never lifts the sum above it.
+    """
+    if report is None or since is None or not since.completion_tokens:
+        return report or since
+    completion = report.completion_tokens + since.completion_tokens
+    if output_tokens_max is not None:
+        completion = max(report.completion_tokens, min(completion, output_tokens_max))
+    return replace(report, completion_tokens=completion, estimated=True)
 
 
 def estimate(

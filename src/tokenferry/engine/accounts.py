@@ -124,6 +124,9 @@ class AccountStore(Protocol):
     ) -> None:
         """Store a link; older ones of the account for the same purpose hold no more."""
 
+    def has_mail_token(self, token_hash: bytes, purpose: Purpose, now_ms: int) -> bool:
+        """Return whether a link is good; it stays so."""
+
     def redeem_verification(
         self, token_hash: bytes, password_hash: str, now_ms: int, credit_nanos: int
     ) -> Account | None:

@@ -28,6 +28,16 @@ class Attempt(NamedTuple):
     model: str
     prepared: Prepared
 
+    @property
+    def output_tokens_max(self) -> int | None:
+        """See `Prepared`."""
+        return self.prepared.output_tokens_max
+
+    def all_output_tokens_max(self, request: ChatRequest) -> int | None:
+        """Return the most that all answers may have together; None if the request has no limit."""
+        limit = request.output_tokens_max
+        return limit and max(limit, self.output_tokens_max or 0) * request.choice_count
+
 
 @dataclass(frozen=True, slots=True)
 class Beginning:

@@ -72,7 +72,8 @@ class Bill:
         needs_hold: Whether credit must be held before it begins.
         is_refused: Whether it was not: nothing was begun, so nothing is booked.
         prompt_tokens: The raised estimate of the prompt.
-        output_tokens_max: What the reservation affords; None where nothing limits it.
+        choice_count: How many answers are asked for.
+        output_tokens_max: What the reservation affords each of them; None where nothing limits it.
         admission: What it holds of the limits; None if it is over already.
     """
 
@@ -88,6 +89,7 @@ class Bill:
     needs_hold: bool = False
     is_refused: bool = False
     prompt_tokens: int = 0
+    choice_count: int = 1
     output_tokens_max: int | None = None
     admission: Admission | None = None
 

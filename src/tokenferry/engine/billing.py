@@ -32,7 +32,7 @@ from tokenferry.errors import (
     StorageUnavailable,
     TokenferryError,
 )
-from tokenferry.protocol.chat import ChatRequest
+from tokenferry.protocol.chat import ChatRequest, Part
 
 # Where neither the request nor the price book says how long an answer may be.
 OUTPUT_TOKENS_DEFAULT = 32_768
@@ -41,10 +41,12 @@ OUTPUT_TOKENS_DEFAULT = 32_768
 MARGIN_DIVISOR = 4
 MESSAGE_TOKENS = 8
 IMAGE_TOKENS = 1_600
+# Of a file or of sound, in base64. A PDF of dense pages has some 25, a voice in mp3 100 and more.
+DATA_CHARACTERS_PER_TOKEN = 16
 
 
 class Offered(Protocol):
-    """A candidate, or an attempt at one."""
+    """A candidate."""
 
     @property
     def provider(self) -> str:
@@ -53,6 +55,14 @@ class Offered(Protocol):
     @property
     def model(self) -> str:
         """Its own name for the model."""
+
+
+class Asked(Offered, Protocol):
+    """A candidate, and the request as it is translated for it."""
+
+    @property
+    def output_tokens_max(self) -> int | None:
+        """See `engine.ports.Prepared`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +100,7 @@ class Billing:
         self._rules = rules
         self._wall_ms = wall_ms
 
-    def bill(self, key: Key, request: ChatRequest, candidates: Sequence[Offered]) -> Bill:
+    def bill(self, key: Key, request: ChatRequest, candidates: Sequence[Asked]) -> Bill:
         """Return the money of a request that is about to become a stream.
 
         In this order: the key's models, its service tiers, then a price that is known.
@@ -118,11 +128,11 @@ class Billing:
         bill.budget_nanos = key.budget_nanos
         bill.needs_hold = key.is_limited or key.budget_nanos is not None
         if bill.needs_hold:
-            self._weigh(bill, request, is_limited=key.is_limited)
+            self._weigh(bill, request, candidates, is_limited=key.is_limited)
         return bill
 
     def estimate(
-        self, key: Key, request: ChatRequest, candidates: Sequence[Offered]
+        self, key: Key, request: ChatRequest, candidates: Sequence[Asked]
     ) -> dict[str, object]:
         """Return what a request may cost, in decimal USD; None where no price is known.
 
@@ -135,7 +145,7 @@ class Billing:
         """
         bill = self.bill(key, request, candidates)
         if not bill.needs_hold:
-            self._weigh(bill, request, is_limited=False)
+            self._weigh(bill, request, candidates, is_limited=False)
         tokens = estimate_tokens(request.prompt_text())
         tariff = next(iter(bill.tariffs.values()))
         prompt = None if tariff is None else tariff.cost(Usage(tokens, 0)).charge_nanos
@@ -211,18 +221,23 @@ class Billing:
             for candidate in candidates
         }
 
-    def _weigh(self, bill: Bill, request: ChatRequest, *, is_limited: bool) -> None:
+    def _weigh(
+        self, bill: Bill, request: ChatRequest, candidates: Sequence[Asked], *, is_limited: bool
+    ) -> None:
         """Say how much is to be held."""
         bill.prompt_tokens = prompt_tokens = _raised(request)
+        bill.choice_count = request.choice_count
         asked = request.output_tokens_max
-        for tariff in bill.tariffs.values():
+        for candidate in candidates:
+            tariff = bill.tariffs[candidate.provider, candidate.model]
             if tariff is None or tariff.unknown_service_tier is not None:
                 if is_limited and not (tariff is None and self._rules.serves_unpriced):
                     raise _not_priced(request, tariff)
                 continue
             limit = asked or tariff.output_tokens_max or OUTPUT_TOKENS_DEFAULT
+            limit = max(limit, candidate.output_tokens_max or 0)
             least = limit if asked else min(limit, self._rules.hold_tokens_min)
-            count = request.choice_count
+            count = bill.choice_count
             bill.wanted_nanos = max(
                 bill.wanted_nanos, tariff.hold_nanos(prompt_tokens, limit * count)
             )
@@ -259,19 +274,36 @@ def _raised(request: ChatRequest) -> int:
     for name in ("tools", "functions", "response_format"):
         if (raw := request.fields.get(name)) is not None:
             tokens += estimate_tokens(bytes(raw).decode("utf-8", "replace"))
-    parts = [
-        part
-        for message in request.messages
-        if isinstance(message.content, list)
-        for part in message.content
-    ]
+    media = 0
+    for message in request.messages:
+        # Providers count some of it, and of some messages: what led to a call of a tool.
+        tokens += estimate_tokens(message.reasoning_content or "")
+        tokens += estimate_tokens(message.refusal or "")
+        if message.reasoning_details:
+            tokens += estimate_tokens(str(message.reasoning_details))
+        if isinstance(message.content, list):
+            media += sum(map(_media_tokens, message.content))
+            tokens += sum(estimate_tokens(part.refusal or "") for part in message.content)
     tokens += tokens // MARGIN_DIVISOR + MESSAGE_TOKENS * (len(request.messages) + 1)
-    return tokens + IMAGE_TOKENS * sum(part.text is None for part in parts)
+    return tokens + media
+
+
+def _media_tokens(part: Part) -> int:
+    """Return what a part may count that is no text."""
+    data = ""
+    if part.file is not None:
+        data = part.file.file_data or ""
+    elif part.input_audio is not None:
+        data = part.input_audio.data
+    elif part.image_url is None and (part.text is not None or part.refusal is not None):
+        return 0
+    return max(IMAGE_TOKENS, len(data) // DATA_CHARACTERS_PER_TOKEN)
 
 
 def _affordable(bill: Bill, held_nanos: int) -> int:
+    """Return how long each answer may be, at whichever candidate."""
     return min(
-        max(1, tariff.output_tokens_for(held_nanos, bill.prompt_tokens))
+        max(1, tariff.output_tokens_for(held_nanos, bill.prompt_tokens) // bill.choice_count)
         for tariff in bill.tariffs.values()
         if tariff is not None
     )

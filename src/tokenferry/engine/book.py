@@ -38,7 +38,7 @@ class StreamMeta(Struct, omit_defaults=True):
         on_disconnect_cancel: Whether losing the last follower cancels it at once.
         include_usage: Whether its events have the usage chunk.
         prompt_tokens: Our estimate of the prompt, for a stream whose provider cannot report.
-        output_tokens_max: The request's output limit.
+        output_tokens_max: The most that all its answers may have together.
         idempotency_key: A repeated create with it gets this stream.
         request_hash: What the request with that key was.
         recovery: "fail" or "continue": what a later process does with a stream it finds unfinished.

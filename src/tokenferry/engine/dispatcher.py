@@ -201,6 +201,8 @@ class Dispatcher:
     def _reserve(self, entry: Entry, request: ChatRequest, generation: Generation) -> None:
         """Have credit held, where that is needed, and then the provider called."""
         bill = generation.plan.bill
+        if entry.stream.sealed:
+            return  # cancelled while the disk was busy; its charge is booked, and ends no hold
 
         def reserved(refusal: TokenferryError | None) -> None:
             if refusal is not None:
@@ -210,13 +212,14 @@ class Dispatcher:
                 return
             limit = bill.output_tokens_max
             if limit is not None and not request.output_tokens_max:
+                limited = request.with_output_limit(limit)
                 try:
-                    attempts = self.attempts(request, output_tokens=limit)
+                    attempts = self.attempts(limited)
                 except TokenferryError as exc:
                     # Whoever takes the request takes no limit, or has just been retired.
                     generation.abort(exc)
                     return
-                generation.limit(request.with_output_limit("max_tokens", limit), attempts)
+                generation.limit(limited, attempts)
             self.start(generation)
 
         if bill.needs_hold:
@@ -322,31 +325,24 @@ class Dispatcher:
             )
         return known
 
-    def attempts(
-        self, request: ChatRequest, text: str = "", *, output_tokens: int | None = None
-    ) -> list[Attempt]:
+    def attempts(self, request: ChatRequest, text: str = "") -> list[Attempt]:
         """Return who can serve a request, or, with a `text`, go on from it; at least one.
 
         Args:
             request: What is asked for.
             text: The beginning of the answer.
-            output_tokens: An output limit that the request does not have.
 
         Raises:
             RequestError: If nobody can.
         """
         attempts = []
         refusal: RequestError | None = None
-        engine, whole = self.engine, request
+        engine = self.engine
         candidates, gone = serving(
             engine.catalog, engine.prices, engine.providers, request.model, engine.wall_ms()
         )
         for name, model in candidates:
             provider = engine.providers[name]
-            if output_tokens is not None:
-                # OpenAI's newest models refuse the older name, other servers the newer one.
-                limit = "max_completion_tokens" if name == "openai" else "max_tokens"
-                request = whole.with_output_limit(limit, output_tokens)
             try:
                 if text:
                     prepared = provider.prepare_continuation(request, model, text)

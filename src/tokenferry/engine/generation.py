@@ -1,11 +1,10 @@
 """A generation: the producer's side of a stream, from the provider's first byte to the one bill.
 
-It is the `Sink` that provider adapters call. It encodes what they say as records, decides which
-record ends the stream (of finish, failure and cancel the first wins), and reports the outcome
-exactly once. It can go on with an answer that an earlier process has begun.
+It is the `Sink` that adapters call: it encodes what they say as records, decides which one ends the
+stream (of finish, failure and cancel the first), and reports the outcome once. It can go on with
+an answer that an earlier process has begun.
 
-Weakness: with `on_cancel = "drain"` the outcome waits for the provider's own end, which its
-adapter bounds.
+Weakness: when a cancel drains, the outcome waits for the provider's end; its adapter bounds that.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from msgspec import Raw
 from tokenferry.domain import journal
 from tokenferry.domain.ledger import Charge
 from tokenferry.domain.routing import Try
-from tokenferry.domain.usage import Usage, estimate, with_lost
+from tokenferry.domain.usage import Usage, estimate, with_lost, with_unreported
 from tokenferry.engine.attempt import Attempt, Plan
 from tokenferry.engine.bill import End
 from tokenferry.engine.ports import Meter, Outcome, TimerHandle
@@ -58,6 +57,7 @@ class Generation:
         "_outcome",
         "_plan",
         "_relay",
+        "_reported",
         "_room_bytes",
         "_settled",
         "_timers",
@@ -90,12 +90,13 @@ class Generation:
         self._head_info: tuple[str, str | None, str | None] = ("", None, None)
         self._hold: TimerHandle | None = None
         self._usage: Usage | None = None
+        # Of what came after the report, and how many records there were then.
         self._estimate: Usage | None = None
+        self._reported = beginning.head if beginning else 0
         self._settled = False
         # The latest charge, and the usage that it is for.
         self._charged: tuple[Usage | None, Charge | None] | None = None
-        # (finish, error code) once the terminal record is decided.
-        self._outcome: tuple[str, str | None] | None = None
+        self._outcome: tuple[str, str | None] | None = None  # finish and error code, once decided
 
     def limit(self, request: ChatRequest, attempts: Sequence[Attempt]) -> None:
         """Take a request with an output limit, and its translations, before `start`."""
@@ -179,8 +180,9 @@ class Generation:
             self._hold = self._timers.call_later(USAGE_WAIT_S, self._stop_waiting)
 
     def usage(self, usage: Usage) -> None:
-        """Keep the newest report."""
-        self._usage = usage
+        """Keep the newest report; an answer may go on after it."""
+        self._usage, self._estimate = usage, None
+        self._reported = self.stream.record_count
 
     def end(self) -> None:
         """Complete the stream, or settle one that was cancelled and drained."""
@@ -194,12 +196,14 @@ class Generation:
                 self.pursuit.broke(error)
             elif self.pursuit.failed(error):
                 return
-            elif self._plan.beginning is not None:
-                # The client's request is fine; a provider that does not go on is our trouble.
-                error = UpstreamLost(
-                    "The server restarted before the answer was complete, and the provider did "
-                    f"not go on with it: {error.message}"
-                )
+            else:
+                self.forget()  # what it has counted came to nothing
+                if self._plan.beginning is not None:
+                    # The client's request is fine; a provider that does not go on is our trouble.
+                    error = UpstreamLost(
+                        "The server restarted before the answer was complete, and the provider did "
+                        f"not go on with it: {error.message}"
+                    )
         self._terminate_with_error(error)
         self._settle()
 
@@ -301,24 +305,23 @@ class Generation:
             self._seal(journal.ERROR, terminal, "error", error)
 
     def _terminal(self, reasons: dict[int, str]) -> Terminal:
-        usage = self._final_usage()
-        return Terminal(
-            finish_reasons=[reasons[index] for index in sorted(reasons)],
-            usage=None if usage is None else wire_usage(usage),
-        )
+        usage, said = self._final_usage(), [reasons[index] for index in sorted(reasons)]
+        return Terminal(finish_reasons=said, usage=None if usage is None else wire_usage(usage))
 
     def _final_usage(self) -> Usage | None:
-        """Return the provider's report, or an estimate of what was delivered without one.
+        """Return the provider's report, with an estimate of what was delivered after it.
 
-        What an earlier process received is in it, as an estimate: nobody reported that.
+        Claude reports the answer at its end only, and nobody what an earlier process received.
         """
-        plan, beginning = self._plan, self._plan.beginning
-        limit = plan.request.output_tokens_max
-        if self._usage is None and self._estimate is None and self._opened:
-            own = self.stream.records_after(beginning.head if beginning else 0)
-            text = folded(self.stream.id, own).output_text()
-            self._estimate = estimate(plan.prompt_tokens, text, output_tokens_max=limit)
-        usage = self._usage or self._estimate
+        plan, beginning, stream = self._plan, self._plan.beginning, self.stream
+        limit = self._serving.all_output_tokens_max(plan.request)
+        if self._usage is not None and not self._usage.is_possible:
+            self._usage, self._reported = None, beginning.head if beginning else 0
+        is_behind = self._opened and not stream.sealed and stream.record_count > self._reported
+        if is_behind and self._estimate is None:
+            said = folded(stream.id, stream.records_after(self._reported)).output_text()
+            self._estimate = estimate(plan.prompt_tokens, said, output_tokens_max=limit)
+        usage = with_unreported(self._usage, self._estimate, output_tokens_max=limit)
         if beginning is not None:
             usage = with_lost(beginning.usage, usage, output_tokens_max=limit)
         return usage
@@ -333,17 +336,15 @@ class Generation:
             self._hold.cancel()
         self._outcome = (finish, None if error is None else error.kind)
         self._plan.bill.complete(terminal, self._charge(*self._outcome))
-        stream.error = error
-        stream.calls = self.pursuit.calls
+        stream.error, stream.calls = error, self.pursuit.calls
         if not stream.pending:
             self._relay.mark(stream)
         stream.pending.append(journal.pack(kind, encode(terminal)))
 
     def _charge(self, finish: str, error_code: str | None) -> Charge | None:
-        plan, arrived_s, usage = self._plan, self._plan.arrived_s, self._final_usage()
+        arrived_s, usage, attempt = self._plan.arrived_s, self._final_usage(), self._serving
         if self._charged is not None and usage == self._charged[0]:
             return self._charged[1]
-        attempt = self._serving
         end = End(
             finish,
             error_code,
@@ -354,7 +355,7 @@ class Generation:
             None if self._first_s is None else self._first_s - arrived_s,
             self._timers.time() - arrived_s,
         )
-        charge = plan.bill.charge(self.stream.id, usage, end)
+        charge = self._plan.bill.charge(self.stream.id, usage, end)
         self._charged = (usage, charge)
         return charge
 
@@ -368,13 +369,12 @@ class Generation:
             self._settle()
 
     def _settle(self) -> None:
-        """Report the outcome, once."""
+        """Report the outcome, once: a call that was drained has said since what it used."""
         if self._outcome is None or self._settled:
             return
         self._settled = True
         finish, error_code = self._outcome
         attempt, arrived_s, usage = self._serving, self._plan.arrived_s, self._final_usage()
-        # Anew: a call that was drained has said since what it used.
         charge = self._charge(finish, error_code)
         self._plan.bill.settle(charge)
         outcome = Outcome(

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from tokenferry.domain.ledger import Charge, Refusal
+from tokenferry.engine.keys import StoreUnusable
 
 
 class Hold(NamedTuple):
@@ -66,6 +67,9 @@ class Ledger(Protocol):
         """Do all of it or none, in order, in one transaction; return what became of each.
 
         A charge that was booked before changes nothing.
+
+        Raises:
+            Unbookable: If some of it can never be committed, whatever the disk does.
         """
 
     def void_others(self, stream_ids: Collection[str]) -> int:
@@ -73,6 +77,14 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Let go of the store; idempotent."""
+
+
+class Unbookable(StoreUnusable):
+    """Something that was to be committed cannot be, ever; nothing was. Others can."""
+
+
+class BookFull(StoreUnusable):
+    """A book would hold more than it can count; nothing was booked. The message says which."""
 
 
 class Overdrawn(Exception):

@@ -9,7 +9,7 @@ Weakness: what is written for a known address differs from what is for a new one
 tells them apart to whoever can measure a write of the disk from afar.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from tokenferry.domain.account import (
     SESSION_PREFIX,
     Account,
     Language,
+    Purpose,
     State,
     id_from_random,
     token_from_random,
@@ -156,8 +157,7 @@ class Membership:
             InvalidRequest: If the password cannot be one; the link stays good.
         """
         hashed = link_hash(token, "verify")
-        # Whose it is, is not known before the link is used up: there is no address to compare with.
-        password_hash = await self._passwords.hash(self._new_password(password, ""))
+        password_hash = await self._hash_for_link(hashed, "verify", password)
         credit, now_ms = self.policy.signup_credit_nanos, self._world.wall_ms()
         account = await self._on_disk(
             lambda: self._store.redeem_verification(hashed, password_hash, now_ms, credit)
@@ -218,6 +218,13 @@ class Membership:
         _check_suspension(session.account)
         return session
 
+    async def lasting(self, hashes: Collection[bytes]) -> Collection[bytes]:
+        """Return those of some logins that have not ended."""
+        now_ms = self._world.wall_ms()
+        return await self._on_disk(
+            lambda: {each for each in hashes if self._store.session(each, now_ms) is not None}
+        )
+
     async def log_out(self, session: LoginSession) -> None:
         """End a login."""
         await self._on_disk(lambda: self._store.end_session(session.token_hash))
@@ -239,8 +246,7 @@ class Membership:
             InvalidRequest: If the password cannot be one; the link stays good.
         """
         hashed = link_hash(token, "reset")
-        # Whose it is, is not known before the link is used up: there is no address to compare with.
-        password_hash = await self._passwords.hash(self._new_password(password, ""))
+        password_hash = await self._hash_for_link(hashed, "reset", password)
         now_ms = self._world.wall_ms()
         account = await self._on_disk(
             lambda: self._store.redeem_reset(hashed, password_hash, now_ms)
@@ -287,6 +293,19 @@ class Membership:
         if fault := password_fault(password, address):
             raise InvalidRequest(fault, param="password")
         return password
+
+    async def _hash_for_link(self, hashed: bytes, purpose: Purpose, text: str) -> str:
+        """Return the hash of a password that is chosen by a link; the link stays good.
+
+        Raises:
+            InvalidLink: If it is not good. Anybody can make links up, and hashing is dear.
+            InvalidRequest: If the password cannot be one.
+        """
+        # Whose it is, is not known before the link is used up: there is no address to compare with.
+        password, now_ms = self._new_password(text, ""), self._world.wall_ms()
+        if not await self._on_disk(lambda: self._store.has_mail_token(hashed, purpose, now_ms)):
+            raise invalid_link()
+        return await self._passwords.hash(password)
 
     def _check_signups(self, network: str) -> None:
         for limit, subject in ((self._signups_of, network), (self._signups, "all")):

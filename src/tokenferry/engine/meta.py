@@ -35,7 +35,7 @@ def stream_meta(
         on_disconnect_cancel=options.on_disconnect_cancel,
         include_usage=request.include_usage,
         prompt_tokens=prompt_tokens,
-        output_tokens_max=request.output_tokens_max,
+        output_tokens_max=first.all_output_tokens_max(request),
         idempotency_key=options.idempotency_key,
         request_hash=request_hash,
         recovery=options.recovery,

@@ -191,6 +191,8 @@ class TopUpStore(Protocol):
     def agree(self, order_id: str, payment_ref: str) -> Order | None:
         """Store the provider's name for the payment of an order that is not credited yet.
 
+        One that had failed is open again, and due: somebody tries once more.
+
         Returns:
             The order as it is then; None if there is none.
         """
@@ -212,8 +214,17 @@ class TopUpStore(Protocol):
     def due(self, now_ms: int, limit: int) -> list[str]:
         """Return the ids of orders that the provider is to be asked for, the longest due first."""
 
-    def looked_at(self, order_id: str, next_look_ms: int | None) -> None:
-        """Store when an order is due again; None for never."""
+    def looked_at(
+        self, order_id: str, next_look_ms: int | None, revision: int | None = None
+    ) -> None:
+        """Store when an order is due again; None for never.
+
+        Args:
+            order_id: The order.
+            next_look_ms: Unix time.
+            revision: What it must not have changed since, or it stays as due as it is; None for
+                whatever it is.
+        """
 
     def watermark(self, provider: str) -> int | None:
         """Return until when a provider's list was gone through, Unix time; None for never."""

@@ -91,6 +91,13 @@ class Provider(Protocol):
 class Prepared(Protocol):
     """A request that is translated and ready to be sent, any number of times."""
 
+    @property
+    def output_tokens_max(self) -> int | None:
+        """What the provider is told that an answer may have, where that is not the request's word.
+
+        It may be more: of the older limit of the two, Claude's thinking is no part.
+        """
+
     def start(self, sink: Sink, key: int = 0, headers: Sequence[tuple[str, str]] = ()) -> Call:
         """Send it; what comes back goes to `sink`, also any failure.
 

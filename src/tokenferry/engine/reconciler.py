@@ -132,12 +132,15 @@ class Reconciler:
         now_ms = self._wall_ms()
         next_look_ms = next_look(order, now_ms)
         if next_look_ms is None and order.status in ("open", "waiting"):
-            revision = order.revision
-            await self._disk.run(lambda: self._store.change(order_id, revision, _expired))
+            before = order.revision
+            order = await self._disk.run(lambda: self._store.change(order_id, before, _expired))
+            if order is None:
+                return  # it has changed since, and stays due
         elif next_look_ms is None and not is_settled:
             # Something has changed at the provider, and is not known here yet.
             next_look_ms = now_ms + HOUR_MS
-        await self._disk.run(lambda: self._store.looked_at(order_id, next_look_ms))
+        revision = order.revision
+        await self._disk.run(lambda: self._store.looked_at(order_id, next_look_ms, revision))
 
 
 def next_look(order: Order, now_ms: int) -> int | None:

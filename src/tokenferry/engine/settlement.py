@@ -3,9 +3,11 @@
 Somebody waits for a reservation, so it is committed at once; what gathers meanwhile is the next
 commit. Nobody waits for a charge: the journal has it with the terminal record, so that it outlives
 the process, and it goes with the next reservation or a moment later, with others. A reservation
-that cannot be committed is refused; a charge is tried again until it is booked.
+that cannot be committed is refused; a charge is tried again until it is booked. One that no book
+can ever hold is looked for and set aside, so that it stops nobody; the log has it, and the journal.
 
-Weakness: while the books take nothing, charges wait in memory, a few hundred bytes each.
+Weakness: while the books take nothing, charges wait in memory, a few hundred bytes each. What is
+held for a stream whose charge was set aside stays so until the journal has given up the stream.
 """
 
 import logging
@@ -15,7 +17,7 @@ from typing import cast
 
 from tokenferry.domain.ledger import Charge, Refusal
 from tokenferry.engine.keys import StoreUnusable
-from tokenferry.engine.ledger import Charged, Held, Hold, Result, Work
+from tokenferry.engine.ledger import Charged, Held, Hold, Result, Unbookable, Work
 from tokenferry.engine.ports import Timers
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ class Settlement:
         # Whether a flush is coming, and how many reservations wait.
         self._is_due = False
         self._holds_waiting = 0
+        # How many of those that wait, the first ones, are tried one by one.
+        self._suspects = 0
         # What was committed last, less what is decided since.
         self._balances: OrderedDict[str, int] = OrderedDict()
         self._undecided: dict[str, int] = {}
@@ -107,7 +111,8 @@ class Settlement:
         if self._is_busy or not self._waiting:
             return
         # One that can never be booked must not keep the others from it.
-        count = BATCH_MAX if self._fault is None else 1
+        count = BATCH_MAX if self._fault is None and not self._suspects else 1
+        self._suspects = max(0, self._suspects - 1)
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         self._holds_waiting -= sum(then is not None for _, then in batch)
         self._is_busy = True
@@ -119,6 +124,9 @@ class Settlement:
         results: Sequence[Result] | StoreUnusable,
     ) -> None:
         self._is_busy = False
+        if isinstance(results, Unbookable):
+            self._unbookable(batch, results)
+            return
         if isinstance(results, StoreUnusable):
             self._failed(batch, results)
             return
@@ -131,7 +139,10 @@ class Settlement:
         for (_, then), result in pairs:
             if then is not None:
                 _tell(then, cast("Held | Refusal", result))
-        if self._holds_waiting:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._holds_waiting or self._suspects:
             self._flush()
         elif self._waiting:
             self._flush_later(CHARGE_DELAY_S)
@@ -144,19 +155,41 @@ class Settlement:
             self._balances.popitem(last=False)
         if isinstance(work, Hold):
             return
-        cost = work.cost_nanos or 0
-        if cost:
-            left = self._undecided[account_id] - cost
-            if left:
-                self._undecided[account_id] = left
-            else:
-                del self._undecided[account_id]
+        if cost := self._decided(work):
             self.on_charged(account_id, result.balance_nanos + cost, result.balance_nanos)
+
+    def _decided(self, charge: Charge) -> int:
+        """Count a charge no longer as one that is to be booked; return what it costs."""
+        cost = charge.cost_nanos or 0
+        if cost:
+            left = self._undecided[charge.account_id] - cost
+            if left:
+                self._undecided[charge.account_id] = left
+            else:
+                del self._undecided[charge.account_id]
+        return cost
+
+    def _unbookable(self, batch: Sequence[tuple[Work, OnHeld | None]], error: Unbookable) -> None:
+        """Look for what cannot be booked, and set it aside."""
+        self._fault = None
+        if len(batch) > 1:
+            self._waiting = [*batch, *self._waiting]
+            self._holds_waiting += sum(then is not None for _, then in batch)
+            self._suspects = len(batch)
+        else:
+            ((work, then),) = batch
+            if isinstance(work, Charge):
+                log.error("the charge of %s cannot be booked: %s", work.stream_id, error)
+                self._decided(work)
+            if then is not None:
+                _tell(then, error)
+        self._go_on()
 
     def _failed(self, batch: Sequence[tuple[Work, OnHeld | None]], error: StoreUnusable) -> None:
         if self._fault is None:
             log.error("the ledger takes nothing: %s", error)
         self._fault = error
+        self._suspects = 0
         # To the end of the line, so that others get their turn.
         undone = [*self._waiting, *batch]
         self._waiting = [(work, then) for work, then in undone if then is None]

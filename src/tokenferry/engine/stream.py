@@ -149,8 +149,7 @@ class Stream:
     def all_records(self) -> Iterator[bytes]:
         """Yield every record, those that are not committed yet too."""
         yield from self.committed()
-        yield from self.in_flight
-        yield from self.pending
+        yield from (*self.in_flight, *self.pending)
 
     def records_after(self, after: int) -> Iterator[bytes]:
         """Yield every record with seq > `after`, those that are not committed yet too.
@@ -161,15 +160,19 @@ class Stream:
             try:
                 records = self.read(after, RING_RECORDS)
             except JournalUnavailable as exc:
-                log.error("what %s used is counted without its beginning: %s", self.id, exc)  # noqa: TRY400 -- the message says all
+                log.error("the beginning of %s cannot be read: %s", self.id, exc)  # noqa: TRY400 -- the message says all
                 after = self._floor
                 continue
             if not records:
-                break
+                yield from [*self.in_flight, *self.pending][max(0, after - self.head) :]
+                return
             after += len(records)
             yield from records
-        yield from self.in_flight
-        yield from self.pending
+
+    @property
+    def record_count(self) -> int:
+        """How many records there are, all told."""
+        return self.head + len(self.in_flight) + len(self.pending)
 
     def chunk_gap_s(self, first_s: float | None) -> float | None:
         """Return the mean time between the chunks of a stream that is sealed.
@@ -181,8 +184,7 @@ class Stream:
             first_s: When the first chunk came, monotonic seconds.
         """
         last_s = self.finished_s
-        # The last record is the terminal one.
-        chunks = self.head + len(self.in_flight) + len(self.pending) - self._before - 1
+        chunks = self.record_count - self._before - 1  # the last one is the terminal record
         if first_s is None or last_s is None or last_s < first_s or chunks < 2:  # noqa: PLR2004 -- a gap takes two
             return None
         return (last_s - first_s) / (chunks - 1)

@@ -133,12 +133,18 @@ class TopUps:
         Raises:
             TopUpNotFound: If there is no such order.
             PaymentsOff: If its provider is not configured any more.
-            PaymentDeclined: If the provider wants no such payment.
+            PaymentDeclined: If the order has expired, or the provider wants no such payment.
             PaymentUncertain: If it does not answer.
             StoreUnusable: If the store fails.
         """
         order = await self.find(order_id)
+        if self.is_over(order):
+            raise PaymentDeclined("The order has expired. Make a new one, at the rate of today.")
         return order, await self._begin(order, buyer)
+
+    def is_over(self, order: Order) -> bool:
+        """Return whether nobody can begin to pay an order any more: its rate is an old one."""
+        return self._world.wall_ms() >= order.expires_ms
 
     async def _begin(self, order: Order, buyer: Buyer) -> Redirect | Widget:
         provider = self._provider(order.provider)
@@ -195,7 +201,8 @@ class TopUps:
         if order.provider != provider_name:
             raise TopUpNotFound("There is no such top-up.")
         self._count_look(order_id)
-        if payment_ref is not None:
+        # Who had begun in time may be slow. A payment that is not confirmed moves no money.
+        if payment_ref is not None and self._world.wall_ms() < order.expires_ms + ORDER_MS:
             agreed = payment_ref
             await self._disk.run(lambda: self._store.agree(order_id, agreed))
         return await self.settle(order_id)

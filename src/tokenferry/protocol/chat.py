@@ -194,11 +194,10 @@ class ChatRequest(Struct, kw_only=True):
         fields = self.fields | {n: Raw(msgspec.json.encode(v)) for n, v in changes.items()}
         return msgspec.structs.replace(self, **changes, fields=fields)
 
-    def with_output_limit(self, name: str, output_tokens: int) -> "ChatRequest":
-        """Return the request with an output limit under a name; it has none of its own."""
-        fields = self.fields | {name: Raw(msgspec.json.encode(output_tokens))}
-        changes: dict[str, Any] = {name: output_tokens}
-        return msgspec.structs.replace(self, **changes, fields=fields)
+    def with_output_limit(self, output_tokens: int) -> "ChatRequest":
+        """Return the request with an output limit, reasoning included; it has none of its own."""
+        fields = self.fields | {"max_completion_tokens": Raw(msgspec.json.encode(output_tokens))}
+        return msgspec.structs.replace(self, max_completion_tokens=output_tokens, fields=fields)
 
     def prompt_text(self) -> str:
         """Return all text of the conversation: what an estimate of the prompt counts."""

@@ -15,7 +15,7 @@ from tokenferry.errors import ProviderError
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.providers.anthropic_answer import AnthropicDecoder
 from tokenferry.providers.anthropic_errors import read_error, translate_error
-from tokenferry.providers.anthropic_request import PARAMETERS, encode_continuation, encode_request
+from tokenferry.providers.anthropic_request import PARAMETERS, encode_continuation, encode_limited
 from tokenferry.providers.wire import Continuation, WireRequest, retry_after_ms
 
 __all__ = ["PARAMETERS", "AnthropicFormat"]
@@ -41,7 +41,8 @@ class AnthropicFormat:
         Raises:
             RequestError: If Anthropic has no way to say it; `param` names the field.
         """
-        return WireRequest(_PATH, encode_request(request, model), self.headers)
+        body, limit = encode_limited(request, model)
+        return WireRequest(_PATH, body, self.headers, limit)
 
     def encode_continuation(self, request: ChatRequest, model: str, text: str) -> Continuation:
         """Translate a request for the rest of an answer, which Claude up to 4.5 can give.

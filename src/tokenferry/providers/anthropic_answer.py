@@ -188,11 +188,12 @@ class AnthropicDecoder:
         tier = message.usage.service_tier if message.usage else None
         model = message.model or self._model
         self._sink.head(model, None, _SERVICE_TIERS.get(tier or "", tier))
-        self._take_usage(message.usage)
         # Empty in a stream, except when it continues what the provider's own tools began.
         for index, block in enumerate(message.content or ()):
             self._open(index, block)
             self._close(index)
+        # After what it counts.
+        self._take_usage(message.usage)
         self._stop_reason = message.stop_reason
 
     def _take_block_delta(self, event: Event) -> None:

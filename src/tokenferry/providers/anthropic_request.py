@@ -99,7 +99,12 @@ class _ToolChoice(Struct, omit_defaults=True):
 
 
 def encode_request(request: ChatRequest, model: str) -> bytes:
-    """Return the body of the message request.
+    """Return the body of the message request; as `encode_limited`."""
+    return encode_limited(request, model)[0]
+
+
+def encode_limited(request: ChatRequest, model: str) -> tuple[bytes, int]:
+    """Return the body of the message request, and the output limit in it.
 
     Raises:
         RequestError: If Anthropic has no way to say it; `param` names the field.
@@ -125,7 +130,7 @@ def encode_continuation(request: ChatRequest, model: str, text: str) -> bytes:
     return encode_request(msgspec.structs.replace(request, messages=messages), model)
 
 
-def _encode_request(request: ChatRequest, model: str) -> bytes:
+def _encode_request(request: ChatRequest, model: str) -> tuple[bytes, int]:
     for param, reason in _refusals(request):
         raise UnsupportedParameter(reason, param=param)
     family = family_of(model)
@@ -153,7 +158,8 @@ def _encode_request(request: ChatRequest, model: str) -> bytes:
         "stream": request.stream,
         **_sampling(request, family, plan),
     }
-    return msgspec.json.encode({key: value for key, value in body.items() if value is not None})
+    said = {key: value for key, value in body.items() if value is not None}
+    return msgspec.json.encode(said), plan.output_tokens_max
 
 
 def _refusals(request: ChatRequest) -> Iterator[tuple[str, str]]:

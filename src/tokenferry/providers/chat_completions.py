@@ -1,7 +1,8 @@
 """OpenAI chat completions and all that speak them: DeepSeek, Groq, Mistral, xAI, vLLM, Ollama.
 
-The request goes through byte for byte, except for the model's name and the stream options; the
-answer is read with types, so that what leaves the gateway is well formed whatever came in.
+The request goes through byte for byte, except for the model's name, the stream options and the
+name of the output limit; the answer is read with types, so that what leaves the gateway is well
+formed whatever came in.
 
 Source: OpenAI API reference, "Chat completions", November 2026, and recorded streams of six
 providers. Weakness: a delta key that no provider had in November 2026 is dropped, not passed on.
@@ -31,6 +32,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "stream": "mapped: as the client's",
         "stream_options": "mapped: include_usage is always asked for, and hidden from clients "
         "that did not; other options pass through",
+        "max_completion_tokens": "mapped: max_tokens, except at OpenAI and Azure; see output_limit",
         "(everything else)": "passed through byte for byte, unknown fields included",
     }
 )
@@ -48,10 +50,20 @@ class ChatCompletionsFormat:
             `stream_options`, at the price of estimated usage.
         prefill: How the provider is asked to go on from an answer's beginning: `none`, `prefix`,
             `prefix_repeated` or `continue_final_message`.
+        takes_max_tokens: Whether the output limit goes by that name, whatever the client calls it:
+            who does not know the newer one ignores it.
     """
 
-    def __init__(self, api_key: str, *, include_usage: bool = True, prefill: str = "none") -> None:
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        include_usage: bool = True,
+        prefill: str = "none",
+        takes_max_tokens: bool = False,
+    ) -> None:
         self._prefill = prefill
+        self._takes_max_tokens = takes_max_tokens
         self.headers = (("authorization", f"Bearer {api_key}"),) if api_key else ()
         self._include_usage = include_usage
 
@@ -68,7 +80,16 @@ class ChatCompletionsFormat:
             fields["stream_options"] = Raw(msgspec.json.encode(options))
         else:
             fields.pop("stream_options", None)
-        return WireRequest("/chat/completions", msgspec.json.encode(fields), self.headers)
+        limit = request.output_tokens_max
+        if request.max_completion_tokens is not None:
+            if self._takes_max_tokens:
+                del fields["max_completion_tokens"]
+                fields["max_tokens"] = Raw(msgspec.json.encode(limit))
+            else:
+                # Nobody knows which of two it goes by.
+                limit = max(request.max_completion_tokens, request.max_tokens or 0)
+        body = msgspec.json.encode(fields)
+        return WireRequest("/chat/completions", body, self.headers, limit)
 
     def encode_continuation(self, request: ChatRequest, model: str, text: str) -> Continuation:
         """Ask for the rest of an answer in the way that the provider's settings name.

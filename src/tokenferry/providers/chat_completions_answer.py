@@ -51,8 +51,6 @@ _FINISH_REASONS = {
 # How some servers write null: Ollama, SGLang and LocalAI the first, KoboldCpp the second.
 _NO_REASON = ("", "null")
 _DONE = b"[DONE]"
-# No context is near this; more is a provider's mistake, which nobody should pay for.
-_TOKENS_MAX = 10**12
 # A provider that pads its chunks has no two alike; it is not worth trying for ever.
 TEMPLATES_MAX = 16
 # The keys that tokens come under, and where their value is in a chunk's JSON. Possessive, so that
@@ -306,8 +304,7 @@ class ChatCompletionsDecoder:
             out.accepted_prediction_tokens or 0,
             out.rejected_prediction_tokens or 0,
         )
-        if min(counts) >= 0 and max(counts) <= _TOKENS_MAX:
-            self._sink.usage(Usage(*counts))
+        self._sink.usage(Usage(*counts))
 
     def _join(self, index: int, kind: str | int, text: str | None) -> str:
         """Pass a fragment through the joiner of its text; `kind` is the position of a tool call."""

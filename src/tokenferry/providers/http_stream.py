@@ -123,6 +123,11 @@ class PreparedCall:
         # Refuses what is no path, before anything is begun.
         self._written = provider.writers[0].write(wire_request)
 
+    @property
+    def output_tokens_max(self) -> int | None:
+        """See `Prepared`."""
+        return self._wire_request.output_tokens_max
+
     def start(
         self, sink: Sink, key: int = 0, headers: Sequence[tuple[str, str]] = ()
     ) -> "HttpCall":

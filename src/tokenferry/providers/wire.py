@@ -37,11 +37,13 @@ class WireRequest(NamedTuple):
         body: The JSON body.
         headers: Headers beyond host, content-type, content-length, accept and user-agent;
             the credential is among them.
+        output_tokens_max: The output limit in it, where that is not the client's.
     """
 
     path: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    output_tokens_max: int | None = None
 
 
 class Continuation(NamedTuple):

@@ -160,6 +160,7 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
                 endless = [
                     hub.sweep_forever(),
                     hub.watch_revocations(),
+                    hub.watch_logins(site.membership.lasting),
                     retention.run(_wall_ms),
                     recording.expire_forever(),
                     site.payments.reconcile(),

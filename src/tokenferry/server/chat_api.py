@@ -109,7 +109,8 @@ class ChatApi:
                 secret, key = guests.newcomer(self._site.world.random(SECRET_BYTES))
         else:
             key = await self._account_key(call)
-        ticket = self._hub.shared.tickets.issue(key, request.headers.get("Origin"))
+        login = None if key.is_guest or call.session is None else call.session.token_hash
+        ticket = self._hub.shared.tickets.issue(key, request.headers.get("Origin"), login)
         answer = ChatTicket(ticket, tickets.LIFETIME_S)
         response = json_response(answer, headers={"cache-control": "no-store"})
         if secret is not None:

@@ -17,7 +17,7 @@ from tokenferry.domain.account import REASON_CHARACTERS_MAX, Account, clean_reas
 from tokenferry.domain.ledger import Transfer, grant
 from tokenferry.domain.money import format_dollars, parse_dollars
 from tokenferry.engine.accounts import AccountStore
-from tokenferry.engine.ledger import Overdrawn, ReferenceReused
+from tokenferry.engine.ledger import BookFull, Overdrawn, ReferenceReused
 from tokenferry.engine.links import World
 from tokenferry.engine.statement import Balance, Statements
 from tokenferry.engine.workers import Workers
@@ -128,6 +128,8 @@ class GrantsApi:
         except ReferenceReused:
             # Another process was faster.
             raise _reused() from None
+        except BookFull as exc:
+            raise InvalidRequest(str(exc), param="amount") from None
         except Overdrawn:
             raise InvalidRequest(
                 "The account has not that much to take back.", param="amount"

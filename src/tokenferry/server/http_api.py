@@ -184,8 +184,7 @@ class HttpApi:
         return json_response({"ticket": ticket, "expires_in": tickets.LIFETIME_S})
 
     async def _providers(self, request: web.Request) -> web.Response:
-        if authenticate(request, self._hub).account_id != OPERATOR:
-            raise AdminOnly("This is for the operator's own keys.")
+        self._check_operator(request)
         return json_response(provider_list(self._hub.shared.dispatcher.engine.router))
 
     async def _healthz(self, _: web.Request) -> web.Response:
@@ -198,6 +197,16 @@ class HttpApi:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         if not self._hub.shared.settings.metrics_public:
-            authenticate(request, self._hub)
+            self._check_operator(request)
         body = self._hub.shared.metrics.exposition()
         return web.Response(body=body, headers={"content-type": CONTENT_TYPE})
+
+    def _check_operator(self, request: web.Request) -> None:
+        """Make sure that a request brings a key of the operator's own.
+
+        Raises:
+            AuthenticationError: If it brings no good key.
+            AdminOnly: If it brings an account's.
+        """
+        if authenticate(request, self._hub).account_id != OPERATOR:
+            raise AdminOnly("This is for the operator's own keys.")

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from tokenferry.domain.money import format_dollars
 from tokenferry.engine.dispatcher import Dispatcher
 from tokenferry.engine.guests import Guests
 from tokenferry.engine.keys import Authenticator, Key, StoreUnusable
-from tokenferry.errors import Overloaded, TokenferryError, TooManyConnections
+from tokenferry.errors import LoginRequired, Overloaded, TokenferryError, TooManyConnections
 from tokenferry.server.metrics import Metrics
 from tokenferry.server.tickets import Tickets
 
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_INTERVAL_S = 1.0
 REVOCATION_INTERVAL_S = 0.2
+LOGINS_INTERVAL_S = 1.0
 # Nobody knows when a connection closes; a client that is not told anything comes back sooner.
 FULL_RETRY_MS = 1_000
 
@@ -66,6 +67,7 @@ class Hub:
 
     Attributes:
         connections: All that are open.
+        logins: Which of them were opened by a login, and by which.
         trusted_proxies: How many proxies of one's own are in front.
         low_balance_nanos: Below it an account's clients are told so.
     """
@@ -74,6 +76,7 @@ class Hub:
         self.shared = shared
         self.loop = loop
         self.connections: set[Swept] = set()
+        self.logins: dict[Swept, bytes] = {}
         self.low_balance_nanos = 0
         self.trusted_proxies = 0
         self.now_s = time.monotonic()
@@ -152,6 +155,29 @@ class Hub:
                 for connection in list(self.connections):
                     if connection.key is not None and connection.key.public_id in lost:
                         connection.revoke(lost[connection.key.public_id])
+
+    async def watch_logins(
+        self, lasting: Callable[[Collection[bytes]], Awaitable[Collection[bytes]]]
+    ) -> None:
+        """Close the connections whose login has ended, until cancelled.
+
+        A login ends for its owner, who logs out or has a new password, and for whoever else had it.
+
+        Args:
+            lasting: Returns those of some logins that have not ended.
+        """
+        while True:
+            await asyncio.sleep(LOGINS_INTERVAL_S)
+            asked = frozenset(self.logins.values())
+            try:
+                ended = asked.difference(await lasting(asked)) if asked else asked
+            except (StoreUnusable, TokenferryError) as exc:
+                log.error("cannot read logins: %s", exc)  # noqa: TRY400 -- the message says all
+                continue
+            for connection, login in list(self.logins.items()):
+                if login in ended:
+                    del self.logins[connection]
+                    connection.revoke(LoginRequired("The login has ended. Log in again."))
 
     async def close(self) -> None:
         """Wait for what was spawned, a second at most."""

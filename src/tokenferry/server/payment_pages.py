@@ -84,7 +84,7 @@ class PaymentPages:
         except TopUpNotFound:
             return self._missing(request)
         words = WORDS[buyer.language]
-        if state_of(order) not in ("open", "failed", "expired"):
+        if state_of(order) not in ("open", "failed") or self._topups.is_over(order):
             return self._outcome(order, buyer.language)
         try:
             _, begun = await self._topups.begin(order.order_id, buyer)
@@ -157,11 +157,13 @@ class PaymentPages:
 
     def _outcome(self, order: Order, language: Language) -> web.Response:
         state, words = state_of(order), WORDS[language]
+        if state == "open" and self._topups.is_over(order):
+            state = "expired"
         body = f'<p role="status" class="state-{state}">{escape(OUTCOMES[language][state])}</p>'
         if order.detail and state == "failed":
             body += f"<p>{escape(order.detail)}</p>"
         path = f"/pay/{order.order_id}"
-        if state in ("open", "failed"):
+        if state in ("open", "failed") and not self._topups.is_over(order):
             body += f'<p><a class="button" href="{path}">{escape(words["again"])}</a></p>'
         if state not in _FINAL:
             body += f'<p><a href="{path}/return">{escape(words["refresh"])}</a></p>'

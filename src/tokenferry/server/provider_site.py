@@ -100,7 +100,10 @@ def _wire(provider: ProviderSettings, secret: Secret) -> WireFormat:
     if provider.kind == "gemini":
         return GeminiFormat(key)
     return ChatCompletionsFormat(
-        key, include_usage=provider.include_usage, prefill=provider.prefill
+        key,
+        include_usage=provider.include_usage,
+        prefill=provider.prefill,
+        takes_max_tokens=provider.takes_max_tokens,
     )
 
 

@@ -15,8 +15,21 @@ LIFETIME_S = 30
 OUTSTANDING_MAX = 10_000
 
 
-class _Ticket(NamedTuple):
+class Bearer(NamedTuple):
+    """Who has a ticket.
+
+    Attributes:
+        key: The key that it stands for.
+        login: The hash of the login that it was asked for with, which it does not outlive; None
+            for a key itself, and for guests.
+    """
+
     key: Key
+    login: bytes | None = None
+
+
+class _Ticket(NamedTuple):
+    bearer: Bearer
     origin: str | None
     expires_s: float
 
@@ -34,8 +47,13 @@ class Tickets:
         self._time_s = time_s
         self._outstanding: OrderedDict[str, _Ticket] = OrderedDict()
 
-    def issue(self, key: Key, origin: str | None) -> str:
+    def issue(self, key: Key, origin: str | None, login: bytes | None = None) -> str:
         """Return a ticket for a key, bound to the page's origin if there is one.
+
+        Args:
+            key: The key.
+            origin: The page's origin.
+            login: See `Bearer`.
 
         Raises:
             Overloaded: If too many tickets are outstanding.
@@ -49,11 +67,11 @@ class Tickets:
         if len(self._outstanding) >= OUTSTANDING_MAX:
             raise Overloaded("Too many tickets are outstanding; try again in a moment.")
         ticket = self._new_ticket()
-        self._outstanding[ticket] = _Ticket(key, origin, now_s + LIFETIME_S)
+        self._outstanding[ticket] = _Ticket(Bearer(key, login), origin, now_s + LIFETIME_S)
         return ticket
 
-    def redeem(self, ticket: str, origin: str | None) -> Key:
-        """Return the key of a ticket, which is used up by that.
+    def redeem(self, ticket: str, origin: str | None) -> Bearer:
+        """Return whose a ticket is, which is used up by that.
 
         Raises:
             InvalidTicket: If it is unknown, used, expired, or for another origin.
@@ -64,4 +82,4 @@ class Tickets:
                 "The ticket is unknown, used, expired, or for another origin. "
                 "Get a new one from POST /v1/stream/tickets."
             )
-        return found.key
+        return found.bearer

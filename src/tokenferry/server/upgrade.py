@@ -15,6 +15,7 @@ from tokenferry.server.client_socket import UNSUPPORTED_DATA
 from tokenferry.server.credentials import authenticate, is_own, network
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import error_response
+from tokenferry.server.tickets import Bearer
 from tokenferry.server.transport import ClientProtocol
 from tokenferry.server.websocket import Connection
 
@@ -42,7 +43,7 @@ async def open_stream(request: web.Request, hub: Hub) -> web.StreamResponse:
             MissingUpgrade("This is a WebSocket endpoint; connect to it with ws:// or wss://.")
         )
     try:
-        key = _authorize(request, hub, offered)
+        key, login = _authorize(request, hub, offered)
     except TokenferryError as error:
         hub.shared.metrics.refused(error)
         if "Origin" not in request.headers:
@@ -54,7 +55,8 @@ async def open_stream(request: web.Request, hub: Hub) -> web.StreamResponse:
         return socket
     try:
         await socket.prepare(request)
-        await _serve(request, hub, socket, key, aware=SUBPROTOCOL in offered)
+        aware = SUBPROTOCOL in offered
+        await _serve(request, hub, socket, Bearer(key, login) if key else None, aware=aware)
     finally:
         if key is not None:
             hub.leave(key)
@@ -62,12 +64,13 @@ async def open_stream(request: web.Request, hub: Hub) -> web.StreamResponse:
 
 
 async def _serve(
-    request: web.Request, hub: Hub, socket: "GatewaySocket", key: Key | None, *, aware: bool
+    request: web.Request, hub: Hub, socket: "GatewaySocket", bearer: Bearer | None, *, aware: bool
 ) -> None:
     protocol = request.protocol
     if not isinstance(protocol, ClientProtocol):
         raise TypeError("the server was not started with its own protocol factory")
     protocol.forget_http()
+    key, login = bearer or (None, None)
     session = Session(aware=aware, authenticated=key is not None)
     socket.protocol = protocol
     socket.connection = connection = Connection(hub, socket, protocol, session, key)
@@ -75,6 +78,8 @@ async def _serve(
     if key is None:
         connection.network = network(request, hub.trusted_proxies)
     hub.connections.add(connection)
+    if login is not None:
+        hub.logins[connection] = login
     hub.shared.metrics.connected(1)
     try:
         await connection.serve()
@@ -82,14 +87,17 @@ async def _serve(
         protocol.user = None
         socket.connection = None  # a cycle, which would wait for the collector
         hub.connections.discard(connection)
+        hub.logins.pop(connection, None)
         hub.shared.metrics.connected(-1)
         connection.detach_all()
         if key is None and connection.key is not None:
             hub.leave(connection.key)  # it authenticated by its first frame
 
 
-def _authorize(request: web.Request, hub: Hub, offered: list[str]) -> Key | None:
-    """Return the key of an upgrade; None if the first frame is to bring it."""
+def _authorize(
+    request: web.Request, hub: Hub, offered: list[str]
+) -> tuple[Key | None, bytes | None]:
+    """Return the key of an upgrade, None if the first frame is to bring it, and its login."""
     shared = hub.shared
     if shared.dispatcher.draining:
         raise Draining("The server is about to restart; connect again in a moment.")
@@ -97,15 +105,16 @@ def _authorize(request: web.Request, hub: Hub, offered: list[str]) -> Key | None
     origin = request.headers.get("Origin")
     check_origin(origin, request, shared.settings.origins)
     ticket = next((name for name in offered if name.startswith(TICKET_PREFIX)), None)
+    login = None
     if "Authorization" in request.headers:
         key = authenticate(request, hub)
     elif ticket is not None:
-        key = shared.tickets.redeem(ticket.removeprefix(TICKET_PREFIX), origin)
+        key, login = shared.tickets.redeem(ticket.removeprefix(TICKET_PREFIX), origin)
         shared.authenticator.check(key.public_id)
     else:
-        return None
+        return None, None
     hub.admit(key)
-    return key
+    return key, login
 
 
 def check_origin(origin: str | None, request: web.Request, allowed: tuple[str, ...]) -> None:

@@ -2,8 +2,9 @@
 
 import sqlite3
 
-from tokenferry.domain.ledger import Transfer, may_be_overdrawn
-from tokenferry.engine.ledger import Overdrawn, ReferenceReused
+from tokenferry.domain.ledger import BOOK_NANOS_MAX, Transfer, may_be_overdrawn
+from tokenferry.domain.money import format_dollars
+from tokenferry.engine.ledger import BookFull, Overdrawn, ReferenceReused
 
 _INSERT = (
     "INSERT INTO ledger_transfer (kind, reference, debit, credit, amount_nanos, created_ms, note) "
@@ -15,7 +16,8 @@ def post(connection: sqlite3.Connection, transfer: Transfer) -> bool:
     """Book a transfer in the open transaction; return False if it was booked before.
 
     Raises:
-        Overdrawn: If the debited book has not that much; the transaction is to be rolled back.
+        BookFull: If a book cannot count so much; the transaction is to be rolled back.
+        Overdrawn: If the debited book has not that much; likewise.
         ReferenceReused: If the reference stands for another transfer.
     """
     kind, reference, debit, credit, amount, created_ms, note = transfer
@@ -40,10 +42,13 @@ def post(connection: sqlite3.Connection, transfer: Transfer) -> bool:
 def _move(connection: sqlite3.Connection, book: str, side: str, amount: int) -> None:
     # Not an upsert: its row to insert would have to pass the CHECK of a balance by itself.
     changed = connection.execute(
-        f"UPDATE ledger_book SET {side} = {side} + ? WHERE book = ?",  # noqa: S608 -- constants only
-        (amount, book),
+        f"UPDATE ledger_book SET {side} = {side} + ? WHERE book = ? AND {side} <= ?",  # noqa: S608 -- constants only
+        (amount, book, BOOK_NANOS_MAX - amount),
     )
     if not changed.rowcount:
+        if connection.execute("SELECT 1 FROM ledger_book WHERE book = ?", (book,)).fetchone():
+            most = format_dollars(BOOK_NANOS_MAX)
+            raise BookFull(f"The ledger's book {book} counts to {most} USD. Book a lesser amount.")
         connection.execute(
             f"INSERT INTO ledger_book (book, {side}, overdraft) VALUES (?, ?, ?)",  # noqa: S608 -- constants only
             (book, amount, may_be_overdrawn(book)),

@@ -240,6 +240,16 @@ class SqliteAccounts(Database):
             )
 
     @explained
+    def has_mail_token(self, token_hash: bytes, purpose: Purpose, now_ms: int) -> bool:
+        """Return whether a link is good; it stays so."""
+        with self._lock:
+            found = self._connection.execute(
+                "SELECT 1 FROM mail_token WHERE token_hash = ? AND purpose = ? AND expires_ms > ?",
+                (token_hash, purpose, now_ms),
+            )
+            return found.fetchone() is not None
+
+    @explained
     def redeem_verification(
         self, token_hash: bytes, password_hash: str, now_ms: int, credit_nanos: int
     ) -> Account | None:

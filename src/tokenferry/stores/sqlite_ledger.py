@@ -25,7 +25,7 @@ from tokenferry.domain.ledger import (
     usage_transfers,
 )
 from tokenferry.engine.keys import StoreUnusable
-from tokenferry.engine.ledger import Charged, Held, Hold, Result, Work
+from tokenferry.engine.ledger import Charged, Held, Hold, Result, Unbookable, Work
 from tokenferry.stores.budget_month import budget_month
 from tokenferry.stores.sqlite_database import Database, explain, explained
 
@@ -72,9 +72,10 @@ class SqliteLedger(Database):
                     for item in work
                 ]
                 batch.write()
-        except sqlite3.IntegrityError as exc:
-            # The rules and the tables disagree: a defect, of which nothing was booked.
-            raise StoreUnusable(f"The ledger refuses a booking: {exc}.") from exc
+        except (sqlite3.IntegrityError, OverflowError, UnicodeError) as exc:
+            # The rules and the tables disagree, or a number or a text is none that SQLite takes: a
+            # defect, of which nothing was booked.
+            raise Unbookable(f"The ledger refuses a booking: {exc}.") from exc
         except sqlite3.Error as exc:
             raise StoreUnusable(explain(self.path, exc)) from exc
         return results

@@ -80,7 +80,10 @@ class SqliteTopUps(SharedDatabase):
         """Store the provider's name for a payment; see `TopUpStore`."""
         with self._lock, self._transaction("IMMEDIATE"):
             self._connection.execute(
-                "UPDATE topup_order SET payment_ref = ?, revision = revision + 1 "
+                "UPDATE topup_order SET payment_ref = ?, revision = revision + 1, "
+                "detail = IIF(status = 'failed', '', detail), "
+                "status = IIF(status = 'failed', 'open', status), "
+                "next_look_ms = COALESCE(next_look_ms, 0) "
                 "WHERE order_id = ? AND moves = 0 AND status <> 'paid' AND payment_ref IS NOT ?",
                 (payment_ref, order_id, payment_ref),
             )
@@ -122,12 +125,15 @@ class SqliteTopUps(SharedDatabase):
         return [order_id for (order_id,) in rows]
 
     @explained
-    def looked_at(self, order_id: str, next_look_ms: int | None) -> None:
-        """Store when an order is due again; None for never."""
+    def looked_at(
+        self, order_id: str, next_look_ms: int | None, revision: int | None = None
+    ) -> None:
+        """Store when an order is due again; see `TopUpStore`."""
         with self._lock, self._transaction("IMMEDIATE"):
             self._connection.execute(
-                "UPDATE topup_order SET next_look_ms = ? WHERE order_id = ?",
-                (next_look_ms, order_id),
+                "UPDATE topup_order SET next_look_ms = ? WHERE order_id = ? "
+                "AND revision = COALESCE(?, revision)",
+                (next_look_ms, order_id, revision),
             )
 
     @explained

@@ -66,6 +66,9 @@ class DemoProvider:
 class DemoPrepared:
     """A written answer, ready to be sent any number of times."""
 
+    # It keeps to the request's.
+    output_tokens_max = None
+
     def __init__(self, script: Script, model: str, first_token_s: float, interval_s: float) -> None:
         self._script = script
         self._model = model
