@@ -50,6 +50,11 @@ FIRST = Key("k", "k", "a", limits=KeyLimits(has_priority=True))
 PROMPT_TOKENS = 18
 
 
+def image_message(count):
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    return [{"role": "user", "content": [{"type": "text", "text": "안녕"}, *[image] * count]}]
+
+
 @pytest.fixture
 def ledger(tmp_path):
     store = SqliteLedger(tmp_path / "t.db")
@@ -269,6 +274,48 @@ def test_a_client_that_leaves_pays_for_what_was_generated(ledger):
         "SELECT prompt_tokens, completion_tokens, estimated, cost_nanos FROM charge"
     ).fetchall() == [(2, 7, 1, 16)]
     assert book(ledger) == (4984, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "prompt_tokens"),
+    [
+        ({}, 2),
+        # 98 characters of JSON.
+        ({"tools": [{"type": "function", "function": {"name": "f" * 50}}]}, 2 + 25),
+        ({"messages": image_message(1)}, 2 + 765),
+        ({"messages": image_message(3)}, 2 + 3 * 765),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "file", "file": {"file_data": "A" * 32_000}},
+                            {
+                                "type": "input_audio",
+                                "input_audio": {"data": "A" * 12_800, "format": "mp3"},
+                            },
+                        ],
+                    }
+                ]
+            },
+            1_000 + 100,
+        ),
+    ],
+)
+def test_who_leaves_before_the_usage_pays_for_more_than_the_text_of_the_prompt(
+    ledger, fields, prompt_tokens
+):
+    grant(ledger, 50_000)
+    made = bench(ledger)
+    stream = made.create(owner=MEMBER, max_tokens=100, **fields)
+    made.timers.tick()
+    made.sink.text("가")
+    made.dispatcher.cancel("k", stream.id)
+    made.timers.advance(CHARGE_DELAY_S)
+    assert ledger._connection.execute(
+        "SELECT prompt_tokens, completion_tokens FROM charge"
+    ).fetchall() == [(prompt_tokens, 1)]
 
 
 def test_usage_of_nothing_costs_nothing(ledger):

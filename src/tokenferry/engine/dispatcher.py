@@ -16,7 +16,7 @@ from tokenferry.engine.admission import Admissions, Tokens
 from tokenferry.engine.archive import Archive, Summary
 from tokenferry.engine.attempt import Attempt, Beginning, Plan
 from tokenferry.engine.bill import Bill
-from tokenferry.engine.billing import Billing
+from tokenferry.engine.billing import Billing, beside_text
 from tokenferry.engine.book import Book, Entry, StreamMeta, not_found
 from tokenferry.engine.generation import Generation
 from tokenferry.engine.keys import Key
@@ -166,7 +166,8 @@ class Dispatcher:
             attempts = self.attempts(request)
             bill = self.engine.billing.bill(key, request, attempts)
             bill.admission = admission
-            meta = stream_meta(bill, request, options, request_hash, attempts[0], tokens.prompt)
+            prompt = tokens.prompt + beside_text(request)
+            meta = stream_meta(bill, request, options, request_hash, attempts[0], prompt)
             plan = self.plan(request, attempts, meta, bill, arrived_s)
             return self._begin(meta, plan if trace is None else replace(plan, trace=trace))
         except BaseException:
