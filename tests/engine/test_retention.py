@@ -175,8 +175,30 @@ async def test_what_is_due_goes_in_one_round_with_others_turns_between(
     monkeypatch.setattr("tokenferry.engine.retention.asyncio", rounds)
     with pytest.raises(asyncio.CancelledError):
         await retention(bench).run(lambda: 0)
-    assert rounds.slept_s == [0, 0, 0, ROUND_INTERVAL_S]
+    assert rounds.slept_s == [0, 0, ROUND_INTERVAL_S]
     assert bench.dispatcher.book.due(600, at_most=1, crowded=False) == []
+
+
+async def test_what_is_due_a_moment_later_waits_for_the_next_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    saves: list[int] = []
+
+    class Saving(MemoryArchive):
+        def save(self, summaries: Sequence[Summary]) -> None:
+            super().save(summaries)
+            saves.append(len(summaries))
+            bench.timers.advance(601)  # by now, another one is due
+
+    bench = Bench(archive=Saving())
+    finish(bench)
+    bench.timers.advance(601)
+    finish(bench)
+    rounds = Rounds(1)
+    monkeypatch.setattr("tokenferry.engine.retention.asyncio", rounds)
+    with pytest.raises(asyncio.CancelledError):
+        await retention(bench).run(lambda: 0)
+    assert (saves, rounds.slept_s) == ([1], [ROUND_INTERVAL_S])
 
 
 async def test_the_archive_is_cleared_at_the_start_and_each_ten_minutes(

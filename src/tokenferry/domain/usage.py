@@ -8,6 +8,7 @@ provider's tokenizer. It is bounded by the output limit and flagged.
 """
 
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,11 @@ class Usage:
     @property
     def is_possible(self) -> bool:
         """Whether anything can have consumed that; what cannot is a provider's mistake."""
-        return all(0 <= getattr(self, name) <= TOKENS_MAX for name in _COUNTS)
+        counts: tuple[int, ...] = _counts(self)
+        return min(counts) >= 0 and max(counts) <= TOKENS_MAX
 
 
-_COUNTS = tuple(item.name for item in fields(Usage) if item.type is int)
+_counts = attrgetter(*(item.name for item in fields(Usage) if item.type is int))
 # No context is near this; more is a mistake, which nobody should pay for and no book can hold.
 TOKENS_MAX = 10**12
 # ASCII prose runs at about four characters a token in current tokenizers.

@@ -15,9 +15,10 @@ from msgspec import Raw
 from tokenferry.domain import journal
 from tokenferry.domain.ledger import Charge
 from tokenferry.domain.routing import Try
-from tokenferry.domain.usage import Usage, estimate, with_lost, with_unreported
+from tokenferry.domain.usage import Usage
 from tokenferry.engine.attempt import Attempt, Plan
 from tokenferry.engine.bill import End
+from tokenferry.engine.consumption import Consumption
 from tokenferry.engine.ports import Meter, Outcome, TimerHandle
 from tokenferry.engine.pursuit import CANCELLED, SERVED, Pursuit
 from tokenferry.engine.relay import Relay
@@ -25,7 +26,6 @@ from tokenferry.engine.router import Router
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import ProviderCutOff, StreamTooLarge, TokenferryError, UpstreamLost
 from tokenferry.protocol.chat import ChatRequest, Delta, named_reasoning
-from tokenferry.protocol.completion import folded
 from tokenferry.protocol.frames import Head, Terminal, encode, wire_error, wire_usage
 
 # How long a finish reason waits for the usage that should follow it.
@@ -46,7 +46,7 @@ class Generation:
 
     __slots__ = (
         "_charged",
-        "_estimate",
+        "_consumption",
         "_finish_reasons",
         "_first_s",
         "_head_info",
@@ -57,11 +57,9 @@ class Generation:
         "_outcome",
         "_plan",
         "_relay",
-        "_reported",
         "_room_bytes",
         "_settled",
         "_timers",
-        "_usage",
         "pursuit",
         "stream",
     )
@@ -89,10 +87,7 @@ class Generation:
         self._first_s: float | None = None
         self._head_info: tuple[str, str | None, str | None] = ("", None, None)
         self._hold: TimerHandle | None = None
-        self._usage: Usage | None = None
-        # Of what came after the report, and how many records there were then.
-        self._estimate: Usage | None = None
-        self._reported = beginning.head if beginning else 0
+        self._consumption = Consumption(stream, plan)
         self._settled = False
         # The latest charge, and the usage that it is for.
         self._charged: tuple[Usage | None, Charge | None] | None = None
@@ -181,8 +176,7 @@ class Generation:
 
     def usage(self, usage: Usage) -> None:
         """Keep the newest report; an answer may go on after it."""
-        self._usage, self._estimate = usage, None
-        self._reported = self.stream.record_count
+        self._consumption.report(usage)
 
     def end(self) -> None:
         """Complete the stream, or settle one that was cancelled and drained."""
@@ -210,7 +204,7 @@ class Generation:
     def forget(self) -> None:
         """Forget what a call that has failed said before it showed anything."""
         self._finish_reasons.clear()
-        self._usage = None
+        self._consumption.forget()
         self._head_info = ("", None, None)
         if self._hold is not None:
             self._hold.cancel()
@@ -309,22 +303,7 @@ class Generation:
         return Terminal(finish_reasons=said, usage=None if usage is None else wire_usage(usage))
 
     def _final_usage(self) -> Usage | None:
-        """Return the provider's report, with an estimate of what was delivered after it.
-
-        Claude reports the answer at its end only, and nobody what an earlier process received.
-        """
-        plan, beginning, stream = self._plan, self._plan.beginning, self.stream
-        limit = self._serving.all_output_tokens_max(plan.request)
-        if self._usage is not None and not self._usage.is_possible:
-            self._usage, self._reported = None, beginning.head if beginning else 0
-        is_behind = self._opened and not stream.sealed and stream.record_count > self._reported
-        if is_behind and self._estimate is None:
-            said = folded(stream.id, stream.records_after(self._reported)).output_text()
-            self._estimate = estimate(plan.prompt_tokens, said, output_tokens_max=limit)
-        usage = with_unreported(self._usage, self._estimate, output_tokens_max=limit)
-        if beginning is not None:
-            usage = with_lost(beginning.usage, usage, output_tokens_max=limit)
-        return usage
+        return self._consumption.final(self._plan, self._serving, opened=self._opened)
 
     def _seal(
         self, kind: int, terminal: Terminal, finish: str, error: TokenferryError | None

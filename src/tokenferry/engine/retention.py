@@ -59,6 +59,8 @@ class Retention:
         self._journal = journal
         self._archive = archive
         self._periods = periods
+        # Whether the last batch left something that was due.
+        self._has_more = False
 
     async def run(self, wall_ms: Callable[[], int]) -> None:
         """Look each second, until cancelled.
@@ -68,8 +70,10 @@ class Retention:
         """
         until_expiry_s = 0.0
         while True:
-            while await self.archive_due():  # noqa: ASYNC110 -- others' turn, no wait
+            await self.archive_due()
+            while self._has_more:
                 await asyncio.sleep(0)
+                await self.archive_due()
             if until_expiry_s <= 0:
                 until_expiry_s = EXPIRY_INTERVAL_S
                 await asyncio.to_thread(self._expire, wall_ms())
@@ -79,6 +83,7 @@ class Retention:
     async def archive_due(self) -> int:
         """Move one batch of streams to the archive; return how many went."""
         periods = self._periods
+        self._has_more = False
         entries = self._book.due(
             periods.chunks_s,
             at_most=BATCH_STREAMS,
@@ -100,6 +105,8 @@ class Retention:
             if entry.stream.id in summaries and self._book.strike(entry):
                 self._journal.drop(entry.stream.id)
                 gone += 1
+        # What became due meanwhile is the next round's: a transaction for a few would be dear.
+        self._has_more = 0 < gone < len(entries) or gone == BATCH_STREAMS
         return gone
 
     async def _summaries(self, entries: Sequence[Entry]) -> dict[str, Summary]:
