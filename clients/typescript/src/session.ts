@@ -212,8 +212,9 @@ export class Session implements StreamOwner {
     const { ref } = stream;
     this.#act(this.#link.detach(ref, now(), randomBits()));
     const { epoch, head } = found;
-    const message = found.completion?.choices?.[0]?.message;
-    if (message) this.#deliver({ type: "snapshot", ref, epoch, through: head, message });
+    const messages = (found.completion?.choices ?? []).map((choice) => choice.message ?? {});
+    const [message] = messages;
+    if (message) this.#deliver({ type: "snapshot", ref, epoch, through: head, message, messages });
     const frame = found as unknown as JsonObject;
     const reason = found.finish_reason ?? "cancelled";
     this.#deliver(

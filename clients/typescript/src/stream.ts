@@ -230,7 +230,11 @@ export class Stream implements AsyncIterable<Chunk> {
       case "rewind":
         return this.#rewind(event.epoch, event.keepThrough);
       case "snapshot":
-        answer.replace(event.epoch, event.through, event.message);
+        answer.replace(
+          event.epoch,
+          event.through,
+          ...(event.messages.length ? event.messages : [event.message]),
+        );
         return this.#replace("snapshot");
       case "done":
         answer.epoch = event.epoch || answer.epoch;
@@ -259,7 +263,7 @@ export class Stream implements AsyncIterable<Chunk> {
     this.#chunks = choices.map(({ text, reasoning, toolCalls }, index) => ({
       text,
       reasoning,
-      toolCalls: toolCalls.filter(Boolean).map((call, place) => ({ index: place, ...call })),
+      toolCalls: toolCalls.map((call, place) => ({ index: place, ...call })).filter(Boolean),
       index,
       replaces,
       delta: {},
