@@ -432,3 +432,110 @@ test("a snapshot has every choice, and so has what a cancel by HTTP brings", asy
   assert.deepEqual((await cancelled.final()).texts, ["가", "나"]);
   other.client.close();
 });
+
+const { Tokenferry: Page, ConnectionError } = await load("browser");
+
+/** Returns what a page's stream ends with whose tickets are these. */
+async function withoutTicket(ticket, options = {}) {
+  const fetch = async () => new Response("{}");
+  const client = new Page({ baseURL: "http://gateway.test", ticket, fetch, ...options });
+  try {
+    return await client.stream(request).text();
+  } catch (error) {
+    return error;
+  } finally {
+    client.close();
+  }
+}
+
+test("a ticket that cannot be got is what the error says, and not the gateway", async () => {
+  class WebSocket {
+    constructor() {
+      assert.fail("without a ticket nothing is opened");
+    }
+  }
+  for (const [ticket, said] of [
+    [async () => (await Promise.reject(new Error("not logged in"))).ticket, /not logged in/],
+    [async () => undefined, /no ticket/],
+    [async () => "", /no ticket/],
+  ]) {
+    const error = await withoutTicket(ticket, { WebSocket, maxRetries: 0 });
+    assert.ok(error instanceof ConnectionError);
+    assert.deepEqual([error.kind, error.code], ["ticket", "connection_ticket"]);
+    assert.match(error.message, said);
+  }
+});
+
+test("a ticket that never comes is given up", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  let asked = 0;
+  const ticket = () => new Promise(() => (asked += 1));
+  const ended = withoutTicket(ticket, { WebSocket: class {}, maxRetries: 0 });
+  context.mock.timers.tick(0);
+  while (asked < 1) await new Promise((resolve) => setImmediate(resolve));
+  context.mock.timers.tick(15_000);
+  const error = await ended;
+  assert.equal(error.kind, "ticket");
+  assert.match(error.message, /15 s/);
+});
+
+test("why a connection could not be made is not told of the next one", async () => {
+  // The first connection fails; while it is found out why, it is not wanted any more.
+  let probed;
+  const probing = new Promise((resolve) => (probed = resolve));
+  let answer;
+  const fetch = async () => {
+    probed();
+    return await new Promise((resolve) => (answer = () => resolve(new Response("{}"))));
+  };
+  const sockets = [];
+  class WebSocket {
+    sent = [];
+    constructor() {
+      sockets.push(this);
+      if (sockets.length === 1) queueMicrotask(() => this.onclose({ code: 1006 }));
+      else queueMicrotask(() => this.onopen());
+    }
+    send(text) {
+      const message = JSON.parse(text);
+      this.sent.push(message);
+      if (message.type === "auth") this.give({ type: "ready", heartbeat_s: 15 });
+    }
+    give(frame) {
+      this.onmessage({ data: JSON.stringify(frame) });
+    }
+    close() {}
+  }
+  const client = new Tokenferry({
+    ...{ baseURL: "http://gateway.test", apiKey, WebSocket, fetch, idleMs: 0 },
+  });
+  const unwanted = client.stream(request);
+  await probing;
+  const idle = new Promise((resolve) =>
+    client.on("connection", ({ status }) => status === "idle" && resolve()),
+  );
+  await unwanted.cancel();
+  await idle;
+  const stream = client.stream(request);
+  while (!sockets[1]?.sent.some(({ type }) => type === "create"))
+    await new Promise((resolve) => setImmediate(resolve));
+  answer();
+  await new Promise((resolve) => setImmediate(resolve));
+  const { ref } = sockets[1].sent.find(({ type }) => type === "create");
+  for (const frame of [started(ref), chunk(1, "a"), done(2)]) sockets[1].give(frame);
+  assert.equal(await stream.text(), "a");
+  assert.equal(sockets.length, 2);
+  client.close();
+});
+
+test("what is kept for ever is not closed at once", async (context) => {
+  const waits = [];
+  context.mock.method(globalThis, "setTimeout", (_, inMs) => waits.push(inMs));
+  const client = new Tokenferry({
+    ...{ baseURL: "http://gateway.test", apiKey, WebSocket: class {}, idleMs: Infinity },
+  });
+  await client.stream(request).cancel();
+  assert.ok(waits.every((inMs) => inMs < 2 ** 31));
+  assert.ok(Math.max(...waits) > 2 ** 30);
+  client.close();
+});
