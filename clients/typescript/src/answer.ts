@@ -104,7 +104,7 @@ export class Choice {
     for (const piece of toolCalls) {
       const call = (this.toolCalls[piece.index] ??= { id: "", name: "", arguments: "" });
       call.id ||= piece.id;
-      call.name ||= piece.name;
+      call.name += piece.name;
       call.arguments += piece.arguments;
     }
   }
