@@ -41,6 +41,7 @@ export class Stream implements AsyncIterable<Chunk> {
   #over = false; // and everything was read
   #error: TokenferryError | null = null;
   #ending: Done | Failed | null = null;
+  #left = false; // detached
   #reading = false;
   #waiters: (() => void)[] = []; // for anything that happens
 
@@ -126,6 +127,7 @@ export class Stream implements AsyncIterable<Chunk> {
 
   /** Stops receiving: reading ends, the answer goes on at the gateway. */
   detach(): void {
+    this.#left = true;
     this.#owner.detach(this);
   }
 
@@ -250,7 +252,7 @@ export class Stream implements AsyncIterable<Chunk> {
     this.answer.rewind(epoch, keepThrough);
     this.#replace("reset");
     const { position } = this;
-    if (this.answer.seq === keepThrough || !position) return;
+    if (this.answer.seq === keepThrough || !position || this.#left) return;
     // Less is known than the gateway counts on: what follows does not fit.
     this.#clear();
     this.#ended = false;

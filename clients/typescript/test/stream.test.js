@@ -539,3 +539,17 @@ test("what is kept for ever is not closed at once", async (context) => {
   assert.ok(Math.max(...waits) > 2 ** 30);
   client.close();
 });
+
+test("what was detached is not followed again, whatever is still to be read of it", async () => {
+  const { client, socket } = world();
+  const stream = client.resume({ streamId: "st_1", epoch: 1, seq: 10 });
+  const only = await socket(0);
+  const { ref } = await only.said("resume");
+  const ofEpoch = { ...ofStream, epoch: 2 };
+  only.give({ type: "reset", ref, ...ofEpoch, keep_through: 4, head: 4, state: "live" });
+  stream.detach();
+  assert.deepEqual(await shown(stream), { text: "", replaced: ["reset"] });
+  assert.ok(stream.ended);
+  assert.equal(only.sent.filter(({ type }) => type === "resume").length, 0);
+  client.close();
+});
