@@ -73,7 +73,6 @@ TESTED_ELSEWHERE = {
     "providers/demo/texts.py": "tests/providers/test_demo_script.py",
     # What there is to see of the terminal chat, only a terminal shows.
     "cli/chat.py": "tests/integration/test_chat.py",
-    "cli/chat_answer.py": "tests/integration/test_chat.py",
     "cli/chat_screen.py": "tests/integration/test_chat.py",
     # What is left of the server when its decisions are elsewhere: sockets and wiring, which only
     # a running gateway and real connections show to be right.

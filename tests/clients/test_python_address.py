@@ -40,3 +40,9 @@ def test_addresses(written: str, websocket: str, http: str, other: str) -> None:
 def test_what_is_none(written: str, said: str) -> None:
     with pytest.raises(InvalidAddressError, match=said):
         parse(written)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "."])
+def test_hosts_that_cannot_be(host: str) -> None:
+    with pytest.raises(InvalidAddressError, match="no host"):
+        parse(f"http://{host}:8000")

@@ -113,6 +113,8 @@ def test_what_is_no_position(text: str) -> None:
         ("provider_timeout", "provider_error", UpstreamError),
         ("overloaded", "a_providers_own", UpstreamError),
         ("client_closed", "", ClientClosedError),
+        ("client_defect", "", TokenferryError),
+        ("origin_not_allowed", "authentication_error", PermissionDeniedError),
     ],
 )
 def test_each_code_has_its_class(code: str, kind: str, error: type[TokenferryError]) -> None:

@@ -152,11 +152,28 @@ class TestLink:
         cancel = actions.Send({"type": "cancel", "stream_id": "st_1"})
         self.link.pause("a", now_ms=0)
         assert self.link.cancel("a", now_ms=0) == [cancel]
+        assert self.link.cancel("a", now_ms=0) == []
         self.link.closed(1006, now_ms=0, random_bits=0)
-        self.open()
-        first, second = self.link.unpause("a")
-        assert first == cancel
-        assert isinstance(second, actions.Send)
+        assert self.open()[0] == cancel
+        (asked,) = self.link.unpause("a")
+        assert isinstance(asked, actions.Send)
+        assert asked.message["type"] == "resume"
+
+    def test_a_paused_stream_that_is_cancelled_while_there_is_no_connection(self) -> None:
+        self.link.pause("a", now_ms=0)
+        self.link.closed(1006, now_ms=0, random_bits=0)
+        assert self.link.cancel("a", now_ms=0) == []
+        assert self.open()[0] == actions.Send({"type": "cancel", "stream_id": "st_1"})
+
+    def test_what_was_cancelled_and_left_can_be_followed_again(self) -> None:
+        self.link.closed(1006, now_ms=0, random_bits=0)
+        self.link.cancel("a", now_ms=0)
+        self.link.detach("a", now_ms=0)
+        self.link.follow("b", "st_1", 1, 0, now_ms=0)
+        asked = [action for action in self.open() if isinstance(action, actions.Send)]
+        assert [action.message["type"] for action in asked] == ["cancel", "resume"]
+        self.receive(type="resumed", ref="b", stream_id="st_1", epoch=1, head=1, **{"from": 0})
+        assert [type(action) for action in self.chunk(1)] == [actions.Deliver]
 
     def test_no_attempt_can_succeed(self) -> None:
         self.link.closed(1006, now_ms=0, random_bits=0)

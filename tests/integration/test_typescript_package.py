@@ -27,7 +27,7 @@ CODE_WORD = re.compile(r"`([^`\n]+)`")
 VECTORS = ROOT / "spec" / "vectors" / "api_key.json"
 SOME_KEY = json.loads(VECTORS.read_text("utf-8"))["cases"][0]["key"]
 # Growing beyond that takes a reason.
-SIZE_BYTES_MAX = 13_000
+SIZE_BYTES_MAX = 13_500
 TYPESCRIPT_OPTIONS = {
     "target": "ES2022",
     "module": "NodeNext",

@@ -104,7 +104,7 @@ export class Choice {
     for (const piece of toolCalls) {
       const call = (this.toolCalls[piece.index] ??= { id: "", name: "", arguments: "" });
       call.id ||= piece.id;
-      call.name ||= piece.name;
+      call.name += piece.name;
       call.arguments += piece.arguments;
     }
   }
@@ -154,15 +154,17 @@ export class Answer extends Trail<Step> {
   /** Drops what is beyond `keepThrough`; all of it, if it is not known what led there. */
   override rewind(epoch: number, keepThrough: number): void {
     super.rewind(epoch, keepThrough < this.origin ? 0 : keepThrough);
-    const { steps } = this;
+    const { steps, choices } = this;
+    const last = choices.length - 1;
     this.#clear();
     for (const step of steps) this.add(step);
+    this.choice(last); // of which nothing may stand
   }
 
-  /** Puts the whole answer in place of what there is. */
-  replace(epoch: number, through: number, message: JsonObject): void {
+  /** Puts the whole answer in place of what there is: a message for each choice. */
+  replace(epoch: number, through: number, ...messages: readonly JsonObject[]): void {
     this.#clear();
-    this.#take(epoch, through, 0, contentOf(message));
+    messages.forEach((message, index) => this.#take(epoch, through, index, contentOf(message)));
   }
 
   #take(epoch: number, seq: number, index: number, { text, reasoning, toolCalls }: Content): void {

@@ -101,7 +101,7 @@ export class Client {
       orphan_timeout_s: options.orphanTimeoutS,
       recovery: options.recovery,
     };
-    const creation = { request, idempotencyKey, options: asked };
+    const creation = fixed({ request, idempotencyKey, options: asked });
     return this.#session.create(creation, maxRetries, signal);
   }
 
@@ -133,3 +133,23 @@ export class Client {
 
 // `crypto.randomUUID` is not there on a page that came by plain HTTP.
 const randomId = (): string => crypto.getRandomValues(new Uint32Array(4)).join("-");
+
+/**
+ * Returns what is to be sent, whatever becomes of the objects that it was made of: it is sent later,
+ * and perhaps again, and is to be the same request then. Throws for what a server could not read,
+ * as that cannot say whose it was.
+ */
+function fixed<T>(wanted: T): T {
+  try {
+    return JSON.parse(JSON.stringify(wanted, whole)) as T;
+  } catch (error) {
+    throw new ConfigurationError(`The request cannot be sent: ${(error as Error).message}`);
+  }
+}
+
+/** Refuses half of a character. */
+function whole(_: string, value: unknown): unknown {
+  if (typeof value === "string" && /\p{Cs}/u.test(value))
+    throw new TypeError("a text in it holds half of an emoji; `toWellFormed()` mends it.");
+  return value;
+}

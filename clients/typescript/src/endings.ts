@@ -78,6 +78,8 @@ export class Endings {
     if (cause instanceof APIError) return [cause, cause.retryable ? BACK_OFF : null];
     const refused = this.#platform.refusal?.(cause, http);
     if (refused) return refused;
+    if (cause instanceof ConnectionError && cause.kind === "ticket")
+      return [cause, this.#connected || attempt < this.#maxRetries ? code : null];
     if (this.#connected) return lost(`${http} cannot be reached.`);
     const error = await this.#platform.diagnose(this.#address, this.#fetch, cause);
     const stays = error.kind === "wrong_scheme" || error.kind === "certificate";

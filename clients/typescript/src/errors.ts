@@ -65,7 +65,15 @@ export class QueueFullError extends TokenferryError {
 }
 
 export type ConnectionKind =
-  "refused" | "dns" | "timeout" | "certificate" | "wrong_scheme" | "upgrade" | "lost" | "unknown";
+  | "refused"
+  | "dns"
+  | "timeout"
+  | "certificate"
+  | "wrong_scheme"
+  | "upgrade"
+  | "lost"
+  | "ticket"
+  | "unknown";
 
 export class ConnectionError extends TokenferryError {
   readonly kind: ConnectionKind;
@@ -165,7 +173,7 @@ const OF_STATUS: Readonly<Record<number, APIErrorClass>> = {
 export function apiError(info: ErrorInfo, details: APIErrorDetails = {}): APIError {
   const status = details.status ?? statusOf(info.code, info.type);
   if (info.code === "position_ahead") return new PositionAheadError(info, details);
-  const ofProvider = info.type === "provider_error" || info.code === "upstream_lost";
+  const ofProvider = TYPES[info.type || SERVER] === undefined || info.code === "upstream_lost";
   const Known = OF_STATUS[status];
   // A provider's own error keeps its status: its 429 is a rate limit all the same.
   if (ofProvider && status !== 429) return new UpstreamError(info, details);
@@ -175,6 +183,7 @@ export function apiError(info: ErrorInfo, details: APIErrorDetails = {}): APIErr
 
 // Those that their type does not tell; docs/errors.md. What only /api answers has its own status.
 const STATUSES: Readonly<Record<string, number>> = {
+  already_followed: 400,
   model_retired: 404,
   method_not_allowed: 405,
   expired: 410,
@@ -186,19 +195,20 @@ const STATUSES: Readonly<Record<string, number>> = {
   upstream_lost: 502,
   provider_timeout: 504,
 };
+const SERVER = "server_error";
+// A type that is none of these, as `provider_error`, is a provider's.
 const TYPES: Readonly<Record<string, number>> = {
   invalid_request_error: 400,
   authentication_error: 401,
   payment_error: 402,
   permission_error: 403,
   rate_limit_error: 429,
-  server_error: 503,
-  provider_error: 502,
+  [SERVER]: 503,
 };
 
 /** Returns the HTTP status of an error that came without one. */
 export function statusOf(code: string, type: string): number {
-  return STATUSES[code] ?? (code.endsWith("not_found") ? 404 : (TYPES[type] ?? 500));
+  return STATUSES[code] ?? (code.endsWith("not_found") ? 404 : (TYPES[type] ?? (type ? 502 : 500)));
 }
 
 // Their names without "Error", which all end with. Said here and not taken from the class, whose

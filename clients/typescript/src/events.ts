@@ -56,7 +56,10 @@ export interface Snapshot {
   readonly ref: string;
   readonly epoch: number;
   readonly through: number;
+  /** Of the first choice. */
   readonly message: JsonObject;
+  /** Of all choices where there are several; else empty. */
+  readonly messages: readonly JsonObject[];
 }
 
 /** The stream has ended well, or was cancelled; nothing follows. */

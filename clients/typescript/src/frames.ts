@@ -53,7 +53,7 @@ export const integer = reader(
 export const string = reader(isString);
 export const mapping = reader(isObject);
 const strings = reader(isList(isString));
-const mappings = reader(isList(isObject));
+export const mappings = reader(isList(isObject));
 
 /** Reads a field that may be null or missing. */
 export const optional = <T>(read: Reader<T>, frame: JsonObject, key: string): T | null =>

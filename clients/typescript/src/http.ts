@@ -45,7 +45,10 @@ export function asking(
         keepalive,
         cache: "no-store",
       });
-      const body: unknown = await response.json().catch(() => null);
+      const body: unknown = await response.json().catch((error: unknown) => {
+        if (error instanceof SyntaxError) return null;
+        throw error; // it broke off
+      });
       if (response.ok && isObject(body)) return body as T;
       throw refusal(response, body);
     } catch (error) {

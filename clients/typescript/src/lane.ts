@@ -15,6 +15,7 @@ import {
   errorInfo,
   integer,
   mapping,
+  mappings,
   optional,
   piece,
   reasons,
@@ -53,7 +54,7 @@ export class Lane {
   #offered = false;
   #cancelled = false;
   #cancelSent = false;
-  #detached = false;
+  #left = false;
   #gaps = 0;
 
   constructor(ref: string, wanted: Creation | Following) {
@@ -66,10 +67,20 @@ export class Lane {
     }
   }
 
+  /** Whether its user has let go of it. */
+  get left(): boolean {
+    return this.#left;
+  }
+
   // -- the connection ---------------------------------------------------------------------------
 
   /** Asks the server for the stream, on a connection that does not have it yet. */
   ask(): Action[] {
+    if (this.paused) return this.#sendCancel(); // nothing else is wanted of it for now
+    if (this.#left && this.streamId !== null) {
+      this.ended = true;
+      return this.#sendCancel();
+    }
     this.asked = true;
     if (this.streamId === null && this.#creation !== null) {
       this.#offered = true;
@@ -82,7 +93,8 @@ export class Lane {
   cut(): void {
     this.asked = this.#live = this.#cancelSent = false;
     this.#gaps = 0;
-    if (this.#detached) this.ended = true;
+    // A cancel that was not sent is all that is left to do of a stream that was let go.
+    if (this.#left && !this.#cancelled) this.ended = true;
   }
 
   /** Ends the stream for the user. */
@@ -118,7 +130,12 @@ export class Lane {
   /** Stops receiving; the stream goes on without this client. */
   detach(): Action[] {
     if (this.asked && this.streamId === null) {
-      this.#detached = true; // it has no name yet that could be detached from
+      this.#left = true; // it has no name yet that could be detached from
+      return [];
+    }
+    if (this.#cancelled && !this.#cancelSent) {
+      this.#left = true; // as soon as there is a connection
+      this.paused = false;
       return [];
     }
     this.ended = true;
@@ -160,7 +177,7 @@ export class Lane {
     this.streamId = streamId;
     this.#trail = new Trail(epoch);
     this.#live = true;
-    if (this.#detached) {
+    if (this.#left) {
       this.ended = true;
       return [...this.#sendCancel(), this.#detach()];
     }
@@ -228,7 +245,8 @@ export class Lane {
     const epoch = integer(frame, "epoch");
     const through = integer(frame, "through");
     const message = mapping(frame, "message");
-    const told = deliver({ type: "snapshot", ref: this.ref, epoch, through, message });
+    const messages = optional(mappings, frame, "messages") ?? [];
+    const told = deliver({ type: "snapshot", ref: this.ref, epoch, through, message, messages });
     return [told, ...this.#last(frame, epoch, through)];
   }
 
@@ -249,7 +267,7 @@ export class Lane {
 
   #end(event: Done | Failed): Action[] {
     this.ended = true;
-    return [deliver(event)];
+    return this.#left ? [] : [deliver(event)];
   }
 
   #sendCancel(): Action[] {

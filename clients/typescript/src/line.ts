@@ -3,7 +3,7 @@
 //
 // Weakness: of a refusal that says no time it is guessed how long to wait.
 
-import { now } from "./clock.js";
+import { later, now } from "./clock.js";
 import { apiError } from "./errors.js";
 import type { Failed, RateLimit } from "./events.js";
 import { ownError } from "./frames.js";
@@ -100,7 +100,7 @@ export class Line {
     for (const ref of go) this.#send(ref);
     for (const ref of late) this.#tooLate(ref, waitMs);
     clearTimeout(this.#timer);
-    if (wakeInMs !== null) this.#timer = setTimeout(() => this.move(), wakeInMs);
+    if (wakeInMs !== null) this.#timer = later(() => this.move(), wakeInMs);
     this.#gate.waiting().forEach((ref, ahead) => {
       const code = this.#wishes.get(ref)?.code ?? "";
       this.#owner.waits(ref, { waitMs, ahead, code });

@@ -165,7 +165,7 @@ export class Link {
     refusal: ErrorInfo | null = null,
   ): Action[] {
     if (this.#phase === "idle") return [];
-    this.#refusal ??= refusal;
+    this.#refusal ??= refusal; // a message says more than the code that came after it
     const out = this.#phase === "open" ? [OFF] : [];
     return [...out, ...this.#lost(code, nowMs, randomBits)];
   }
@@ -235,7 +235,10 @@ export class Link {
     this.#ready = true;
     const out = this.#options.token === undefined ? [] : [this.#hello()];
     if (this.#leaving) return out;
-    for (const lane of this.#lanes.values()) if (!lane.paused) out.push(...lane.ask());
+    for (const lane of this.#lanes.values()) {
+      out.push(...lane.ask());
+      this.#sweep(lane);
+    }
     return out;
   }
 
@@ -375,7 +378,7 @@ export class Link {
 
   #ofStream(streamId: unknown): Lane | undefined {
     for (const lane of this.#lanes.values()) {
-      if (streamId && lane.streamId === streamId) return lane;
+      if (streamId && lane.streamId === streamId && !lane.left) return lane;
     }
     return undefined;
   }

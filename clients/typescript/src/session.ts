@@ -7,7 +7,7 @@ import type { Action } from "./actions.js";
 import type { Address } from "./address.js";
 import type { Position, SavedStream } from "./answer.js";
 import type { ClientEvents, ClientOptions, ConnectionState, Platform } from "./client-options.js";
-import { now, randomBits } from "./clock.js";
+import { later, now, randomBits } from "./clock.js";
 import type { StreamEvents } from "./chunks.js";
 import { Emitter } from "./emitter.js";
 import { Endings } from "./endings.js";
@@ -60,6 +60,7 @@ export class Session implements StreamOwner {
   #refs = 0;
   #closed = false;
   #attempt = 0;
+  #dials = 0; // how often another connection, or none, was wanted
   #cause: TokenferryError | null = null;
   #lastError: TokenferryError | null = null;
   #state: ConnectionState = { status: "idle" };
@@ -168,7 +169,7 @@ export class Session implements StreamOwner {
     this.#streams.delete(ref);
     if (this.#streams.size > 0 || this.#closed) return;
     clearTimeout(this.#idleTimer);
-    this.#idleTimer = setTimeout(() => this.#act(this.#link.close()), this.#idleMs);
+    this.#idleTimer = later(() => this.#act(this.#link.close()), this.#idleMs);
   }
 
   #heed(stream: Stream, signal: AbortSignal | undefined, cancels: boolean): void {
@@ -212,8 +213,9 @@ export class Session implements StreamOwner {
     const { ref } = stream;
     this.#act(this.#link.detach(ref, now(), randomBits()));
     const { epoch, head } = found;
-    const message = found.completion?.choices?.[0]?.message;
-    if (message) this.#deliver({ type: "snapshot", ref, epoch, through: head, message });
+    const messages = (found.completion?.choices ?? []).map((choice) => choice.message ?? {});
+    const [message] = messages;
+    if (message) this.#deliver({ type: "snapshot", ref, epoch, through: head, message, messages });
     const frame = found as unknown as JsonObject;
     const reason = found.finish_reason ?? "cancelled";
     this.#deliver(
@@ -283,14 +285,16 @@ export class Session implements StreamOwner {
         clearTimeout(this.#linkTimer);
         if (action.inMs !== null) {
           const fired = () => this.#act(this.#link.fired(now(), randomBits()));
-          this.#linkTimer = setTimeout(fired, action.inMs);
+          this.#linkTimer = later(fired, action.inMs);
         }
         return;
       case "connect":
+        this.#dials += 1;
         this.#attempt = action.attempt;
         if (action.attempt > 0) this.#comingBack(action.attempt, action.delayMs);
         return this.#dialler.dial(action.delayMs);
       case "close":
+        this.#dials += 1;
         return this.#dialler.hangUp(action.code);
     }
   }
@@ -333,11 +337,13 @@ export class Session implements StreamOwner {
   }
 
   async #ended(ending: Ending): Promise<void> {
+    const dials = this.#dials;
     const { code, error, refusal } = await this.#endings.conclude(
       ending,
       this.#link,
       this.#attempt,
     );
+    if (dials !== this.#dials) return; // it took a while, and is about another connection now
     this.#lastError = error;
     if (code !== null) return this.#act(this.#link.closed(code, now(), randomBits(), refusal));
     this.#cause = error;

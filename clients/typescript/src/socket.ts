@@ -4,10 +4,14 @@
 // Source: the WHATWG WebSockets standard, which the `ws` package follows as well.
 
 import type { Address } from "./address.js";
+import { later } from "./clock.js";
+import { ConnectionError, TokenferryError } from "./errors.js";
 import { ABNORMAL } from "./link.js";
 
 const SUBPROTOCOL = "tokenferry.v1";
 const OPEN_TIMEOUT_MS = 10_000;
+// Longer than the client's own exchange of a key for a ticket takes, which has words of its own.
+const TICKET_TIMEOUT_S = 15;
 
 /** What is used of a WebSocket: the standard's, or that of the `ws` package. */
 export interface Socket {
@@ -71,7 +75,7 @@ export class Dialler {
   dial(delayMs: number): void {
     const attempt: Attempt = {
       socket: null,
-      timer: setTimeout(() => void this.#open(attempt), delayMs),
+      timer: later(() => void this.#open(attempt), delayMs),
       waits: true,
       wasOpen: false,
       error: null,
@@ -98,13 +102,34 @@ export class Dialler {
     try {
       const Socket = await this.#load();
       const protocols = [SUBPROTOCOL];
-      if (this.#ticket) protocols.push(`ticket.${await this.#ticket()}`);
+      if (this.#ticket) protocols.push(`ticket.${await this.#getTicket(attempt, this.#ticket)}`);
       if (this.#attempt === attempt)
         this.#begin(attempt, new Socket(this.#address.socket, protocols));
     } catch (error) {
       attempt.error = error;
       this.#end(attempt);
     }
+  }
+
+  /** Gets a ticket; why there is none is not the gateway's affair. */
+  async #getTicket(attempt: Attempt, get: () => Promise<string>): Promise<string> {
+    const failure = (said: string, cause?: unknown) =>
+      new ConnectionError(`No ticket for the connection: ${said}`, "ticket", { cause });
+    attempt.timer = setTimeout(() => {
+      attempt.error = failure(`\`ticket\` has not answered within ${TICKET_TIMEOUT_S} s.`);
+      this.#end(attempt);
+    }, TICKET_TIMEOUT_S * 1000);
+    try {
+      const ticket: unknown = await get();
+      if (typeof ticket === "string" && ticket !== "") return ticket;
+    } catch (error) {
+      throw error instanceof TokenferryError
+        ? error
+        : failure(error instanceof Error ? error.message : String(error), error);
+    } finally {
+      clearTimeout(attempt.timer);
+    }
+    throw failure("`ticket` gave no ticket.");
   }
 
   #begin(attempt: Attempt, socket: Socket): void {

@@ -41,6 +41,7 @@ export class Stream implements AsyncIterable<Chunk> {
   #over = false; // and everything was read
   #error: TokenferryError | null = null;
   #ending: Done | Failed | null = null;
+  #left = false; // detached
   #reading = false;
   #waiters: (() => void)[] = []; // for anything that happens
 
@@ -126,6 +127,7 @@ export class Stream implements AsyncIterable<Chunk> {
 
   /** Stops receiving: reading ends, the answer goes on at the gateway. */
   detach(): void {
+    this.#left = true;
     this.#owner.detach(this);
   }
 
@@ -230,7 +232,11 @@ export class Stream implements AsyncIterable<Chunk> {
       case "rewind":
         return this.#rewind(event.epoch, event.keepThrough);
       case "snapshot":
-        answer.replace(event.epoch, event.through, event.message);
+        answer.replace(
+          event.epoch,
+          event.through,
+          ...(event.messages.length ? event.messages : [event.message]),
+        );
         return this.#replace("snapshot");
       case "done":
         answer.epoch = event.epoch || answer.epoch;
@@ -246,7 +252,7 @@ export class Stream implements AsyncIterable<Chunk> {
     this.answer.rewind(epoch, keepThrough);
     this.#replace("reset");
     const { position } = this;
-    if (this.answer.seq === keepThrough || !position) return;
+    if (this.answer.seq === keepThrough || !position || this.#left) return;
     // Less is known than the gateway counts on: what follows does not fit.
     this.#clear();
     this.#ended = false;
@@ -259,7 +265,7 @@ export class Stream implements AsyncIterable<Chunk> {
     this.#chunks = choices.map(({ text, reasoning, toolCalls }, index) => ({
       text,
       reasoning,
-      toolCalls: toolCalls.filter(Boolean).map((call, place) => ({ index: place, ...call })),
+      toolCalls: toolCalls.map((call, place) => ({ index: place, ...call })).filter(Boolean),
       index,
       replaces,
       delta: {},

@@ -17,6 +17,8 @@ export class Trail<Step extends TrailStep = TrailStep> {
   seq: number;
   /** The chunks that led there. */
   steps: readonly Step[] = [];
+  /** How many choices there were. */
+  #choices = 1;
   /** Where it began. */
   protected origin: number;
 
@@ -38,6 +40,7 @@ export class Trail<Step extends TrailStep = TrailStep> {
   /** Takes a chunk that fits. */
   add(step: Step): void {
     (this.steps as Step[]).push(step);
+    this.#choices = Math.max(this.#choices, step[1] + 1);
     this.seq = step[0];
   }
 
@@ -52,13 +55,10 @@ export class Trail<Step extends TrailStep = TrailStep> {
     this.epoch = epoch;
   }
 
-  /** Returns the text of each choice, since the beginning of this trail. */
+  /** Returns the text of each choice, since the beginning of this trail; of some nothing may stand. */
   texts(): string[] {
-    const texts = [""];
-    for (const [, index, text] of this.steps) {
-      while (texts.length <= index) texts.push("");
-      texts[index] += text;
-    }
+    const texts = Array<string>(this.#choices).fill("");
+    for (const [, index, text] of this.steps) texts[index] += text;
     return texts;
   }
 }

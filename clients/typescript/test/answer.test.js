@@ -56,6 +56,12 @@ test("calls of tools come in pieces", () => {
   ]);
 });
 
+test("the name of a call may come in pieces, as everywhere else in the gateway", () => {
+  const call = (name) => ({ tool_calls: [{ index: 0, id: "c0", function: { name } }] });
+  const answer = read(chunk(1, "", call("get_")), chunk(2, "", call("weather")));
+  assert.deepEqual(answer.toolCalls, [{ id: "c0", name: "get_weather", arguments: "" }]);
+});
+
 test("a call's index is believed within bounds", () => {
   const [call] = toolCallsOf({ tool_calls: [{ index: 1e9, id: "c", function: { name: "f" } }] });
   assert.deepEqual(call, { index: 0, id: "c", name: "f", arguments: "" });

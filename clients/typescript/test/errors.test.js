@@ -105,3 +105,12 @@ test("an address that cannot be right is refused with what to do", () => {
     assert.throws(() => readAddress(text), errors.ConfigurationError, text);
   }
 });
+
+test("a type that is none of the gateway's own is a provider's, and the client's own have none", () => {
+  const error = (code, type) =>
+    errors.apiError({ code, type, message: "m", param: null, retryable: true });
+  const overloaded = error("overloaded", "a_providers_own");
+  assert.deepEqual([overloaded.name, overloaded.status], ["UpstreamError", 502]);
+  const followed = error("already_followed", "");
+  assert.deepEqual([followed.name, followed.status], ["BadRequestError", 400]);
+});

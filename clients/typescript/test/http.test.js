@@ -86,3 +86,16 @@ test("no answer is a connection's error", async () => {
     return true;
   });
 });
+
+test("an answer that breaks off is a connection's error, and is asked for again", async () => {
+  const broken = () => {
+    const start = (controller) => controller.enqueue(new TextEncoder().encode('{"a"'));
+    const pull = (controller) => controller.error(new TypeError("terminated"));
+    return new ReadableStream({ start, pull });
+  };
+  const { ask, asked } = world([200, broken()], [200, '{"a": 1}']);
+  assert.deepEqual(await ask("/x"), { a: 1 });
+  assert.equal(asked.length, 2);
+  const once = world([200, broken()]);
+  await assert.rejects(once.ask("/x", { maxRetries: 0 }), ConnectionError);
+});

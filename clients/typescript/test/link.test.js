@@ -65,8 +65,8 @@ test("a paused stream can be cancelled: at once where there is a connection, els
   other.closed(1006, 0, 0);
   assert.deepEqual(sent(other.cancel("a", 0, 0)), []);
   other.opened(1);
-  other.received(ready, 1, 0);
-  assert.deepEqual(sent(other.unpause("a")), [cancel, resume(1)]);
+  assert.deepEqual(sent(other.received(ready, 1, 0)), [cancel]);
+  assert.deepEqual(sent(other.unpause("a")), [resume(1)]);
 });
 
 test("what is no part of an answer is told to who asked for it", () => {
@@ -175,4 +175,23 @@ test("the kept text of an answer that failed is told, and then how it failed", (
     ["snapshot", "failed"],
   );
   assert.deepEqual([events[1].error.code, events[1].cost], ["provider_cut_off", "0.1"]);
+});
+
+test("what was cancelled and left can be followed again", () => {
+  const link = live();
+  link.closed(1006, 0, 0);
+  link.cancel("a", 0, 0);
+  link.detach("a", 0, 0);
+  link.follow("b", { streamId: "st_1", epoch: 1, after: 1 }, 0);
+  link.opened(1);
+  assert.deepEqual(sent(link.received(ready, 1, 0)), [
+    { type: "cancel", stream_id: "st_1" },
+    { ...resume(1), ref: "b" },
+  ]);
+  const resumed = { type: "resumed", ref: "b", stream_id: "st_1", epoch: 1, from: 1, head: 2 };
+  link.received(JSON.stringify(resumed), 1, 0);
+  assert.deepEqual(
+    told(link.received(chunk(2), 1, 0)).map(({ ref }) => ref),
+    ["b"],
+  );
 });

@@ -312,3 +312,244 @@ test("a connection without streams is closed after a while", async () => {
   assert.deepEqual(client.connection, { status: "idle" });
   client.close();
 });
+
+test("a request is as it was when it was asked, on every connection", async () => {
+  const { client, socket } = world();
+  const messages = [{ role: "user", content: [{ type: "text", text: "first" }] }];
+  const stream = client.stream({ model: "m", messages });
+  messages[0].content[0].text = "second";
+  messages.push({ role: "user", content: "third" });
+  const first = await socket(0);
+  const asked = await first.said("create");
+  first.onclose({ code: 1006 });
+  const again = await (await socket(1)).said("create");
+  assert.deepEqual(again, asked);
+  assert.deepEqual(asked.request.messages, [
+    { role: "user", content: [{ type: "text", text: "first" }] },
+  ]);
+  stream.detach();
+  client.close();
+});
+
+test("what cannot be sent is told, and costs nobody else anything", async () => {
+  const { client, socket } = world();
+  const other = client.stream(request).text();
+  const circle = {};
+  circle.circle = circle;
+  for (const [more, options, said] of [
+    [{ seed: 1n }, {}, /BigInt/],
+    [{ circle }, {}, /circular/],
+    [{ user: "half an emoji: \ud83d" }, {}, /toWellFormed/],
+    [{}, { idempotencyKey: "\ud83d" }, /toWellFormed/],
+  ]) {
+    assert.throws(
+      () => client.stream({ ...request, ...more }, options),
+      (error) => error instanceof ConfigurationError && said.test(error.message),
+    );
+  }
+  const only = await socket(0);
+  only.give(started((await only.said("create")).ref), chunk(1, "👩‍👩‍👧"), done(2));
+  assert.equal(await other, "👩‍👩‍👧");
+  assert.equal(only.sent.filter(({ type }) => type === "create").length, 0);
+  client.close();
+});
+
+/** Reads everything as a user would who shows all choices. */
+async function shownByChoice(stream) {
+  const texts = {};
+  for await (const { index, text, replaces } of stream)
+    texts[index] = replaces ? text : (texts[index] ?? "") + text;
+  return texts;
+}
+
+test("of a choice of which nothing stands, nothing is left", async () => {
+  const { client, socket } = world();
+  const stream = client.stream({ ...request, n: 2 });
+  const reading = shownByChoice(stream);
+  const first = await socket(0);
+  const { ref } = await first.said("create");
+  const calls = [{ index: 2, id: "c", function: { name: "f", arguments: "{" } }];
+  const ofChoice = (index, delta) => ({ choices: [{ index, delta }] });
+  first.give(
+    started(ref),
+    chunk(1, "", ofChoice(0, { content: "a", tool_calls: calls })),
+    chunk(2, "", ofChoice(1, { content: "x" })),
+  );
+  first.onclose({ code: 1006 });
+  const second = await socket(1);
+  await second.said("resume");
+  const ofEpoch = { ...ofStream, epoch: 2 };
+  second.give({ type: "reset", ref, ...ofEpoch, keep_through: 1, head: 1, state: "live" });
+  const rest = [{ index: 2, function: { arguments: "}" } }];
+  second.give(
+    chunk(2, "", { epoch: 2, ...ofChoice(1, { content: "X" }) }),
+    chunk(3, "", { epoch: 2, ...ofChoice(0, { content: "b", tool_calls: rest }) }),
+    done(4, { epoch: 2 }),
+  );
+  assert.deepEqual(await reading, { 0: "ab", 1: "X" });
+  assert.deepEqual((await stream.final()).texts, ["ab", "X"]);
+  assert.deepEqual(stream.answer.toolCalls, [{ id: "c", name: "f", arguments: "{}" }]);
+  client.close();
+});
+
+test("a call that is told again keeps its index", async () => {
+  const { client, socket } = world();
+  const steps = [[1, 0, "", "", [{ index: 2, id: "c", name: "f", arguments: "{" }]]];
+  const stream = client.resume({ ...{ streamId: "st_1", epoch: 1, seq: 2 }, steps });
+  const only = await socket(0);
+  const { ref } = await only.said("resume");
+  const ofEpoch = { ...ofStream, epoch: 2 };
+  only.give({ type: "reset", ref, ...ofEpoch, keep_through: 1, head: 1, state: "live" });
+  only.give(done(2, { epoch: 2 }));
+  const seen = [];
+  for await (const { toolCalls } of stream) seen.push(...toolCalls);
+  assert.deepEqual(seen, [{ index: 2, id: "c", name: "f", arguments: "{" }]);
+  client.close();
+});
+
+test("a snapshot has every choice, and so has what a cancel by HTTP brings", async () => {
+  const messages = ["가", "나"].map((content) => ({ role: "assistant", content }));
+  const [message] = messages;
+  const { client, socket } = world();
+  const stream = client.follow("st_1");
+  const only = await socket(0);
+  const { ref } = await only.said("resume");
+  only.give({ ...done(9), type: "snapshot", ref, through: 9, message, messages });
+  assert.deepEqual(await shownByChoice(stream), { 0: "가", 1: "나" });
+  client.close();
+  const summary = {
+    ...{ id: "st_1", epoch: 1, head: 9, finish_reason: "cancelled", usage: null, cost: null },
+    completion: { choices: messages.map((message) => ({ message })) },
+  };
+  const other = world({ fetch: async () => new Response(JSON.stringify(summary)) });
+  const cancelled = other.client.stream(request);
+  const first = await other.socket(0);
+  first.give(started((await first.said("create")).ref));
+  while (cancelled.id === null) await new Promise((resolve) => setImmediate(resolve));
+  first.onclose({ code: 1006 });
+  await new Promise((resolve) => setImmediate(resolve));
+  await cancelled.cancel();
+  assert.deepEqual((await cancelled.final()).texts, ["가", "나"]);
+  other.client.close();
+});
+
+const { Tokenferry: Page, ConnectionError } = await load("browser");
+
+/** Returns what a page's stream ends with whose tickets are these. */
+async function withoutTicket(ticket, options = {}) {
+  const fetch = async () => new Response("{}");
+  const client = new Page({ baseURL: "http://gateway.test", ticket, fetch, ...options });
+  try {
+    return await client.stream(request).text();
+  } catch (error) {
+    return error;
+  } finally {
+    client.close();
+  }
+}
+
+test("a ticket that cannot be got is what the error says, and not the gateway", async () => {
+  class WebSocket {
+    constructor() {
+      assert.fail("without a ticket nothing is opened");
+    }
+  }
+  for (const [ticket, said] of [
+    [async () => (await Promise.reject(new Error("not logged in"))).ticket, /not logged in/],
+    [async () => undefined, /no ticket/],
+    [async () => "", /no ticket/],
+  ]) {
+    const error = await withoutTicket(ticket, { WebSocket, maxRetries: 0 });
+    assert.ok(error instanceof ConnectionError);
+    assert.deepEqual([error.kind, error.code], ["ticket", "connection_ticket"]);
+    assert.match(error.message, said);
+  }
+});
+
+test("a ticket that never comes is given up", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  let asked = 0;
+  const ticket = () => new Promise(() => (asked += 1));
+  const ended = withoutTicket(ticket, { WebSocket: class {}, maxRetries: 0 });
+  context.mock.timers.tick(0);
+  while (asked < 1) await new Promise((resolve) => setImmediate(resolve));
+  context.mock.timers.tick(15_000);
+  const error = await ended;
+  assert.equal(error.kind, "ticket");
+  assert.match(error.message, /15 s/);
+});
+
+test("why a connection could not be made is not told of the next one", async () => {
+  // The first connection fails; while it is found out why, it is not wanted any more.
+  let probed;
+  const probing = new Promise((resolve) => (probed = resolve));
+  let answer;
+  const fetch = async () => {
+    probed();
+    return await new Promise((resolve) => (answer = () => resolve(new Response("{}"))));
+  };
+  const sockets = [];
+  class WebSocket {
+    sent = [];
+    constructor() {
+      sockets.push(this);
+      if (sockets.length === 1) queueMicrotask(() => this.onclose({ code: 1006 }));
+      else queueMicrotask(() => this.onopen());
+    }
+    send(text) {
+      const message = JSON.parse(text);
+      this.sent.push(message);
+      if (message.type === "auth") this.give({ type: "ready", heartbeat_s: 15 });
+    }
+    give(frame) {
+      this.onmessage({ data: JSON.stringify(frame) });
+    }
+    close() {}
+  }
+  const client = new Tokenferry({
+    ...{ baseURL: "http://gateway.test", apiKey, WebSocket, fetch, idleMs: 0 },
+  });
+  const unwanted = client.stream(request);
+  await probing;
+  const idle = new Promise((resolve) =>
+    client.on("connection", ({ status }) => status === "idle" && resolve()),
+  );
+  await unwanted.cancel();
+  await idle;
+  const stream = client.stream(request);
+  while (!sockets[1]?.sent.some(({ type }) => type === "create"))
+    await new Promise((resolve) => setImmediate(resolve));
+  answer();
+  await new Promise((resolve) => setImmediate(resolve));
+  const { ref } = sockets[1].sent.find(({ type }) => type === "create");
+  for (const frame of [started(ref), chunk(1, "a"), done(2)]) sockets[1].give(frame);
+  assert.equal(await stream.text(), "a");
+  assert.equal(sockets.length, 2);
+  client.close();
+});
+
+test("what is kept for ever is not closed at once", async (context) => {
+  const waits = [];
+  context.mock.method(globalThis, "setTimeout", (_, inMs) => waits.push(inMs));
+  const client = new Tokenferry({
+    ...{ baseURL: "http://gateway.test", apiKey, WebSocket: class {}, idleMs: Infinity },
+  });
+  await client.stream(request).cancel();
+  assert.ok(waits.every((inMs) => inMs < 2 ** 31));
+  assert.ok(Math.max(...waits) > 2 ** 30);
+  client.close();
+});
+
+test("what was detached is not followed again, whatever is still to be read of it", async () => {
+  const { client, socket } = world();
+  const stream = client.resume({ streamId: "st_1", epoch: 1, seq: 10 });
+  const only = await socket(0);
+  const { ref } = await only.said("resume");
+  const ofEpoch = { ...ofStream, epoch: 2 };
+  only.give({ type: "reset", ref, ...ofEpoch, keep_through: 4, head: 4, state: "live" });
+  stream.detach();
+  assert.deepEqual(await shown(stream), { text: "", replaced: ["reset"] });
+  assert.ok(stream.ended);
+  assert.equal(only.sent.filter(({ type }) => type === "resume").length, 0);
+  client.close();
+});

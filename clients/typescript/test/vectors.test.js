@@ -43,7 +43,7 @@ function perform(link, step) {
     case "opened":
       return link.opened(nowMs);
     case "closed":
-      return link.closed(values.code, nowMs, bits);
+      return link.closed(values.code, nowMs, bits, values.refusal ?? null);
     case "fired":
       return link.fired(nowMs, bits);
     case "received":
@@ -53,11 +53,11 @@ function perform(link, step) {
   }
 }
 
-/** Leaves out what an event does not say: null, and no finish reasons. */
+/** Leaves out what an event does not say: null, and empty lists. */
 function plain(event) {
   return Object.fromEntries(
     Object.entries(event)
-      .filter(([key, value]) => value !== null && !(key === "finish_reasons" && !value.length))
+      .filter(([, value]) => value !== null && !(Array.isArray(value) && !value.length))
       .map(([key, value]) => [key, key === "error" ? plain(value) : value]),
   );
 }

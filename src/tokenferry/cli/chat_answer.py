@@ -74,10 +74,16 @@ class PlainView:
         sys.stdout.flush()
 
     def replace(self, text: str) -> None:
-        """Write what is new of a text; what was written cannot be taken back."""
-        rest = text.removeprefix(self._shown)
+        """Write what is new of a text; what was written cannot be taken back.
+
+        Where it is another text, that begins on a line of its own, and is whole.
+        """
+        if text.startswith(self._shown):
+            self.feed(text[len(self._shown) :])
+            return
+        sys.stdout.write("\n")
         self._shown = ""
-        self.feed(rest)
+        self.feed(text)
 
 
 def ask(
@@ -101,6 +107,10 @@ def ask(
     except KeyboardInterrupt:
         stopped = True
         _stop(stream)
+    except BaseException:
+        # Nobody reads any more, as behind `head`: nobody is to pay for the rest.
+        _stop(stream)
+        raise
     text = "" if stream is None else stream.answer.text()
     outcome = Outcome(
         text,

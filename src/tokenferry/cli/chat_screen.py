@@ -68,11 +68,13 @@ class AnswerView:
                 yield
         finally:
             self._over.set()
-            artist.join()
-            tail, self._blocks = self._blocks.tail, Blocks()
-            with self._drawing, self._console:
-                self._live.stop()
-                self._print(tail)
+            try:
+                artist.join()
+            finally:  # one interrupt more must not leave the terminal without its cursor
+                tail, self._blocks = self._blocks.tail, Blocks()
+                with self._drawing, self._console:
+                    self._live.stop()
+                    self._print(tail)
 
     def feed(self, text: str) -> None:
         """Take the next piece."""

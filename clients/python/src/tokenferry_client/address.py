@@ -70,6 +70,12 @@ def parse(base_url: str) -> Address:
             f"{base_url!r} is no address of a gateway. Write http:// or https:// and the host: "
             f"http://{example}"
         )
+    try:
+        # As whoever looks the name up would write it.
+        parts.hostname.encode("idna")
+    except UnicodeError as exc:
+        said = f"{base_url!r} is no address of a gateway: no host can have this name."
+        raise InvalidAddressError(said) from exc
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidAddressError(
             "The address of a gateway has no user name, `?` or `#`. The API key is `api_key`."

@@ -65,7 +65,14 @@ class Answer:
 
     def replace(self, snapshot: Snapshot) -> None:
         """Take the whole answer in place of everything before."""
-        self._chunks = [whole(snapshot)]
+        self._chunks = whole(snapshot)
+
+    def standing(self, choices: int, ref: str, epoch: int, seq: int) -> list[Chunk]:
+        """Return a chunk for each of so many choices that takes the place of what was shown."""
+        return [
+            Chunk(ref, self.text(index), self._message(index), index, epoch, seq, replaces=True)
+            for index in range(choices)
+        ]
 
     def text(self, index: int = 0) -> str:
         """Return the text of a choice."""
@@ -83,34 +90,64 @@ class Answer:
     @property
     def reasoning(self) -> str:
         """The reasoning of the first choice, where the model shows it."""
-        return "".join(chunk.reasoning for chunk in self._chunks if chunk.index == 0)
+        return self._reasoning(0)
 
     @property
     def refusal(self) -> str:
         """The refusal of the first choice."""
-        return "".join(chunk.refusal for chunk in self._chunks if chunk.index == 0)
+        return self._refusal(0)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The calls of the first choice, in order."""
-        calls: dict[int, ToolCall] = {}
-        for chunk in self._chunks:
-            for delta in chunk.tool_calls if chunk.index == 0 else ():
-                _join(calls.setdefault(delta.index, ToolCall()), delta)
+        calls = self._calls(0)
         return tuple(calls[index] for index in sorted(calls))
 
+    def _reasoning(self, choice: int) -> str:
+        return "".join(chunk.reasoning for chunk in self._chunks if chunk.index == choice)
 
-def whole(snapshot: Snapshot) -> Chunk:
-    """Return one chunk with all of an answer."""
-    return Chunk(
-        snapshot.ref,
-        snapshot.text,
-        snapshot.message,
-        0,
-        snapshot.epoch,
-        snapshot.through,
-        replaces=True,
-    )
+    def _refusal(self, choice: int) -> str:
+        return "".join(chunk.refusal for chunk in self._chunks if chunk.index == choice)
+
+    def _calls(self, choice: int) -> dict[int, ToolCall]:
+        calls: dict[int, ToolCall] = {}
+        for chunk in self._chunks:
+            for delta in chunk.tool_calls if chunk.index == choice else ():
+                _join(calls.setdefault(delta.index, ToolCall()), delta)
+        return calls
+
+    def _message(self, choice: int) -> dict[str, Any]:
+        """Return a choice as OpenAI's message has it, without what is empty."""
+        message: dict[str, Any] = {
+            "content": self.text(choice),
+            "reasoning_content": self._reasoning(choice),
+            "refusal": self._refusal(choice),
+            "tool_calls": [
+                {
+                    "index": index,
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                }
+                for index, call in sorted(self._calls(choice).items())
+            ],
+        }
+        return {key: value for key, value in message.items() if value}
+
+
+def whole(snapshot: Snapshot) -> list[Chunk]:
+    """Return all of an answer: one chunk for each choice."""
+    epoch, through = snapshot.epoch, snapshot.through
+    messages = snapshot.messages or (snapshot.message,)
+    return [
+        Chunk(snapshot.ref, _content(message), message, index, epoch, through, replaces=True)
+        for index, message in enumerate(messages)
+    ]
+
+
+def _content(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    return content if isinstance(content, str) else ""
 
 
 def _join(call: ToolCall, delta: ToolCallDelta) -> None:

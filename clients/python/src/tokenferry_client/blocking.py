@@ -10,6 +10,7 @@ number of threads may use one client; one stream is read by one thread at a time
 Weakness: a piece costs a change of threads, some fifty microseconds.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
@@ -17,6 +18,7 @@ from typing import Any, Unpack
 from tokenferry_client.address import Address
 from tokenferry_client.answer import Answer, Final
 from tokenferry_client.client import AsyncTokenferry, ClientOptions
+from tokenferry_client.errors import ClientClosedError
 from tokenferry_client.events import Chunk, Event, Position
 from tokenferry_client.models import AsyncModels, Model
 from tokenferry_client.portal import Portal
@@ -108,9 +110,14 @@ class Stream(Scope, Iterator[Chunk]):
         self._portal.call(self._inner.detach)
 
     def close(self) -> None:
-        """Cancel the stream unless it has ended, and wait a moment for its bill."""
+        """Cancel the stream unless it has ended, and wait a moment for its bill.
+
+        If another thread is reading it, the end is told there. Of a client that was closed before,
+        nothing is left to do.
+        """
         if not self._inner.ended:
-            self._portal.run(self._inner.close)
+            with contextlib.suppress(ClientClosedError):
+                self._portal.run(self._inner.close)
 
     def _next_event(self) -> Event | None:
         if not self._taken:

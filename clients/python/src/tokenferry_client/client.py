@@ -17,8 +17,8 @@ from tokenferry_client import address
 from tokenferry_client.api_key import check as check_key
 from tokenferry_client.events import Position
 from tokenferry_client.feed import Feed
-from tokenferry_client.lane import Creation
 from tokenferry_client.models import AsyncModels
+from tokenferry_client.request import fixed
 from tokenferry_client.scope import AsyncScope
 from tokenferry_client.session import Session
 from tokenferry_client.session_options import SessionOptions
@@ -113,6 +113,7 @@ class AsyncTokenferry(AsyncScope):
             **parameters: All others of a chat-completion request: `temperature`, `tools`, ….
 
         Raises:
+            InvalidRequestError: If the request is no JSON.
             RateLimitError: If too many requests wait already.
             ClientClosedError: If the client was closed.
         """
@@ -126,7 +127,7 @@ class AsyncTokenferry(AsyncScope):
             )
             if value is not None
         }
-        creation = Creation(request, idempotency_key or uuid.uuid4().hex, options or None)
+        creation = fixed(request, idempotency_key or uuid.uuid4().hex, options or None)
         return self._start(lambda: self._session.create(creation))
 
     def follow(self, stream_id: str) -> AsyncStream:

@@ -3,6 +3,7 @@
     TokenferryError
     ├── InvalidKeyError              the key's form; nothing was sent
     ├── InvalidAddressError          the base URL
+    ├── InvalidRequestError          a request that is no JSON; nothing was sent
     ├── ClientClosedError            the client was closed under a stream, or before it
     ├── GatewayConnectionError       no connection, or none that held
     │   ├── ConnectionRefusedByHostError, HostNotFoundError, ConnectTimeoutError
@@ -20,6 +21,7 @@ Source: docs/errors.md has all codes. Weakness: an error of a stream comes witho
 `status` then is that of its class.
 """
 
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from tokenferry_client.events import ErrorInfo, Failed, Position
@@ -54,6 +56,12 @@ class InvalidAddressError(TokenferryError, ValueError):
     """The base URL is no address of a gateway."""
 
     code = "invalid_address"
+
+
+class InvalidRequestError(TokenferryError, ValueError):
+    """The request cannot be sent: it is no JSON. Nothing was sent."""
+
+    code = "invalid_request"
 
 
 class ClientClosedError(TokenferryError):
@@ -199,6 +207,7 @@ UNREACHABLE: Final = "unreachable"
 # The link's.
 CONNECTION_LOST: Final = "connection_lost"
 CLIENT_CLOSED: Final = "client_closed"
+CLIENT_DEFECT: Final = "client_defect"
 
 _BY_CODE: Final[dict[str, type[_OfStream]]] = {
     CONNECTION_REFUSED: ConnectionRefusedByHostError,
@@ -213,6 +222,7 @@ _BY_CODE: Final[dict[str, type[_OfStream]]] = {
     "already_followed": BadRequestError,
     "expired": StreamExpired,
     "position_ahead": PositionAhead,
+    "origin_not_allowed": PermissionDeniedError,
     "upstream_lost": UpstreamError,
     "model_retired": NotFoundError,
     **dict.fromkeys(("stream_not_found", "model_not_found", "not_found"), NotFoundError),
@@ -239,6 +249,10 @@ def of(failed: Failed, request_id: str | None = None) -> TokenferryError:
     error = failed.error
     if error.code == CLIENT_CLOSED:
         return ClientClosedError(error.message)
+    if error.code == CLIENT_DEFECT:
+        defect = TokenferryError(error.message)
+        defect.code = error.code
+        return defect
     # A type that is none of the gateway's own is a provider's.
     kind = _BY_CODE.get(error.code) or _BY_TYPE.get(error.type, UpstreamError)
     return kind(failed, request_id)
@@ -254,6 +268,14 @@ def type_of_status(status: int) -> str:
 def at_limit(code: str, said: str) -> ErrorInfo:
     """Return what the client's own limits say, as the gateway would."""
     return ErrorInfo(code, said, "rate_limit_error", retryable=True)
+
+
+def explained(failed: Failed, cause: ErrorInfo | None) -> Failed:
+    """Say why no connection held, and not only that none did."""
+    if failed.error.code != CONNECTION_LOST or cause is None:
+        return failed
+    said = f"{failed.error.message} The last one failed: {cause.message}"
+    return replace(failed, error=replace(failed.error, message=said))
 
 
 def of_info(info: ErrorInfo) -> TokenferryError:

@@ -170,18 +170,18 @@ class Rewind:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole answer, in place of everything before; `Done` comes next."""
+    """The whole answer, in place of everything before; `Done` comes next.
+
+    Attributes:
+        message: Of the first choice.
+        messages: Of all choices where there are several; else empty.
+    """
 
     ref: str
     epoch: int
     through: int
     message: dict[str, Any]
-
-    @property
-    def text(self) -> str:
-        """The answer's text."""
-        content = self.message.get("content")
-        return content if isinstance(content, str) else ""
+    messages: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,11 @@ class Feed:
         """Whether nothing more is asked for."""
         return self._paused
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for the next event."""
+        return self._reader is not None and not self._reader.cancelled()
+
     def push(self, event: Event, characters: int) -> None:
         """Add an event, which came with a message of so many characters."""
         self._events.append((event, characters))
@@ -97,7 +102,7 @@ class Feed:
             if self._over:
                 return None
             # A reader that was cancelled may not have been told yet.
-            if self._reader is not None and not self._reader.cancelled():
+            if self.awaited:
                 raise RuntimeError("a stream has one reader at a time")
             reader = self._reader = asyncio.get_running_loop().create_future()
             try:
@@ -110,5 +115,7 @@ class Feed:
         return event
 
     def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        reader = self._reader
+        # Nobody wakes up in a loop that was closed under its readers.
+        if reader is not None and not reader.done() and not reader.get_loop().is_closed():
+            reader.set_result(None)

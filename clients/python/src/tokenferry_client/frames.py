@@ -94,6 +94,20 @@ def optional_string(frame: dict[str, Any], key: str) -> str | None:
     return None if frame.get(key) is None else string(frame, key)
 
 
+def optional_mappings(frame: dict[str, Any], key: str) -> tuple[dict[str, Any], ...]:
+    """Return a list of objects; an empty one when it is null or missing.
+
+    Raises:
+        UnreadableFrame: If it is something else.
+    """
+    value = frame.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise UnreadableFrame(f"`{key}` is no list of objects")
+    return tuple(value)
+
+
 def optional_integer(frame: dict[str, Any], key: str) -> int | None:
     """Return a number from 0, or None when it is null or missing.
 
@@ -125,9 +139,8 @@ def rate_limits(frame: dict[str, Any]) -> tuple[RateLimit, ...]:
     Raises:
         UnreadableFrame: If that is no list of them.
     """
-    value = frame.get("rate_limits")
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise UnreadableFrame("`rate_limits` is no list of objects")
+    if frame.get("rate_limits") is None:
+        raise UnreadableFrame("`rate_limits` are missing")
     return tuple(
         RateLimit(
             string(one, "name"),
@@ -135,7 +148,7 @@ def rate_limits(frame: dict[str, Any]) -> tuple[RateLimit, ...]:
             integer(one, "remaining"),
             integer(one, "reset_ms"),
         )
-        for one in value[:RATE_LIMITS_MAX]
+        for one in optional_mappings(frame, "rate_limits")[:RATE_LIMITS_MAX]
     )
 
 

@@ -79,10 +79,20 @@ class Lane:
         self._detached = False
         self._gaps = 0
 
+    @property
+    def left(self) -> bool:
+        """Whether its user has let go of it."""
+        return self._detached
+
     # -- the connection ------------------------------------------------------------------------
 
     def ask(self) -> list[Action]:
         """Ask the server for the stream, on a connection that does not have it yet."""
+        if self.paused:
+            return self._send_cancel()  # nothing else is wanted of it for now
+        if self._detached and self.stream_id is not None:
+            self.ended = True
+            return self._send_cancel()
         self.asked = True
         if self.stream_id is None and self._creation is not None:
             self._offered = True
@@ -93,7 +103,8 @@ class Lane:
         """Take note that the connection, or what was asked on it, is lost."""
         self.asked = self._live = self._cancel_sent = False
         self._gaps = 0
-        if self._detached:
+        # A cancel that was not sent is all that is left to do of a stream that was let go.
+        if self._detached and not self._cancelled:
             self.ended = True
 
     def fail(self, error: ErrorInfo, frame: dict[str, Any] | None = None) -> list[Action]:
@@ -120,15 +131,16 @@ class Lane:
 
     # -- the user ------------------------------------------------------------------------------
 
-    def cancel(self) -> list[Action]:
-        """End the stream at the server; its terminal message is the answer."""
+    def cancel(self, *, usable: bool) -> list[Action]:
+        """End the stream at the server; its terminal message is the answer.
+
+        `usable` says whether the connection takes messages: of a paused stream nothing is asked,
+        and yet it can be cancelled.
+        """
         self._cancelled = True
         if self.stream_id is None and not self._offered:
             return self._end(Done(self.ref, "cancelled"))
-        if self.paused:
-            # Perhaps there is no connection; whoever asks for the rest later says it again.
-            return [Send({"type": "cancel", "stream_id": self.stream_id})]
-        return self._send_cancel() if self.asked else []
+        return self._send_cancel() if self.asked or (usable and self.paused) else []
 
     def pause(self) -> list[Action]:
         """Receive nothing for now; the position stays, and the next asking goes on there."""
@@ -144,6 +156,9 @@ class Lane:
         """Stop receiving; the stream goes on without this client."""
         if self.asked and self.stream_id is None:
             self._detached = True  # it has no name yet that could be detached from
+            return []
+        if self._cancelled and not self._cancel_sent:
+            self._detached, self.paused = True, False  # as soon as there is a connection
             return []
         self.ended = True
         return [self._detach()] if self.asked else []
@@ -215,7 +230,8 @@ class Lane:
         """Take the whole answer in place of its records."""
         epoch, through = frames.integer(frame, "epoch"), frames.integer(frame, "through")
         message = frames.mapping(frame, "message")
-        told = Deliver(Snapshot(self.ref, epoch, through, message))
+        messages = frames.optional_mappings(frame, "messages")
+        told = Deliver(Snapshot(self.ref, epoch, through, message, messages))
         if frame.get("error") is not None:
             # The text of an answer that failed is kept as well.
             return [told, *self.fail(frames.error_info(frame), frame)]
@@ -245,7 +261,7 @@ class Lane:
 
     def _end(self, event: Done | Failed) -> list[Action]:
         self.ended = True
-        return [Deliver(event)]
+        return [] if self._detached else [Deliver(event)]
 
     def _done(self, frame: dict[str, Any], epoch: int, seq: int) -> Done:
         return Done(

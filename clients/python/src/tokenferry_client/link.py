@@ -70,6 +70,11 @@ class Link:
         """Where the connection is."""
         return self._phase
 
+    @property
+    def _usable(self) -> bool:
+        """Whether streams can be asked for now."""
+        return self._phase is Phase.OPEN and self._ready and not self._leaving
+
     # -- the user ------------------------------------------------------------------------------
 
     def create(self, ref: str, creation: Creation, *, now_ms: int) -> list[Action]:
@@ -94,7 +99,9 @@ class Link:
 
     def cancel(self, ref: str, *, now_ms: int, random_bits: int = 0) -> list[Action]:
         """End a stream; nothing happens to one that has ended."""
-        return self._of_user(ref, Lane.cancel, now_ms, random_bits)
+        return self._of_user(
+            ref, lambda lane: lane.cancel(usable=self._usable), now_ms, random_bits
+        )
 
     def detach(self, ref: str, *, now_ms: int, random_bits: int = 0) -> list[Action]:
         """Stop receiving a stream, which goes on; nothing happens to one that has ended."""
@@ -110,8 +117,7 @@ class Link:
         if lane is None:
             return []
         lane.paused = False
-        open_to_asks = self._phase is Phase.OPEN and self._ready and not self._leaving
-        return lane.ask() if open_to_asks and not lane.asked else []
+        return lane.ask() if self._usable and not lane.asked else []
 
     def refuse(self, error: ErrorInfo) -> list[Action]:
         """Take note that no attempt to connect can succeed: all streams fail."""
@@ -122,7 +128,7 @@ class Link:
         """Let everything go: streams that have not ended fail with `client_closed`."""
         out = self._hang_up(NORMAL)
         self._phase = Phase.IDLE
-        return out + self._fail_all(ErrorInfo("client_closed", "The client was closed."))
+        return out + self._give_up(ErrorInfo("client_closed", "The client was closed."))
 
     # -- the socket ----------------------------------------------------------------------------
 
@@ -149,7 +155,8 @@ class Link:
         """
         if self._phase is Phase.IDLE:
             return []
-        self._refusal = refusal or self._refusal
+        # What the server said in a message says more than the code that it closed with.
+        self._refusal = self._refusal or refusal
         out: list[Action] = [Timer(None)] if self._phase is Phase.OPEN else []
         return out + self._lost(code, now_ms, random_bits)
 
@@ -200,7 +207,7 @@ class Link:
 
     def _on_ready(self, frame: dict[str, Any], now_ms: int) -> list[Action]:
         heartbeat_s = frame.get("heartbeat_s")
-        if not isinstance(heartbeat_s, int | float):
+        if isinstance(heartbeat_s, bool) or not isinstance(heartbeat_s, int | float):
             raise UnreadableFrame("`heartbeat_s` is no number")
         self.connection_id = frames.optional_string(frame, "connection_id")
         self._heartbeat_ms = int(max(HEARTBEAT_MS_MIN, min(heartbeat_s * 1000, HEARTBEAT_MS_MAX)))
@@ -228,7 +235,8 @@ class Link:
         out: list[Action] = [] if self._options.token is None else [self._hello()]
         if not self._leaving:
             for lane in self._lanes.values():
-                out += [] if lane.paused else lane.ask()
+                out += lane.ask()
+            self._sweep()
         return out
 
     def _hello(self) -> Send:
@@ -285,9 +293,7 @@ class Link:
         self._lanes[lane.ref] = lane
         if self._phase is Phase.IDLE:
             return self._dial(max(0, self._not_before_ms - now_ms))
-        if self._phase is Phase.OPEN and self._ready and not self._leaving:
-            return lane.ask()
-        return []
+        return lane.ask() if self._usable else []
 
     def _of_user(
         self, ref: str, act: Callable[[Lane], list[Action]], now_ms: int, random_bits: int
@@ -327,7 +333,9 @@ class Link:
         self._phase = Phase.IDLE
         if was_good or not self._lanes:
             self._attempts, self._outage_since_ms = 0, None
-        self._cut_all()
+        for lane in self._lanes.values():
+            lane.cut()
+        self._sweep()
         if not self._lanes:
             return []
         if closing.is_final(code):
@@ -348,16 +356,11 @@ class Link:
         self._refusal = None  # what was said of the last connection is not true of this one
         return [Connect(delay_ms, self._options.ticket)]
 
-    def _cut_all(self) -> None:
-        for lane in self._lanes.values():
-            lane.cut()
+    def _sweep(self) -> None:
         self._lanes = {ref: lane for ref, lane in self._lanes.items() if not lane.ended}
 
     def _give_up(self, error: ErrorInfo) -> list[Action]:
         self._attempts, self._outage_since_ms = 0, None
-        return self._fail_all(error)
-
-    def _fail_all(self, error: ErrorInfo) -> list[Action]:
         lanes: Iterable[Lane] = self._lanes.values()
         self._lanes = {}
         return [action for lane in lanes for action in lane.fail(error)]
@@ -378,7 +381,8 @@ class Link:
     def _of_stream(self, stream_id: Any) -> Lane | None:
         if not isinstance(stream_id, str):
             return None
-        return next((lane for lane in self._lanes.values() if lane.stream_id == stream_id), None)
+        lanes = (lane for lane in self._lanes.values() if not lane.left)
+        return next((lane for lane in lanes if lane.stream_id == stream_id), None)
 
     def _of_ref(self, frame: dict[str, Any]) -> Lane | None:
         ref = frame.get("ref")

@@ -111,6 +111,12 @@ class Pace:
         self._line = [turn for turn in self._line if turn.ref != ref]
         self.through(ref)
 
+    def clear(self) -> None:
+        """Forget all requests; what is known of the limits stays."""
+        self._line = []
+        self._asking = {}
+        self._probe = None
+
     def spent(self, limit: int, reset_ms: int, now_ms: int) -> None:
         """Take note that nothing is left of a limit of so many a minute.
 

@@ -46,6 +46,9 @@ class Portal:
         future = self._submit(start)
         try:
             return future.result()
+        except concurrent.futures.CancelledError as exc:
+            # The loop ended under it.
+            raise ClientClosedError("The client was closed.") from exc
         except BaseException:
             future.cancel()
             raise
@@ -64,8 +67,10 @@ class Portal:
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a last coroutine, and end loop and thread; nothing happens the second time."""
+        if self._pid != os.getpid():
+            return  # before the lock: a thread of the parent may have held it at the fork
         with self._lock:
-            if self._closed or self._pid != os.getpid():
+            if self._closed:
                 return
             future = self._submit_unlocked(last)
             self._closed = True

@@ -6,13 +6,12 @@ Weakness: it lives in one event loop, and is not to be touched from outside of i
 import asyncio
 import contextlib
 import json
-import random
-import time
 from collections import deque
 from typing import Final
 
 from tokenferry_client import actions, closing, dial, errors
 from tokenferry_client.address import Address
+from tokenferry_client.clock import milliseconds, now_ms, random_bits
 from tokenferry_client.connection import Connection
 from tokenferry_client.dial import DialFailed
 from tokenferry_client.events import (
@@ -50,9 +49,9 @@ class Session:
         self._address = address
         self._key = key
         self._options = options
-        outage_ms = int(options.reconnect_for_s * 1000)
+        outage_ms = milliseconds(options.reconnect_for_s)
         self._link = Link(LinkOptions(notices=True, outage_ms_max=outage_ms))
-        self._pace = Pace(options.max_retries, options.queue_max, int(options.max_wait_s * 1000))
+        self._pace = Pace(options.max_retries, options.queue_max, milliseconds(options.max_wait_s))
         self._feeds: dict[str, Feed] = {}
         self._creations: dict[str, Creation] = {}
         self._refusals: dict[str, Failed] = {}
@@ -84,13 +83,13 @@ class Session:
             ValueError: If there are too many streams.
             TokenferryError: If the line is full, or the session is closed.
         """
-        now_ms = _now_ms()
-        if self._pace.must_wait(now_ms) and self._pace.full:
+        time_ms = now_ms()
+        if self._pace.must_wait(time_ms) and self._pace.full:
             said = f"{self._options.queue_max} requests of this client wait already."
             raise errors.of_info(errors.at_limit(self._pace.code, said))
         feed = self._open_feed()
         self._creations[feed.ref] = creation
-        if self._pace.come(feed.ref, now_ms):
+        if self._pace.come(feed.ref, time_ms):
             self._ask(feed.ref)
         else:
             self._tell_wait(feed.ref, self._pace.code)
@@ -107,7 +106,7 @@ class Session:
         feed = self._open_feed()
         where = (position.stream_id, position.epoch, position.seq)
         try:
-            wanted = self._link.follow(feed.ref, *where, now_ms=_now_ms())
+            wanted = self._link.follow(feed.ref, *where, now_ms=now_ms())
         except ValueError:
             del self._feeds[feed.ref]
             raise
@@ -116,10 +115,10 @@ class Session:
 
     def cancel(self, ref: str) -> None:
         """End a stream at the server; nothing happens to one that has ended."""
-        if self._pace.place(ref, _now_ms()) is not None:
+        if self._pace.place(ref, now_ms()) is not None:
             self._deliver(Done(ref, "cancelled"))
         else:
-            self._act(self._link.cancel(ref, now_ms=_now_ms(), random_bits=_random_bits()))
+            self._act(self._link.cancel(ref, now_ms=now_ms(), random_bits=random_bits()))
 
     def detach(self, ref: str) -> None:
         """Stop receiving a stream, which goes on."""
@@ -127,7 +126,7 @@ class Session:
         if feed is not None:
             feed.drop()
         self._forget(ref)
-        self._act(self._link.detach(ref, now_ms=_now_ms(), random_bits=_random_bits()))
+        self._act(self._link.detach(ref, now_ms=now_ms(), random_bits=random_bits()))
 
     def abandon(self, ref: str) -> None:
         """Cancel a stream that nobody can read any more; from any thread."""
@@ -138,16 +137,10 @@ class Session:
 
     async def close(self) -> None:
         """Close; streams that have not ended fail with `client_closed`, and go on at the server."""
+        self._enter_loop()
         if not self.closed:
             self.closed = True
-            self._act(self._link.close())
-            for ref in list(self._feeds):  # those that waited for their turn
-                self._deliver(
-                    Failed(ref, ErrorInfo(errors.CLIENT_CLOSED, "The client was closed."))
-                )
-            for timer in (self._timer, self._pace_timer):
-                if timer is not None:
-                    timer.cancel()
+            self._fail_all(ErrorInfo(errors.CLIENT_CLOSED, "The client was closed."))
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # -- streams -------------------------------------------------------------------------------
@@ -155,15 +148,42 @@ class Session:
     def _open_feed(self) -> Feed:
         if self.closed:
             raise errors.ClientClosedError("The client was closed. Make another one.")
-        self._loop = asyncio.get_running_loop()
+        self._enter_loop()
         self._refs += 1
         feed = Feed(str(self._refs), self._pause, self._unpause)
         self._feeds[feed.ref] = feed
         return feed
 
+    def _enter_loop(self) -> None:
+        """Take note of the event loop; of one that was closed before, nothing is left.
+
+        Raises:
+            RuntimeError: If the client lives in another one that may still run.
+        """
+        before, self._loop = self._loop, asyncio.get_running_loop()
+        if before is None or before is self._loop:
+            return
+        if not before.is_closed():
+            self._loop = before
+            raise RuntimeError("this client lives in another event loop; make one for each")
+        self._connection = None
+        self._tasks.clear()
+        self._fail_all(ErrorInfo(errors.CLIENT_CLOSED, "The event loop was closed."))
+
+    def _fail_all(self, error: ErrorInfo) -> None:
+        """End all streams, and the connection; of those that wait in line none moves up."""
+        self._pace.clear()
+        self._creations.clear()
+        self._refusals.clear()
+        for ref in list(self._feeds):
+            self._end(Failed(ref, error))
+        self._act(self._link.close())
+        self._set_timer(None)
+        self._look_at_line()
+
     def _ask(self, ref: str) -> None:
         try:
-            wanted = self._link.create(ref, self._creations[ref], now_ms=_now_ms())
+            wanted = self._link.create(ref, self._creations[ref], now_ms=now_ms())
         except ValueError as exc:
             self._deliver(Failed(ref, errors.at_limit("too_many_streams", str(exc))))
         else:
@@ -174,7 +194,7 @@ class Session:
         self.detach(ref)
 
     def _pause(self, ref: str) -> None:
-        self._act(self._link.pause(ref, now_ms=_now_ms(), random_bits=_random_bits()))
+        self._act(self._link.pause(ref, now_ms=now_ms(), random_bits=random_bits()))
 
     def _unpause(self, ref: str) -> None:
         self._act(self._link.unpause(ref))
@@ -233,23 +253,11 @@ class Session:
         elif isinstance(event, Failed):
             if self._waits_instead(event):
                 return
-            event = self._explained(event)
-        feed = self._feeds.get(event.ref)
-        if feed is not None:
-            feed.push(event, self._characters)
-            if isinstance(event, Done | Failed):
-                del self._feeds[event.ref]
-                feed.end()
-                self._forget(event.ref)
-
-    def _explained(self, failed: Failed) -> Failed:
-        """Say why no connection held, and not only that none did."""
-        cause = self._cause
-        if failed.error.code != errors.CONNECTION_LOST or cause is None:
-            return failed
-        said = f"{failed.error.message} The last one failed: {cause.message}"
-        error = ErrorInfo(errors.CONNECTION_LOST, said, retryable=True)
-        return Failed(failed.ref, error, failed.stream_id, failed.epoch, failed.seq)
+            event = errors.explained(event, self._cause)
+        if isinstance(event, Done | Failed):
+            self._end(event)
+        elif event.ref in self._feeds:
+            self._feeds[event.ref].push(event, self._characters)
 
     def _set_timer(self, in_ms: int | None) -> None:
         if self._timer is not None:
@@ -260,7 +268,7 @@ class Session:
 
     def _fired(self) -> None:
         self._timer = None
-        self._act(self._link.fired(now_ms=_now_ms(), random_bits=_random_bits()))
+        self._act(self._link.fired(now_ms=now_ms(), random_bits=random_bits()))
 
     # -- the line ------------------------------------------------------------------------------
 
@@ -272,8 +280,8 @@ class Session:
             return False
         wait_ms = failed.retry_after_ms or error.retry_after_ms
         if wait_ms is None:
-            wait_ms = closing.delay_ms(OVERLOADED, self._pace.refusals(ref), _random_bits())
-        if not self._pace.refused(ref, error.code, wait_ms, _now_ms()):
+            wait_ms = closing.delay_ms(OVERLOADED, self._pace.refusals(ref), random_bits())
+        if not self._pace.refused(ref, error.code, wait_ms, now_ms()):
             return False
         self._refusals[ref] = failed
         self._tell_wait(ref, error.code)
@@ -281,7 +289,7 @@ class Session:
         return True
 
     def _tell_wait(self, ref: str, code: str) -> None:
-        place = self._pace.place(ref, _now_ms())
+        place = self._pace.place(ref, now_ms())
         if place is not None and ref in self._feeds:
             position, wait_ms = place
             self._feeds[ref].push(Waiting(ref, code, wait_ms, position), 0)
@@ -289,7 +297,7 @@ class Session:
     def _take_limits(self, event: RateLimits) -> None:
         for limit in event.limits:
             if limit.name == "requests" and limit.remaining == 0:
-                self._pace.spent(limit.limit, limit.reset_ms, _now_ms())
+                self._pace.spent(limit.limit, limit.reset_ms, now_ms())
         self._look_at_line()
 
     def _look_at_line(self) -> None:
@@ -297,7 +305,7 @@ class Session:
         if self._pace_timer is not None:
             self._pace_timer.cancel()
             self._pace_timer = None
-        due = self._pace.due(_now_ms())
+        due = self._pace.due(now_ms())
         if due.in_ms is not None and not self.closed:
             wait_s, loop = due.in_ms / 1000, asyncio.get_running_loop()
             self._pace_timer = loop.call_later(wait_s, self._look_at_line)
@@ -308,13 +316,12 @@ class Session:
         for ref in due.go:
             self._ask(ref)
 
-    def _end(self, failed: Failed) -> None:
-        """End a stream that does not exist yet."""
-        feed = self._feeds.pop(failed.ref, None)
+    def _end(self, event: Done | Failed) -> None:
+        feed = self._feeds.pop(event.ref, None)
         if feed is not None:
-            feed.push(failed, 0)
+            feed.push(event, self._characters)
             feed.end()
-        self._forget(failed.ref)
+        self._forget(event.ref)
 
     # -- the socket ----------------------------------------------------------------------------
 
@@ -323,7 +330,7 @@ class Session:
         if self._broken:
             cause = "the connection was lost" if self._cause is None else self._cause.message
             for ref in self._feeds:
-                if self._pace.place(ref, _now_ms()) is None:
+                if self._pace.place(ref, now_ms()) is None:
                     told = Reconnecting(ref, self._dials_failed + 1, delay_ms, cause)
                     self._feeds[ref].push(told, 0)
         task = asyncio.get_running_loop().create_task(self._run(connection, delay_ms))
@@ -334,12 +341,12 @@ class Session:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Take note of the end of a connection's task; a defect of ours must not hang anybody."""
         self._tasks.discard(task)
-        if task.cancelled() or (exc := task.exception()) is None:
-            return
-        error = ErrorInfo("client_defect", f"The client failed: {exc!r}")
-        for ref in list(self._feeds):
-            self._end(Failed(ref, error))
-        self._act(self._link.close())
+        if task.cancelled():
+            # By ourselves, or by who cancels all tasks, as `asyncio.run` does at its end.
+            if self._connection is not None and self._connection.task is task:
+                self._fail_all(ErrorInfo(errors.CLIENT_CLOSED, "The client's task was cancelled."))
+        elif (exc := task.exception()) is not None:
+            self._fail_all(ErrorInfo(errors.CLIENT_DEFECT, f"The client failed: {exc!r}"))
 
     def _hang_up(self, code: int) -> None:
         self._broken = bool(self._feeds)
@@ -349,8 +356,8 @@ class Session:
 
     def _lost(self, code: int, refusal: ErrorInfo | None = None) -> None:
         self._broken = bool(self._feeds)
-        bits = _random_bits()
-        self._act(self._link.closed(code, now_ms=_now_ms(), random_bits=bits, refusal=refusal))
+        bits = random_bits()
+        self._act(self._link.closed(code, now_ms=now_ms(), random_bits=bits, refusal=refusal))
 
     async def _run(self, connection: Connection, delay_ms: int) -> None:
         """Open a socket after a delay, and read it to its end."""
@@ -367,7 +374,7 @@ class Session:
             return
         self._connected, self._broken, self._dials_failed, self._cause = True, False, 0, None
         if connection.wanted:
-            self._act(self._link.opened(now_ms=_now_ms()))
+            self._act(self._link.opened(now_ms=now_ms()))
         code = await connection.carry(socket, self._received)
         if self._connection is connection:
             self._connection = None
@@ -387,14 +394,6 @@ class Session:
     def _received(self, text: str) -> None:
         self._characters = len(text)
         try:
-            self._act(self._link.received(text, now_ms=_now_ms(), random_bits=_random_bits()))
+            self._act(self._link.received(text, now_ms=now_ms(), random_bits=random_bits()))
         finally:
             self._characters = 0
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
-
-
-def _random_bits() -> int:
-    return random.getrandbits(closing.RANDOM_BITS)

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from tokenferry_client import answer, errors
@@ -62,13 +62,12 @@ class AsyncStream(AsyncScope, AsyncIterator[Chunk]):
         self._finish_reasons: tuple[str, ...] = ()
         self._session = session
         self._position = after
+        self._began = 0 if after is None else after.seq
         self._further: deque[Chunk] = deque()
         self._failure: errors.TokenferryError | None = None
         self._over = False
         self._feed = start()
-        # Nobody will read what comes for a stream that nobody has any more.
-        self._abandoned = weakref.finalize(self, _abandon, session, self._feed.ref)
-        self._abandoned.atexit = False
+        self._abandoned = self._finalizer()
 
     @property
     def id(self) -> str | None:
@@ -168,10 +167,15 @@ class AsyncStream(AsyncScope, AsyncIterator[Chunk]):
         self._session.detach(self._feed.ref)
 
     async def close(self) -> None:
-        """Cancel the stream unless it has ended, and wait a moment for its bill."""
+        """Cancel the stream unless it has ended, and wait a moment for its bill.
+
+        If somebody else is reading it, the end is told there.
+        """
         if self._over:
             return
         self.cancel()
+        if self._feed.awaited:
+            return
         with contextlib.suppress(TimeoutError, errors.TokenferryError):
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
                 while await self.next_event() is not None:
@@ -187,14 +191,12 @@ class AsyncStream(AsyncScope, AsyncIterator[Chunk]):
                 self.answer.add(event)
                 self._moved(event.epoch, event.seq)
             case Rewind():
-                self.answer.rewind(event.keep_through)
-                self._moved(event.epoch, event.keep_through)
-                self._further.extend(_standing(event))
-                return self._further.popleft()
+                return self._taken_back(event)
             case Snapshot():
                 self.answer.replace(event)
                 self._moved(event.epoch, event.through)
-                return answer.whole(event)
+                self._further.extend(answer.whole(event))
+                return self._further.popleft()
             case Done():
                 self._done(event)
             case Failed():
@@ -204,6 +206,27 @@ class AsyncStream(AsyncScope, AsyncIterator[Chunk]):
                 self._failure = errors.of(event, self._session.connection_id)
                 raise self._failure
         return event
+
+    def _taken_back(self, rewind: Rewind) -> Event:
+        """Drop what the gateway has lost; of what was here before this stream, nothing is known."""
+        choices, keep = len(self.answer.texts), rewind.keep_through
+        if keep < self._began and self._position is not None:
+            keep = self._began = 0
+            self._abandoned.detach()
+            again = Position(self._position.stream_id, rewind.epoch)
+            self._session.detach(self._feed.ref)
+            self._feed = self._session.follow(again)
+            self._abandoned = self._finalizer()
+        self.answer.rewind(keep)
+        self._moved(rewind.epoch, keep)
+        self._further.extend(self.answer.standing(choices, self._feed.ref, rewind.epoch, keep))
+        return self._further.popleft()
+
+    def _finalizer(self) -> "weakref.finalize[[Session, str], AsyncStream]":
+        """Arrange what follows when nobody has the stream any more, and will read what comes."""
+        abandoned = weakref.finalize(self, _abandon, self._session, self._feed.ref)
+        abandoned.atexit = False
+        return abandoned
 
     def _moved(self, epoch: int, seq: int) -> None:
         if self._position is not None:
@@ -217,13 +240,6 @@ class AsyncStream(AsyncScope, AsyncIterator[Chunk]):
         self.balance, self.notice = event.balance, event.notice
         if event.epoch:
             self._moved(event.epoch, event.seq)
-
-
-def _standing(rewind: Rewind) -> Iterator[Chunk]:
-    """Give a chunk for each choice that takes the place of what was shown of it."""
-    epoch, seq = rewind.epoch, rewind.keep_through
-    for index, text in enumerate(rewind.texts):
-        yield Chunk(rewind.ref, text, {}, index, epoch, seq, replaces=True)
 
 
 def _abandon(session: Session, ref: str) -> None:

@@ -24,13 +24,14 @@ class Trail:
         after: The seq of that position.
     """
 
-    __slots__ = ("_origin", "_pieces", "after", "epoch")
+    __slots__ = ("_choices", "_origin", "_pieces", "after", "epoch")
 
     def __init__(self, epoch: int = 0, after: int = 0) -> None:
         self.epoch = epoch
         self.after = after
         self._origin = after
         self._pieces: list[tuple[int, int, str]] = []
+        self._choices = 1
 
     @property
     def empty(self) -> bool:
@@ -51,6 +52,7 @@ class Trail:
     def apply(self, last: int, index: int, text: str) -> None:
         """Take the records up to `last`, which `fit`."""
         self._pieces.append((last, index, text))
+        self._choices = max(self._choices, index + 1)
         self.after = last
 
     def rewind(self, epoch: int, keep_through: int) -> None:
@@ -66,9 +68,11 @@ class Trail:
         self.epoch = epoch
 
     def texts(self) -> tuple[str, ...]:
-        """Return the text of each choice, since the beginning of this trail."""
-        parts: list[list[str]] = [[]]
+        """Return the text of each choice, since the beginning of this trail.
+
+        Also of those of which nothing stands any more.
+        """
+        parts: list[list[str]] = [[] for _ in range(self._choices)]
         for _, index, text in self._pieces:
-            parts += ([] for _ in range(len(parts), index + 1))
             parts[index].append(text)
         return tuple("".join(part) for part in parts)
