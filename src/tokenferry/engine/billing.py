@@ -275,12 +275,11 @@ class Billing:
 
 def beside_text(request: ChatRequest) -> int:
     """Return what a prompt is likely to count beside its text: tools, images, files, sound."""
-    return _declared(request) + sum(
-        _likely_tokens(part)
-        for message in request.messages
-        if isinstance(message.content, list)
-        for part in message.content
-    )
+    tokens = _declared(request)
+    for message in request.messages:
+        if isinstance(message.content, list):
+            tokens += sum(map(_likely_tokens, message.content))
+    return tokens
 
 
 def _likely_tokens(part: Part) -> int:
@@ -295,11 +294,11 @@ def _likely_tokens(part: Part) -> int:
 
 def _declared(request: ChatRequest) -> int:
     """Return what the forms of tools and of the answer count."""
-    return sum(
-        estimate_tokens(bytes(raw).decode("utf-8", "replace"))
-        for name in ("tools", "functions", "response_format")
-        if (raw := request.fields.get(name)) is not None
-    )
+    tokens = 0
+    for name in ("tools", "functions", "response_format"):
+        if (raw := request.fields.get(name)) is not None:
+            tokens += estimate_tokens(bytes(raw).decode("utf-8", "replace"))
+    return tokens
 
 
 def _raised(request: ChatRequest) -> int:

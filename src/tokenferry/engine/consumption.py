@@ -18,7 +18,7 @@ class Consumption:
         plan: What it does.
     """
 
-    __slots__ = ("_estimate", "_report", "_said", "_stream")
+    __slots__ = ("_estimate", "_is_final", "_report", "_said", "_stream", "_usage")
 
     def __init__(self, stream: Stream, plan: Plan) -> None:
         self._stream = stream
@@ -26,15 +26,20 @@ class Consumption:
         # Of what came after the report, and how many records there were then.
         self._estimate: Usage | None = None
         self._said = plan.beginning.head if plan.beginning else 0
+        # What `final` has returned, and whether nothing was said or reported since.
+        self._usage: Usage | None = None
+        self._is_final = False
 
     def report(self, usage: Usage) -> None:
         """Keep the newest report; an answer may go on after it."""
         self._report, self._estimate = usage, None
         self._said = self._stream.record_count
+        self._is_final = False
 
     def forget(self) -> None:
         """Drop the report: it is of a call that came to nothing."""
         self._report = None
+        self._is_final = False
 
     def final(self, plan: Plan, attempt: Attempt, *, opened: bool) -> Usage | None:
         """Return the report, with an estimate of what was delivered after it; None for nothing.
@@ -47,6 +52,13 @@ class Consumption:
             attempt: Who serves it.
             opened: Whether anything was delivered.
         """
+        if self._is_final:
+            return self._usage
+        self._usage = self._worked_out(plan, attempt, opened=opened)
+        self._is_final = self._stream.sealed
+        return self._usage
+
+    def _worked_out(self, plan: Plan, attempt: Attempt, *, opened: bool) -> Usage | None:
         beginning, stream = plan.beginning, self._stream
         if self._report is not None and not self._report.is_possible:
             self._report, self._said = None, beginning.head if beginning else 0
