@@ -57,6 +57,21 @@ def more(arguments: str, index: Any = UNSET, own: str | None = None) -> dict[str
             [[f("a", "1", 0)], [more("2", 0, "a")], [f("b", "3", 1)], [more("4", 1, "b")]],
             [("a", "f", "12"), ("b", "f", "34")],
         ),
+        # id and name with every fragment (Fireworks)
+        (
+            [[f("a", "1", 0)], [f("a", "2", 0)], [f("b", "3", 1)], [f("b", "4", 1)]],
+            [("a", "f", "12"), ("b", "f", "34")],
+        ),
+        # another id with every fragment, and no name: one call (Poolside)
+        (
+            [[f("a", "1", 0)], [more("2", 0, "x")], [more("3", 0, "y")], [f("b", "4", 1)]],
+            [("a", "f", "123"), ("b", "f", "4")],
+        ),
+        # a name in pieces
+        (
+            [[f("a", "", 0)], [fragment("", index=0, name="_g")], [more("1", 0)]],
+            [("a", "f_g", "1")],
+        ),
         # every index 0, a new id begins a call (vLLM)
         (
             [[f("a", "1", 0)], [more("2", 0)], [f("b", "3", 0)], [more("4", 0)]],
@@ -140,6 +155,20 @@ def test_any_order_that_a_servers_manner_allows(
     assert joined(*[[entry] for entry in fragments]) == [
         (f"id{number}", "f", "".join(parts)) for number, parts in enumerate(arguments)
     ]
+
+
+def test_clients_that_join_every_string_get_each_identity_once() -> None:
+    """As OpenAI's own SDK for Python does: what is repeated would be there twice."""
+    again = f("a", "2", 0) | {"type": "function"}
+    recorder = replay(chunk({"tool_calls": [f("a", "1", 0)]}), chunk({"tool_calls": [again]}))
+    (first,), (second,) = list[Any](recorder.fragments("tool_calls"))
+    assert first == {
+        "index": 0,
+        "id": "a",
+        "type": "function",
+        "function": {"name": "f", "arguments": "1"},
+    }
+    assert second == {"index": 0, "function": {"arguments": "2"}}
 
 
 def test_a_name_is_new_only_within_its_event() -> None:
