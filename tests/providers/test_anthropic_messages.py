@@ -361,7 +361,7 @@ def test_arguments_that_are_no_json_object_are_refused(arguments: str) -> None:
 
 
 def test_other_kinds_of_calls_are_refused() -> None:
-    custom = {"id": "a", "type": "custom", "function": {"name": "f"}}
+    custom = {"id": "a", "type": "custom", "custom": {"name": "f", "input": "가"}}
     param = refused(UnsupportedParameter, USER, calling(custom))
     assert param == "messages[1].tool_calls[0].type"
 

@@ -300,6 +300,11 @@ class TestCalls:
         assert isinstance(error, InvalidRequest)
         assert error.param == "messages[0].tool_calls[1].function.arguments"
 
+    def test_a_call_of_a_custom_tool(self):
+        custom = {"id": "c1", "type": "custom", "custom": {"name": "shell", "input": "ls"}}
+        error = refused([user({"type": "text", "text": "가"}), assistant(custom), result("가")])
+        assert error.param == "messages[1].tool_calls[0].type"
+
     def test_a_result_for_an_unknown_call(self):
         error = refused([assistant(call("a")), result("1", "zzz")])
         assert isinstance(error, InvalidRequest)

@@ -344,7 +344,7 @@ def _read_data_url(url: str, param: str) -> Base64Source:
 
 
 def _read_call(call: ToolCall, path: str) -> ToolUse:
-    if call.type != "function":
+    if call.type != "function" or call.function is None:
         raise UnsupportedParameter(
             f"Anthropic knows no `{call.type}` tools; use `function`.", param=f"{path}.type"
         )

@@ -19,7 +19,7 @@ from tokenferry.providers.chat_completions_chunks import ChunkToolCall
 def repair(call: ChunkToolCall) -> None:
     """Give a fragment the types that clients expect, and no half of a surrogate pair.
 
-    The arguments are left to a joiner: their other half may come with the next fragment.
+    A function's arguments are left to a joiner: their other half may come with the next fragment.
     """
     if call.id is not None:
         call.id = _clean(call.id)
@@ -29,12 +29,15 @@ def repair(call: ChunkToolCall) -> None:
         call.type = _clean(call.type)
     if call.extra_content is not None:
         call.extra_content = well_formed(call.extra_content)
-    function = call.function
-    if function is not None:
-        if function.name is not None:
-            function.name = _clean(function.name)
-        if not isinstance(function.arguments, str):
-            function.arguments = _arguments(function.arguments)
+    called = call.called
+    if called is not None and called.name is not None:
+        called.name = _clean(called.name)
+    function, custom = call.function, call.custom
+    if function is not None and not isinstance(function.arguments, str):
+        function.arguments = _arguments(function.arguments)
+    if custom is not None:
+        is_text = isinstance(custom.input, str)
+        custom.input = _clean(custom.input) if is_text else _arguments(custom.input)
 
 
 def _clean(text: str) -> str:
@@ -88,13 +91,13 @@ class ToolCallIndex:
                 self._ids[position] = call.id
             else:
                 call.id = call.type = None
-        function = call.function
-        if function is not None and function.name:
+        called = call.called
+        if called is not None and called.name:
             self._named.add(position)
-            if function.name == self._names[position]:
-                function.name = None
+            if called.name == self._names[position]:
+                called.name = None
             else:
-                self._names[position] += function.name
+                self._names[position] += called.name
         return position
 
     def _find(self, call: ChunkToolCall, index: int | None) -> int | None:
@@ -103,7 +106,7 @@ class ToolCallIndex:
             position = self._positions.get(index)
         else:
             position = len(self._ids) - 1 if self._ids else None
-        names = call.function is not None and call.function.name
+        names = call.called is not None and call.called.name
         if call.id:
             if call.id in self._ids and (index is None or position is not None):
                 return self._ids.index(call.id)

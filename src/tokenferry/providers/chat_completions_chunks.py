@@ -18,7 +18,7 @@ from tokenferry.errors import (
     ProviderInvalidResponse,
     ProviderRejected,
 )
-from tokenferry.protocol.chat import FunctionDelta, ToolCallDelta
+from tokenferry.protocol.chat import CustomDelta, FunctionDelta, ToolCallDelta
 from tokenferry.protocol.surrogates import loads, well_formed
 
 ERROR_CHARACTERS_MAX = 200
@@ -65,11 +65,23 @@ class ChunkFunction(FunctionDelta):
     arguments: Any = UNSET
 
 
+class ChunkCustom(CustomDelta):
+    """A fragment of a custom tool's call; its input may be null, too."""
+
+    input: Any = UNSET
+
+
 class ChunkToolCall(ToolCallDelta):
     """A fragment of a call; the index may be null, too."""
 
     index: Any = UNSET
     function: ChunkFunction | None = None
+    custom: ChunkCustom | None = None
+
+    @property
+    def called(self) -> ChunkFunction | ChunkCustom | None:
+        """What is called, of whichever kind."""
+        return self.function or self.custom
 
 
 class Part(Struct):

@@ -216,6 +216,11 @@ class Conversation:
         return parts
 
     def _call(self, call: ToolCall, at: str, *, first: bool) -> ContentPart:
+        if call.function is None:
+            raise UnsupportedParameter(
+                f"`{at}.type` is {call.type[:40]!r}; Gemini is served `function` tools only.",
+                param=f"{at}.type",
+            )
         signature = _signature(call)
         if signature is None and first and self._version >= _SIGNATURE_SINCE:
             signature = SIGNATURE_UNKNOWN
