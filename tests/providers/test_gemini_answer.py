@@ -466,6 +466,21 @@ class TestEnds:
         assert "print(f(" in sink.error.message
         assert not sink.of("finish")
 
+    def test_a_failures_own_chunk_still_says_what_was_used(self):
+        usage = {"promptTokenCount": 7, "candidatesTokenCount": 3}
+        sink = decode(
+            chunk(candidate(text("가"))),
+            chunk({"finishReason": "MALFORMED_FUNCTION_CALL"}, usageMetadata=usage),
+        )
+        assert [call[0] for call in sink.calls] == ["head", "text", "usage", "fail"]
+        assert sink.of("usage") == [("usage", Usage(7, 3))]
+
+    def test_nothing_comes_after_a_failure(self):
+        failed = chunk({"finishReason": "MALFORMED_FUNCTION_CALL"}, candidate(text("나"), index=1))
+        more = chunk(candidate(text("가"), finishReason="STOP"), usageMetadata={})
+        sink = decode(failed, more, {"error": {"code": 500}}, STOP)
+        assert [call[0] for call in sink.calls] == ["head", "fail"]
+
     def test_a_repeated_reason_counts_once(self):
         sink = decode(STOP, STOP)
         assert sink.of("finish", "end") == [("finish", 0, "stop"), ("end",)]
@@ -634,7 +649,7 @@ class TestSurrogates:
             b'{"candidates":[{"content":{"parts":[{"text":"a"}]},"index":"0","finishReason":"STOP"}],'
             b'"usageMetadata":{"promptTokenCount":"3"}}'
         )
-        assert sink.of("text", "usage") == [("text", "a"), ("usage", Usage(3, 0))]
+        assert sink.of("text", "usage") == [("usage", Usage(3, 0)), ("text", "a")]
 
 
 _alphabet = st.sampled_from(["a", "가", "힣", "한", "😀", "👨\u200d👩", "é", '"', "\\", "\n"])

@@ -214,26 +214,26 @@ class GeminiDecoder:
         """Take the end: complete only if every choice said why it ended."""
         if self._over:
             return
-        self._over = True
         if self._seen and self._seen == self._finished:
+            self._over = True
             self._sink.end()
         else:
-            self._sink.fail(
-                ProviderCutOff("The provider ended its answer without a finish reason.")
-            )
+            self._fail(ProviderCutOff("The provider ended its answer without a finish reason."))
 
     def _take(self, chunk: _Chunk) -> None:
+        if self._over:
+            return
         if chunk.error is not None:
             self._fail(gemini_errors.of_stream(chunk.error, api_key=self._api_key))
             return
         if not self._headed:
             self._headed = True
             self._sink.head(chunk.model_version or self._model, None, None)
-        if chunk.candidates:
-            for candidate in chunk.candidates:
-                self._take_candidate(candidate, chunk.response_id)
-        if chunk.usage_metadata is not None:
+        if chunk.usage_metadata is not None:  # first: a candidate may say that it failed
             self._sink.usage(_usage(chunk.usage_metadata))
+        for candidate in chunk.candidates or ():
+            if not self._over:
+                self._take_candidate(candidate, chunk.response_id)
         feedback = chunk.prompt_feedback
         if feedback is not None and feedback.block_reason and not chunk.candidates:
             self._take_block(feedback)
@@ -333,9 +333,8 @@ class GeminiDecoder:
                 self._sink.delta(index, delta)
 
     def _fail(self, error: ProviderError) -> None:
-        if not self._over:
-            self._over = True
-            self._sink.fail(error)
+        self._over = True
+        self._sink.fail(error)
 
 
 def _decode_leniently(data: bytes) -> list[_Chunk]:
