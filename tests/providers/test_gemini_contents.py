@@ -135,6 +135,7 @@ class TestMedia:
         [
             (f"data:image/png;base64,{PIXEL}", "image/png"),
             (f"DATA:Image/PNG;charset=x;Base64,{PIXEL}", "image/png"),
+            (f"data:image/jpg;base64,{PIXEL}", "image/jpeg"),
         ],
     )
     def test_data_url_goes_inline(self, url: str, mime_type: str):

@@ -199,6 +199,14 @@ class TestLimits:
         stop = [str(number) for number in range(count)]
         assert generation(stop=stop) == ({"stopSequences": stop} if stop else None)
 
+    @pytest.mark.parametrize("stop", ["", [""], [], ["", ""]])
+    def test_empty_sequences_are_none(self, stop: Any):
+        assert generation(stop=stop) is None
+
+    def test_empty_sequences_do_not_count(self):
+        stop = [str(number) for number in range(STOP_SEQUENCES_MAX)]
+        assert generation(stop=["", *stop]) == {"stopSequences": stop}
+
     def test_stop_above(self):
         error = refused(stop=[str(number) for number in range(STOP_SEQUENCES_MAX + 1)])
         assert isinstance(error, InvalidRequest)
@@ -348,6 +356,13 @@ class TestTools:
             {},
             {"type": "object"},
             {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+            {
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "title": "인자",
+                "description": "없음",
+                "type": "object",
+                "properties": {},
+            },
         ],
     )
     def test_a_function_without_parameters(self, schema: Any):

@@ -308,7 +308,9 @@ def _inline(url: str, param: str) -> Blob:
         or "base64" not in [option.strip().lower() for option in options]
     ):
         raise InvalidRequest(f"`{param}` cannot be read; {_DATA_URL_REMEDY}.", param=param)
-    return Blob(mime_type.strip().lower(), data)
+    mime_type = mime_type.strip().lower()
+    # No registered type, but a common one; Gemini refuses it.
+    return Blob("image/jpeg" if mime_type == "image/jpg" else mime_type, data)
 
 
 def _signature(call: ToolCall) -> str | None:

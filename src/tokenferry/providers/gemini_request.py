@@ -33,7 +33,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "n": "mapped: generationConfig.candidateCount, at most 8",
         "max_tokens": "mapped: generationConfig.maxOutputTokens",
         "max_completion_tokens": "mapped: generationConfig.maxOutputTokens",
-        "stop": "mapped: generationConfig.stopSequences, at most 5",
+        "stop": "mapped: generationConfig.stopSequences, at most 5, without empty ones",
         "seed": "mapped: generationConfig.seed, 32 bits",
         "presence_penalty": "mapped: generationConfig.presencePenalty",
         "frequency_penalty": "mapped: generationConfig.frequencyPenalty",
@@ -88,6 +88,8 @@ _LEVELS: Mapping[str, str] = MappingProxyType(
     {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 )
 _BUDGET_LEAST_PRO = 128  # 2.5 Pro cannot stop thinking
+# What generators of schemas add, and what says nothing of the arguments.
+_ANNOTATIONS = frozenset({"$schema", "$id", "$comment", "title", "description"})
 _NO_MINIMAL_SINCE = (3, 7)  # 3.7 Flash and later refuse `minimal`, the Pro models always did
 
 
@@ -228,8 +230,9 @@ def _candidate_count(request: ChatRequest) -> int | None:
 
 
 def _stop_sequences(request: ChatRequest) -> list[str] | None:
-    sequences = [request.stop] if isinstance(request.stop, str) else request.stop
-    if sequences and len(sequences) > STOP_SEQUENCES_MAX:
+    asked = [request.stop] if isinstance(request.stop, str) else request.stop or ()
+    sequences = [sequence for sequence in asked if sequence]
+    if len(sequences) > STOP_SEQUENCES_MAX:
         raise InvalidRequest(
             f"`stop` has {len(sequences)} sequences; Gemini takes at most {STOP_SEQUENCES_MAX}.",
             param="stop",
@@ -333,7 +336,8 @@ def _declaration(tool: Tool, at: str) -> _FunctionDeclaration:
         raise MissingParameter(f"`{at}.function` is required.", param=f"{at}.function")
     schema = tool.function.parameters or {}
     # A function without parameters says so by having no schema.
-    if {key: value for key, value in schema.items() if value} == {"type": "object"}:
+    said = {key: value for key, value in schema.items() if value and key not in _ANNOTATIONS}
+    if said == {"type": "object"}:
         schema = {}
     return _FunctionDeclaration(tool.function.name, tool.function.description, schema or None)
 
