@@ -85,6 +85,12 @@ def test_of_two_limits_the_higher_one_may_be_what_a_provider_goes_by() -> None:
     assert FORMAT.encode(request(), "m").output_tokens_max is None
 
 
+def test_an_image_as_mistral_writes_it_goes_through() -> None:
+    part = {"type": "image_url", "image_url": "https://example.com/고양이.png"}
+    messages = [{"role": "user", "content": [part]}]
+    assert sent(messages=messages)["messages"] == messages
+
+
 def test_calls_of_custom_tools_go_through() -> None:
     call = {"id": "c", "type": "custom", "custom": {"name": "shell", "input": "echo 안녕"}}
     messages = [

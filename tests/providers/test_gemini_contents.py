@@ -156,6 +156,11 @@ class TestMedia:
         [turn] = contents([user({"type": "image_url", "image_url": {"url": url}})])
         assert turn["parts"] == [{"fileData": {"mimeType": mime_type, "fileUri": url}}]
 
+    def test_a_url_without_an_object_around_it(self):
+        part = {"type": "image_url", "image_url": f"data:image/png;base64,{PIXEL}"}
+        [turn] = contents([user(part)])
+        assert turn["parts"] == [{"inlineData": {"mimeType": "image/png", "data": PIXEL}}]
+
     @pytest.mark.parametrize("model", ["gemini-2.0-flash", "gemini-1.5-pro", "gemma-3-27b-it"])
     def test_models_that_do_not_fetch_urls(self, model: str):
         part = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}

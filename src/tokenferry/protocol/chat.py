@@ -43,16 +43,22 @@ class InputFile(Struct):
 class Part(Struct):
     """One part of a message's content; `type` says which of the other fields holds it.
 
-    `cache_control` is Anthropic's cache mark, as many OpenAI-dialect clients already send it.
+    `cache_control` is Anthropic's cache mark, as many OpenAI-dialect clients already send it. An
+    image's URL may stand without an object around it: Mistral's clients write it so.
     """
 
     type: str
     text: str | None = None
-    image_url: ImageUrl | None = None
+    image_url: ImageUrl | str | None = None
     input_audio: InputAudio | None = None
     file: InputFile | None = None
     refusal: str | None = None
     cache_control: dict[str, Any] | None = None
+
+    @property
+    def image_address(self) -> str | None:
+        """The URL of an image."""
+        return self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url
 
 
 class FunctionCall(Struct):

@@ -257,8 +257,8 @@ def _read_part(part: Part, path: str) -> Given:
         return Text(part.text)
     if part.type == "refusal" and part.refusal is not None:
         return Text(part.refusal)
-    if part.type == "image_url" and part.image_url is not None:
-        return Image(_read_image(part.image_url.url, f"{path}.image_url.url"))
+    if part.type == "image_url" and (url := part.image_address) is not None:
+        return Image(_read_image(url, f"{path}.image_url.url"))
     if part.type == "file" and part.file is not None:
         return _read_file(part.file, f"{path}.file")
     if part.type == "input_audio":

@@ -189,9 +189,9 @@ class Conversation:
         )
 
     def _image(self, part: Part, at: str) -> ContentPart:
-        if part.image_url is None:
+        url, param = part.image_address, f"{at}.image_url.url"
+        if url is None:
             raise MissingParameter(f"`{at}.image_url` is required.", param=f"{at}.image_url")
-        url, param = part.image_url.url, f"{at}.image_url.url"
         if url[:5].lower() == "data:":
             return ContentPart(inline_data=_inline(url, param))
         if url[:8].lower() != "https://":
