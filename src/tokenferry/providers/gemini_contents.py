@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 
 from tokenferry.errors import InvalidRequest, MissingParameter, UnsupportedParameter
 from tokenferry.protocol.chat import Message, Part, ToolCall
+from tokenferry.providers.gemini_names import google_name
 
 # Google's own value for calls whose signature is lost, for instance because another provider made
 # them ("Thought signatures", FAQ). Gemini 3 answers 400 when the first call of a step has none.
@@ -224,11 +225,11 @@ class Conversation:
         signature = _signature(call)
         if signature is None and first and self._version >= _SIGNATURE_SINCE:
             signature = SIGNATURE_UNKNOWN
-        self._names[call.id] = call.function.name
+        self._names[call.id] = name = google_name(call.function.name)
         # The id goes both ways since Gemini 3.5 demands it; earlier models accept it.
         return ContentPart(
             function_call=FunctionCall(
-                call.function.name,
+                name,
                 _arguments(call.function.arguments, f"{at}.function.arguments"),
                 call.id or None,
             ),

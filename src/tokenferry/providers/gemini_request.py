@@ -21,6 +21,7 @@ from tokenferry.providers.gemini_contents import (
     Conversation,
     model_version,
 )
+from tokenferry.providers.gemini_names import google_name
 
 PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
@@ -339,7 +340,8 @@ def _declaration(tool: Tool, at: str) -> _FunctionDeclaration:
     said = {key: value for key, value in schema.items() if value and key not in _ANNOTATIONS}
     if said == {"type": "object"}:
         schema = {}
-    return _FunctionDeclaration(tool.function.name, tool.function.description, schema or None)
+    name = google_name(tool.function.name)
+    return _FunctionDeclaration(name, tool.function.description, schema or None)
 
 
 def _tool_config(request: ChatRequest) -> _ToolConfig | None:
@@ -373,7 +375,7 @@ def _named_tool(choice: ToolChoice, names: list[str]) -> _ToolConfig:
             f"`tool_choice.function.name` is {name[:64]!r}, which is not among `tools`.",
             param="tool_choice.function.name",
         )
-    return _ToolConfig(_FunctionCallingConfig("ANY", [name]))
+    return _ToolConfig(_FunctionCallingConfig("ANY", [google_name(name)]))
 
 
 _T = TypeVar("_T")
