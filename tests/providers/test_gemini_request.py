@@ -179,6 +179,23 @@ def test_null_is_absence(name: str):
     assert encode(**{name: None}) == PLAIN
 
 
+@pytest.mark.parametrize("content", ["", None, [], [{"type": "text", "text": ""}]])
+def test_an_empty_last_message_does_not_have_the_models_own_words_continued(content: Any):
+    messages = [
+        {"role": "user", "content": "안녕"},
+        {"role": "assistant", "content": "네"},
+        {"role": "user", "content": content},
+    ]
+    error = refused(messages=messages)
+    assert isinstance(error, InvalidRequest)
+    assert error.param == "messages[2].content"
+
+
+def test_an_empty_message_behind_a_full_one_is_left_out():
+    messages = [{"role": "user", "content": "안녕"}, {"role": "user", "content": ""}]
+    assert encode(messages=messages) == PLAIN
+
+
 def test_only_system_messages():
     error = refused(messages=[{"role": "system", "content": "s"}, {"role": "user", "content": ""}])
     assert isinstance(error, InvalidRequest)

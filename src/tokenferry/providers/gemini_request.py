@@ -186,6 +186,10 @@ def encode_body(request: ChatRequest, model: str) -> bytes:
             "add a user message with text.",
             param="messages",
         )
+    if request.messages[-1].role == "user" and conversation.contents[-1].role == "model":
+        # Left out, it would make the model's last words the beginning of its answer.
+        param = f"messages[{len(request.messages) - 1}].content"
+        raise InvalidRequest(f"`{param}` is empty; write some text.", param=param)
     generation = _generation_config(request, model)
     return msgspec.json.encode(
         _Body(
