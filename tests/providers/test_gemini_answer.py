@@ -644,6 +644,21 @@ class TestSurrogates:
         [(_, _, delta, _)] = sink.of("delta")
         assert json.loads(delta["tool_calls"][0]["function"]["arguments"]) == {"x": "\ufffd"}
 
+    @pytest.mark.parametrize(
+        "written",
+        [
+            {"promptFeedback": {"blockReason": "SAFETY", "blockReasonMessage": "a\ud83d"}},
+            {"error": {"code": 500, "message": "a\ud83d", "details": ["\ud83d"]}},
+            chunk({"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "a\ud83d"}),
+            {"modelVersion": "a\ud83d"},
+        ],
+    )
+    def test_half_a_character_outside_the_text_is_replaced(self, written: Any):
+        sink = decode(written)
+        said = repr([str(part) for call in sink.calls for part in call])
+        assert "a\ufffd" in said
+        assert "\\ud83d" not in said
+
     def test_numbers_as_strings_are_read_too(self):
         sink = decode(
             b'{"candidates":[{"content":{"parts":[{"text":"a"}]},"index":"0","finishReason":"STOP"}],'

@@ -340,7 +340,7 @@ class GeminiDecoder:
 def _decode_leniently(data: bytes) -> list[_Chunk]:
     """Read what the strict decoder refuses: broken surrogate pairs, numbers of another type."""
     try:
-        value = loads(data)
+        value = well_formed(loads(data), but="text")
         return msgspec.convert(
             value if isinstance(value, list) else [value], list[_Chunk], strict=False
         )
