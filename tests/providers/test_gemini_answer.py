@@ -664,7 +664,7 @@ class TestSurrogates:
             b'{"candidates":[{"content":{"parts":[{"text":"a"}]},"index":"0","finishReason":"STOP"}],'
             b'"usageMetadata":{"promptTokenCount":"3"}}'
         )
-        assert sink.of("text", "usage") == [("usage", Usage(3, 0)), ("text", "a")]
+        assert sink.of("text", "usage") == [("text", "a"), ("usage", Usage(3, 0))]
 
 
 _alphabet = st.sampled_from(["a", "가", "힣", "한", "😀", "👨\u200d👩", "é", '"', "\\", "\n"])

@@ -60,7 +60,7 @@ def test_a_call_comes_back_under_the_clients_name() -> None:
     decoder.event(json.dumps({"candidates": [candidate], "usageMetadata": usage}).encode())
     decoder.eof()
     assert [call["name"] for call in recorder.tool_calls()] == ["1c_reload", *names[1:]]
-    assert recorder.names() == ["head", "usage", "text", *["delta"] * 4, "finish", "end"]
+    assert recorder.names() == ["head", "text", *["delta"] * 4, "finish", "usage", "end"]
 
 
 def test_an_answer_to_a_request_whose_names_google_takes_goes_straight_to_the_sink() -> None:

@@ -229,16 +229,18 @@ class GeminiDecoder:
         if not self._headed:
             self._headed = True
             self._sink.head(chunk.model_version or self._model, None, None)
-        if chunk.usage_metadata is not None:  # first: a candidate may say that it failed
-            self._sink.usage(_usage(chunk.usage_metadata))
+        failure: ProviderError | None = None
         for candidate in chunk.candidates or ():
-            if not self._over:
-                self._take_candidate(candidate, chunk.response_id)
+            failure = failure or self._take_candidate(candidate, chunk.response_id)
+        if chunk.usage_metadata is not None:  # a failed answer's, too
+            self._sink.usage(_usage(chunk.usage_metadata))
+        if failure is not None:
+            self._fail(failure)
         feedback = chunk.prompt_feedback
         if feedback is not None and feedback.block_reason and not chunk.candidates:
             self._take_block(feedback)
 
-    def _take_candidate(self, candidate: _Candidate, response_id: str | None) -> None:
+    def _take_candidate(self, candidate: _Candidate, reply_id: str | None) -> ProviderError | None:
         index = candidate.index or 0
         self._seen.add(index)
         logprobs = None
@@ -250,13 +252,14 @@ class GeminiDecoder:
                 if self._take_text(index, part.text, logprobs, thought=part.thought is True):
                     logprobs = None
             elif part.function_call is not None:
-                self._take_call(index, part, part.function_call, response_id)
+                self._take_call(index, part, part.function_call, reply_id)
             elif part.inline_data is not None and not part.thought:
                 self._take_image(index, part.inline_data)
         if logprobs is not None:
             self._sink.delta(index, Delta(), logprobs)
         if candidate.finish_reason and index not in self._finished:
-            self._finish(index, candidate.finish_reason, candidate.finish_message)
+            return self._finish(index, candidate.finish_reason, candidate.finish_message)
+        return None
 
     def _take_text(self, index: int, text: str, logprobs: Raw | None, *, thought: bool) -> bool:
         """Pass text on; return whether the log probabilities went with it."""
@@ -310,21 +313,19 @@ class GeminiDecoder:
             self._finished.add(index)
             self._sink.finish(index, "content_filter")
 
-    def _finish(self, index: int, reason: str, message: str | None) -> None:
+    def _finish(self, index: int, reason: str, message: str | None) -> ProviderError | None:
         if reason in _FAILURES:
-            self._fail(
-                ProviderInvalidResponse(
-                    f"Gemini ended the answer with {reason}: "
-                    f"{message or 'the model made something that cannot be used'}. Try again."
-                )
+            return ProviderInvalidResponse(
+                f"Gemini ended the answer with {reason}: "
+                f"{message or 'the model made something that cannot be used'}. Try again."
             )
-            return
         self._flush(index)
         self._finished.add(index)
         known = _FINISH_REASONS.get(reason, "stop")
         if known == "stop" and index in self._calls:
             known = "tool_calls"
         self._sink.finish(index, known)
+        return None
 
     def _flush(self, index: int) -> None:
         for (choice, thought), joiner in self._joiners.items():
