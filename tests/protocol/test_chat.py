@@ -129,6 +129,16 @@ def test_whole_characters_are_fine(text: str) -> None:
             },
             "messages[1].tool_calls[0].function",
         ),
+        (
+            {
+                "model": "m",
+                "messages": [
+                    USER,
+                    {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom"}]},
+                ],
+            },
+            "messages[1].tool_calls[0].custom",
+        ),
         (VALID | {"tools": [{}]}, "tools[0].type"),
         (VALID | {"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
         (VALID | {"tool_choice": {}}, "tool_choice.type"),

@@ -160,6 +160,21 @@ def test_tool_calls_keep_what_their_provider_wants_back() -> None:
     assert answer["tool_calls"][0]["type"] == "custom"
 
 
+def test_a_custom_tools_call_in_fragments() -> None:
+    def custom(**fields: str) -> dict[str, Any]:
+        return {"index": 0, "custom": fields}
+
+    records = [
+        delta(tool_calls=[custom(name="shell", input="") | {"id": "a", "type": "custom"}]),
+        delta(tool_calls=[custom(input="echo ")]),
+        delta(tool_calls=[custom(input="안녕")]),
+    ]
+    assert message(*records)["tool_calls"] == [
+        {"id": "a", "type": "custom", "custom": {"name": "shell", "input": "echo 안녕"}}
+    ]
+    assert fold(head(), *records).output_text() == "shellecho 안녕"
+
+
 def test_a_refusal() -> None:
     answer = message(delta(refusal="그건 "), delta(refusal="안 됩니다."))
     assert (answer["refusal"], answer["content"]) == ("그건 안 됩니다.", None)

@@ -457,4 +457,10 @@ def test_an_error_without_words() -> None:
 
 def test_nothing_comes_after_an_error() -> None:
     error = {"type": "error", "error": {"type": "api_error", "message": "x"}}
-    assert replay(message(), error, finish(), STOP).names() == ["head", "usage", "fail"]
+    late = [begin(TEXT), add("text", text="a"), finish(), STOP]
+    assert replay(message(), error, *late).names() == ["head", "usage", "fail"]
+
+
+def test_no_text_comes_after_the_end() -> None:
+    recorder = replay(message(), finish(), STOP, add("text", text="a"))
+    assert recorder.names() == ["head", "usage", "finish", "end"]

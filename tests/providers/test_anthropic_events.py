@@ -24,6 +24,7 @@ from harness.anthropic_stream import (
 from tokenferry.errors import (
     ProviderInvalidResponse,
 )
+from tokenferry.providers.anthropic_events import read_block, reread_event
 
 
 @pytest.mark.parametrize(
@@ -271,3 +272,15 @@ def test_garbage_is_read_or_refused(value: Any) -> None:
             assert exc.message  # noqa: PT017 -- either outcome is right; only another error is not
     decoder.eof()
     assert recorder.names().count("end") + recorder.names().count("fail") >= 1
+
+
+@pytest.mark.parametrize("kind", [["text"], {"text": 1}, None, 1])
+def test_a_block_whose_type_is_no_name_is_of_no_known_type(kind: Any) -> None:
+    assert read_block({"type": kind}) is None
+
+
+def test_half_a_character_where_no_text_stands_is_the_providers_fault() -> None:
+    delta = {"type": "text_delta", "text": "a"}
+    event = {"type": "content_block_delta", "index": "\ud83d", "delta": delta}
+    with pytest.raises(ProviderInvalidResponse):
+        reread_event(json.dumps(event).encode())

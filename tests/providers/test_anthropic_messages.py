@@ -263,6 +263,11 @@ def test_unknown_and_misplaced_parts_are_refused(kind: str) -> None:
     assert refused(InvalidRequest, message) == "messages[0].content[0].type"
 
 
+def test_an_image_without_an_object_around_its_url() -> None:
+    bare = parts({"type": "image_url", "image_url": PNG})
+    assert bare == parts({"type": "image_url", "image_url": {"url": PNG}})
+
+
 @pytest.mark.parametrize("kind", ["text", "image_url", "file"])
 def test_a_part_without_its_content_is_refused(kind: str) -> None:
     message = {"role": "user", "content": [{"type": kind}]}
@@ -361,7 +366,7 @@ def test_arguments_that_are_no_json_object_are_refused(arguments: str) -> None:
 
 
 def test_other_kinds_of_calls_are_refused() -> None:
-    custom = {"id": "a", "type": "custom", "function": {"name": "f"}}
+    custom = {"id": "a", "type": "custom", "custom": {"name": "f", "input": "가"}}
     param = refused(UnsupportedParameter, USER, calling(custom))
     assert param == "messages[1].tool_calls[0].type"
 

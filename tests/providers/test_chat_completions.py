@@ -85,6 +85,22 @@ def test_of_two_limits_the_higher_one_may_be_what_a_provider_goes_by() -> None:
     assert FORMAT.encode(request(), "m").output_tokens_max is None
 
 
+def test_an_image_as_mistral_writes_it_goes_through() -> None:
+    part = {"type": "image_url", "image_url": "https://example.com/고양이.png"}
+    messages = [{"role": "user", "content": [part]}]
+    assert sent(messages=messages)["messages"] == messages
+
+
+def test_calls_of_custom_tools_go_through() -> None:
+    call = {"id": "c", "type": "custom", "custom": {"name": "shell", "input": "echo 안녕"}}
+    messages = [
+        {"role": "user", "content": "안녕"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "안녕"},
+    ]
+    assert sent(messages=messages)["messages"] == messages
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),

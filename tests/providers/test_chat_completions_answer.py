@@ -250,6 +250,14 @@ def test_text_beside_a_tool_call() -> None:
         ("eos_token", "stop"),
         ("stop_sequence", "stop"),
         ("sensitive", "content_filter"),
+        ("STOP", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("Length", "length"),
+        ("SAFETY", "content_filter"),
+        ("refusal", "content_filter"),
+        ("end_turn", "stop"),
+        ("tool_use", "tool_calls"),
+        ("model_context_window_exceeded", "length"),
         ("came_later", "stop"),
     ],
 )
@@ -289,6 +297,15 @@ def test_running_out_of_resources_is_no_completion() -> None:
     assert isinstance(recorder.error, ProviderRejected)
     assert recorder.error.code == "insufficient_system_resource"
     assert (recorder.error.http_status, recorder.error.retryable) == (503, True)
+
+
+@pytest.mark.parametrize("reason", ["abort", "network_error", "ABORT"])
+def test_an_answer_that_its_provider_broke_off_is_no_completion(reason: str) -> None:
+    """As vLLM, SGLang and Z.ai say it, with [DONE] after it as if nothing had happened."""
+    recorder = replay(text("반"), chunk(reason=reason), DONE)
+    assert recorder.names() == ["head", "text", "fail"]
+    assert isinstance(recorder.error, ProviderRejected)
+    assert (recorder.error.http_status, recorder.error.code) == (503, reason.lower())
 
 
 # Ends.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from harness.chat_completions_stream import chunk, replay
+from harness.chat_completions_stream import chunk, replay, whole
 from tokenferry.protocol.chat import ToolCallDelta
 from tokenferry.providers.chat_completions_calls import ToolCallIndex, repair
 from tokenferry.providers.chat_completions_chunks import ChunkToolCall
@@ -56,6 +56,21 @@ def more(arguments: str, index: Any = UNSET, own: str | None = None) -> dict[str
         (
             [[f("a", "1", 0)], [more("2", 0, "a")], [f("b", "3", 1)], [more("4", 1, "b")]],
             [("a", "f", "12"), ("b", "f", "34")],
+        ),
+        # id and name with every fragment (Fireworks)
+        (
+            [[f("a", "1", 0)], [f("a", "2", 0)], [f("b", "3", 1)], [f("b", "4", 1)]],
+            [("a", "f", "12"), ("b", "f", "34")],
+        ),
+        # another id with every fragment, and no name: one call (Poolside)
+        (
+            [[f("a", "1", 0)], [more("2", 0, "x")], [more("3", 0, "y")], [f("b", "4", 1)]],
+            [("a", "f", "123"), ("b", "f", "4")],
+        ),
+        # a name in pieces
+        (
+            [[f("a", "", 0)], [fragment("", index=0, name="_g")], [more("1", 0)]],
+            [("a", "f_g", "1")],
         ),
         # every index 0, a new id begins a call (vLLM)
         (
@@ -142,6 +157,20 @@ def test_any_order_that_a_servers_manner_allows(
     ]
 
 
+def test_clients_that_join_every_string_get_each_identity_once() -> None:
+    """As OpenAI's own SDK for Python does: what is repeated would be there twice."""
+    again = f("a", "2", 0) | {"type": "function"}
+    recorder = replay(chunk({"tool_calls": [f("a", "1", 0)]}), chunk({"tool_calls": [again]}))
+    (first,), (second,) = list[Any](recorder.fragments("tool_calls"))
+    assert first == {
+        "index": 0,
+        "id": "a",
+        "type": "function",
+        "function": {"name": "f", "arguments": "1"},
+    }
+    assert second == {"index": 0, "function": {"arguments": "2"}}
+
+
 def test_a_name_is_new_only_within_its_event() -> None:
     positions = ToolCallIndex()
     call = msgspec.convert(f(None, index=5), ChunkToolCall)
@@ -149,6 +178,51 @@ def test_a_name_is_new_only_within_its_event() -> None:
     assert [positions.of(call), positions.of(call)] == [0, 1]
     positions.begin_event()
     assert positions.of(call) == 1
+
+
+# Custom tools: no function, and an input that is no JSON.
+
+
+def custom(input_: Any, *, own: str | None = None, name: str | None = None) -> dict[str, Any]:
+    said = {"input": input_} | ({"name": name} if name is not None else {})
+    written = {"index": 0, "custom": said}
+    return written if own is None else written | {"id": own, "type": "custom"}
+
+
+def test_a_custom_tools_call() -> None:
+    events = [custom("", own="a", name="shell"), custom("echo "), custom("안녕")]
+    recorder = replay(*[chunk({"tool_calls": [event]}) for event in events])
+    assert recorder.fragments("tool_calls") == [[event] for event in events]
+
+
+def test_a_custom_tools_call_in_a_whole_answer() -> None:
+    call = {"id": "a", "type": "custom", "custom": {"name": "shell", "input": "ls"}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    recorder = whole({"model": "m", "choices": [choice]})
+    assert recorder.fragments("tool_calls") == [[{"index": 0} | call]]
+
+
+def test_custom_calls_that_all_say_index_0_and_repeat_themselves() -> None:
+    events = [
+        [custom("1", own="a", name="f")],
+        [custom("2", own="a", name="f")],
+        [custom("3", own="b", name="f")],
+    ]
+    recorder = replay(*[chunk({"tool_calls": event}) for event in events])
+    first, second, third = [
+        fragments[0] for fragments in list[Any](recorder.fragments("tool_calls"))
+    ]
+    assert first == events[0][0]
+    assert second == {"index": 0, "custom": {"input": "2"}}
+    assert third == events[2][0] | {"index": 1}
+
+
+@pytest.mark.parametrize(("written", "passed_on"), [(None, {}), ("\ud83d", {"input": "\ufffd"})])
+def test_strange_input_of_a_custom_tool(written: Any, passed_on: Any) -> None:
+    recorder = replay(chunk({"tool_calls": [custom(written, own="a", name="f")]}))
+    ((call,),) = list[Any](recorder.fragments("tool_calls"))
+    assert call["custom"] == {"name": "f"} | passed_on
 
 
 # Repair.

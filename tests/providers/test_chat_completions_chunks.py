@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
-from tokenferry.errors import ProviderInvalidResponse
+from tokenferry.errors import ProviderAuthFailed, ProviderInvalidResponse
 from tokenferry.protocol.surrogates import well_formed
 from tokenferry.providers.chat_completions_chunks import (
     ERROR_CHARACTERS_MAX,
@@ -87,6 +87,22 @@ def test_an_error_that_is_nested_too_deeply() -> None:
 def test_a_reported_errors_status(code: Any, status: int) -> None:
     error = reported(Chunk(), Raw(json.dumps({"code": code}).encode()))
     assert (error.http_status, error.code) == (status, str(code))
+
+
+@pytest.mark.parametrize("code", [401, "401", 403])
+def test_a_reported_refusal_of_the_operators_key_is_none_of_the_clients(code: Any) -> None:
+    said = {"code": code, "message": "Incorrect API key provided: sk-operators"}
+    error = reported(Chunk(), Raw(json.dumps(said).encode()))
+    assert isinstance(error, ProviderAuthFailed)
+    assert "sk-operators" not in error.message
+
+
+def test_a_reported_lack_of_credit_is_no_402_for_the_client() -> None:
+    said = {"code": 402, "message": "Insufficient credits"}
+    error = reported(Chunk(), Raw(json.dumps(said).encode()))
+    assert (error.http_status, error.code) == (503, "provider_quota_exhausted")
+    assert "the gateway's account" in error.message.lower()
+    assert "Insufficient credits" in error.message
 
 
 def test_without_an_error_the_chunk_itself_is_one() -> None:

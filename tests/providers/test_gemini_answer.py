@@ -466,6 +466,21 @@ class TestEnds:
         assert "print(f(" in sink.error.message
         assert not sink.of("finish")
 
+    def test_a_failures_own_chunk_still_says_what_was_used(self):
+        usage = {"promptTokenCount": 7, "candidatesTokenCount": 3}
+        sink = decode(
+            chunk(candidate(text("가"))),
+            chunk({"finishReason": "MALFORMED_FUNCTION_CALL"}, usageMetadata=usage),
+        )
+        assert [call[0] for call in sink.calls] == ["head", "text", "usage", "fail"]
+        assert sink.of("usage") == [("usage", Usage(7, 3))]
+
+    def test_nothing_comes_after_a_failure(self):
+        failed = chunk({"finishReason": "MALFORMED_FUNCTION_CALL"}, candidate(text("나"), index=1))
+        more = chunk(candidate(text("가"), finishReason="STOP"), usageMetadata={})
+        sink = decode(failed, more, {"error": {"code": 500}}, STOP)
+        assert [call[0] for call in sink.calls] == ["head", "fail"]
+
     def test_a_repeated_reason_counts_once(self):
         sink = decode(STOP, STOP)
         assert sink.of("finish", "end") == [("finish", 0, "stop"), ("end",)]
@@ -628,6 +643,21 @@ class TestSurrogates:
         )
         [(_, _, delta, _)] = sink.of("delta")
         assert json.loads(delta["tool_calls"][0]["function"]["arguments"]) == {"x": "\ufffd"}
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            {"promptFeedback": {"blockReason": "SAFETY", "blockReasonMessage": "a\ud83d"}},
+            {"error": {"code": 500, "message": "a\ud83d", "details": ["\ud83d"]}},
+            chunk({"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "a\ud83d"}),
+            {"modelVersion": "a\ud83d"},
+        ],
+    )
+    def test_half_a_character_outside_the_text_is_replaced(self, written: Any):
+        sink = decode(written)
+        said = repr([str(part) for call in sink.calls for part in call])
+        assert "a\ufffd" in said
+        assert "\\ud83d" not in said
 
     def test_numbers_as_strings_are_read_too(self):
         sink = decode(

@@ -135,6 +135,7 @@ class TestMedia:
         [
             (f"data:image/png;base64,{PIXEL}", "image/png"),
             (f"DATA:Image/PNG;charset=x;Base64,{PIXEL}", "image/png"),
+            (f"data:image/jpg;base64,{PIXEL}", "image/jpeg"),
         ],
     )
     def test_data_url_goes_inline(self, url: str, mime_type: str):
@@ -154,6 +155,11 @@ class TestMedia:
     def test_https_url_is_fetched_by_google(self, url: str, mime_type: str):
         [turn] = contents([user({"type": "image_url", "image_url": {"url": url}})])
         assert turn["parts"] == [{"fileData": {"mimeType": mime_type, "fileUri": url}}]
+
+    def test_a_url_without_an_object_around_it(self):
+        part = {"type": "image_url", "image_url": f"data:image/png;base64,{PIXEL}"}
+        [turn] = contents([user(part)])
+        assert turn["parts"] == [{"inlineData": {"mimeType": "image/png", "data": PIXEL}}]
 
     @pytest.mark.parametrize("model", ["gemini-2.0-flash", "gemini-1.5-pro", "gemma-3-27b-it"])
     def test_models_that_do_not_fetch_urls(self, model: str):
@@ -299,6 +305,11 @@ class TestCalls:
         error = refused([assistant(call("a"), call("b", arguments=arguments))])
         assert isinstance(error, InvalidRequest)
         assert error.param == "messages[0].tool_calls[1].function.arguments"
+
+    def test_a_call_of_a_custom_tool(self):
+        custom = {"id": "c1", "type": "custom", "custom": {"name": "shell", "input": "ls"}}
+        error = refused([user({"type": "text", "text": "가"}), assistant(custom), result("가")])
+        assert error.param == "messages[1].tool_calls[0].type"
 
     def test_a_result_for_an_unknown_call(self):
         error = refused([assistant(call("a")), result("1", "zzz")])

@@ -179,6 +179,23 @@ def test_null_is_absence(name: str):
     assert encode(**{name: None}) == PLAIN
 
 
+@pytest.mark.parametrize("content", ["", None, [], [{"type": "text", "text": ""}]])
+def test_an_empty_last_message_does_not_have_the_models_own_words_continued(content: Any):
+    messages = [
+        {"role": "user", "content": "안녕"},
+        {"role": "assistant", "content": "네"},
+        {"role": "user", "content": content},
+    ]
+    error = refused(messages=messages)
+    assert isinstance(error, InvalidRequest)
+    assert error.param == "messages[2].content"
+
+
+def test_an_empty_message_behind_a_full_one_is_left_out():
+    messages = [{"role": "user", "content": "안녕"}, {"role": "user", "content": ""}]
+    assert encode(messages=messages) == PLAIN
+
+
 def test_only_system_messages():
     error = refused(messages=[{"role": "system", "content": "s"}, {"role": "user", "content": ""}])
     assert isinstance(error, InvalidRequest)
@@ -198,6 +215,14 @@ class TestLimits:
     def test_stop_within(self, count: int):
         stop = [str(number) for number in range(count)]
         assert generation(stop=stop) == ({"stopSequences": stop} if stop else None)
+
+    @pytest.mark.parametrize("stop", ["", [""], [], ["", ""]])
+    def test_empty_sequences_are_none(self, stop: Any):
+        assert generation(stop=stop) is None
+
+    def test_empty_sequences_do_not_count(self):
+        stop = [str(number) for number in range(STOP_SEQUENCES_MAX)]
+        assert generation(stop=["", *stop]) == {"stopSequences": stop}
 
     def test_stop_above(self):
         error = refused(stop=[str(number) for number in range(STOP_SEQUENCES_MAX + 1)])
@@ -348,6 +373,13 @@ class TestTools:
             {},
             {"type": "object"},
             {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+            {
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "title": "인자",
+                "description": "없음",
+                "type": "object",
+                "properties": {},
+            },
         ],
     )
     def test_a_function_without_parameters(self, schema: Any):

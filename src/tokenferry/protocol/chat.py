@@ -43,16 +43,22 @@ class InputFile(Struct):
 class Part(Struct):
     """One part of a message's content; `type` says which of the other fields holds it.
 
-    `cache_control` is Anthropic's cache mark, as many OpenAI-dialect clients already send it.
+    `cache_control` is Anthropic's cache mark, as many OpenAI-dialect clients already send it. An
+    image's URL may stand without an object around it: Mistral's clients write it so.
     """
 
     type: str
     text: str | None = None
-    image_url: ImageUrl | None = None
+    image_url: ImageUrl | str | None = None
     input_audio: InputAudio | None = None
     file: InputFile | None = None
     refusal: str | None = None
     cache_control: dict[str, Any] | None = None
+
+    @property
+    def image_address(self) -> str | None:
+        """The URL of an image."""
+        return self.image_url.url if isinstance(self.image_url, ImageUrl) else self.image_url
 
 
 class FunctionCall(Struct):
@@ -62,17 +68,41 @@ class FunctionCall(Struct):
     arguments: str = ""
 
 
+class CustomCall(Struct):
+    """A custom tool's name and its input, any text."""
+
+    name: str
+    input: str = ""
+
+
 class ToolCall(Struct):
-    """A tool call in an assistant's message.
+    """A tool call in an assistant's message: of a function, or of one of OpenAI's custom tools.
 
     `extra_content` carries what a provider wants back with the call; Google's key is
     `{"google": {"thought_signature": "…"}}`.
     """
 
     id: str
-    function: FunctionCall
+    function: FunctionCall | None = None
     type: str = "function"
     extra_content: dict[str, Any] | None = None
+    custom: CustomCall | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a call that says of nothing what is called.
+
+        Raises:
+            ValueError: In msgspec's own words, which `explain_invalid` reads.
+        """
+        if self.function is None and self.custom is None:
+            missing = "custom" if self.type == "custom" else "function"
+            raise ValueError(f"Object missing required field `{missing}`")
+
+    def texts(self) -> tuple[str, str]:
+        """Return the name of what is called and what it is given."""
+        if self.function is not None:
+            return self.function.name, self.function.arguments
+        return (self.custom.name, self.custom.input) if self.custom is not None else ("", "")
 
 
 class Message(Struct):
@@ -207,7 +237,7 @@ class ChatRequest(Struct, kw_only=True):
                 texts.append(message.content)
             else:
                 texts += [part.text for part in message.content or () if part.text]
-            texts += [call.function.arguments for call in message.tool_calls or ()]
+            texts += [call.texts()[1] for call in message.tool_calls or ()]
         return "\n".join(texts)
 
     @property
@@ -228,6 +258,13 @@ class FunctionDelta(Struct, omit_defaults=True):
     arguments: str | UnsetType = UNSET
 
 
+class CustomDelta(Struct, omit_defaults=True):
+    """A fragment of a custom tool's call."""
+
+    name: str | None = None
+    input: str | UnsetType = UNSET
+
+
 class ToolCallDelta(Struct, omit_defaults=True):
     """A fragment of a tool call; `index` joins the fragments of one call."""
 
@@ -236,6 +273,7 @@ class ToolCallDelta(Struct, omit_defaults=True):
     type: str | None = None
     function: FunctionDelta | None = None
     extra_content: dict[str, Any] | None = None
+    custom: CustomDelta | None = None
 
 
 class Delta(Struct, omit_defaults=True):

@@ -95,10 +95,15 @@ class _Choice:
         if delta.extra_content:
             call["extra_content"] = delta.extra_content
         if delta.function is not None:
-            function = call["function"]
+            function = call.setdefault("function", {"name": "", "arguments": ""})
             function["name"] += delta.function.name or ""
             if isinstance(delta.function.arguments, str):
                 function["arguments"] += delta.function.arguments
+        if delta.custom is not None:
+            call.pop("function", None)
+            custom = call.setdefault("custom", {"name": "", "input": ""})
+            custom["name"] += delta.custom.name or ""
+            custom["input"] += delta.custom.input or ""
 
     def message(self, reasoning_fields: list[str]) -> dict[str, Any]:
         content = "".join(self.content)
@@ -176,7 +181,7 @@ class Completion:
         for choice in self._choices.values():
             parts += [*choice.reasoning, *choice.content, *choice.refusal]
             for call in choice.tool_calls.values():
-                parts += [call["function"]["name"], call["function"]["arguments"]]
+                parts += (call.get("function") or call["custom"]).values()
             if function := choice.extra.get("function_call"):
                 parts += [function["name"], function["arguments"]]
         return "".join(parts)

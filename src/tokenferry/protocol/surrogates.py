@@ -72,25 +72,34 @@ def loads(data: bytes) -> Any:
         raise ValueError("JSON is nested too deeply") from None
 
 
-def well_formed(value: Any) -> Any:
+def well_formed(value: Any, *, but: str | None = None) -> Any:
     """Return a decoded JSON value with the halves in all its strings joined or replaced.
+
+    Args:
+        value: The value.
+        but: The key whose strings stay as they are, because they go into a joiner.
 
     Raises:
         ValueError: If it is nested deeper than the interpreter can follow.
     """
     try:
-        return _well_formed(value)
+        return _well_formed(value, but)
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
 
 
-def _well_formed(value: Any) -> Any:
+def _well_formed(value: Any, but: str | None) -> Any:
     if isinstance(value, str):
         return _HALF.sub(REPLACEMENT, _join_pairs(value)) if _HALF.search(value) else value
     if isinstance(value, list):
-        return [_well_formed(item) for item in value]
+        return [_well_formed(item, but) for item in value]
     if isinstance(value, dict):
-        return {_well_formed(key): _well_formed(item) for key, item in value.items()}
+        return {
+            _well_formed(key, but): item
+            if key == but and isinstance(item, str)
+            else _well_formed(item, but)
+            for key, item in value.items()
+        }
     return value
 
 

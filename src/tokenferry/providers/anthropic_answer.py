@@ -112,7 +112,8 @@ class AnthropicDecoder:
         self._started = False
         self._finished = False
         self._over = False
-        # Only once a broken surrogate pair was seen do fragments go through a joiner.
+        # Only once a broken surrogate pair was seen, or the end, is the hot path closed: fragments
+        # go through a joiner then.
         self._joins = False
         self._joiners: dict[tuple[int, str], SurrogateJoiner] = {}
 
@@ -162,7 +163,7 @@ class AnthropicDecoder:
         if self._finished:
             self._end()
             return
-        self._over = True
+        self._stop()
         self._sink.fail(ProviderCutOff("The provider ended its answer without a stop_reason."))
 
     def _take(self, event: Event) -> None:
@@ -353,12 +354,17 @@ class AnthropicDecoder:
         self._sink.finish(0, _FINISH_REASONS.get(stop_reason, "stop"))
 
     def _end(self) -> None:
-        self._over = True
+        self._stop()
         self._sink.end()
 
     def _fail(self, error: ErrorDetail | None) -> None:
-        self._over = True
+        self._stop()
         self._sink.fail(translate_error(error))
+
+    def _stop(self) -> None:
+        """Close the ways to the sink, which may serve another provider's answer from now on."""
+        self._over = True
+        self._joins = True  # the hot path asks nothing else
 
 
 def _raw(value: list[dict[str, Any]]) -> Raw:

@@ -139,10 +139,11 @@ def reread_event(data: bytes) -> Event | None:
     """
     value = _load(data)
     if value.get("type") == "content_block_delta" and isinstance(value.get("delta"), dict):
-        value["delta"] = {
+        delta = {
             key: item if key in FRAGMENTS.values() else well_formed(item)
-            for key, item in value["delta"].items()
+            for key, item in value.pop("delta").items()
         }
+        value = well_formed(value) | {"delta": delta}
     else:
         value = well_formed(value)
     try:
@@ -175,7 +176,8 @@ def read_block(block: dict[str, Any]) -> Block | None:
     Raises:
         ProviderInvalidResponse: If it is of a known type, but not of its form.
     """
-    if block.get("type") not in _BLOCKS:
+    kind = block.get("type")
+    if not isinstance(kind, str) or kind not in _BLOCKS:
         return None
     try:
         return msgspec.convert(block, Block)

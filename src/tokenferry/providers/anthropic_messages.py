@@ -257,8 +257,8 @@ def _read_part(part: Part, path: str) -> Given:
         return Text(part.text)
     if part.type == "refusal" and part.refusal is not None:
         return Text(part.refusal)
-    if part.type == "image_url" and part.image_url is not None:
-        return Image(_read_image(part.image_url.url, f"{path}.image_url.url"))
+    if part.type == "image_url" and (url := part.image_address) is not None:
+        return Image(_read_image(url, f"{path}.image_url.url"))
     if part.type == "file" and part.file is not None:
         return _read_file(part.file, f"{path}.file")
     if part.type == "input_audio":
@@ -344,7 +344,7 @@ def _read_data_url(url: str, param: str) -> Base64Source:
 
 
 def _read_call(call: ToolCall, path: str) -> ToolUse:
-    if call.type != "function":
+    if call.type != "function" or call.function is None:
         raise UnsupportedParameter(
             f"Anthropic knows no `{call.type}` tools; use `function`.", param=f"{path}.type"
         )

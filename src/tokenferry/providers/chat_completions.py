@@ -15,15 +15,10 @@ import msgspec
 from msgspec import Raw
 
 from tokenferry.engine.ports import Sink
-from tokenferry.errors import (
-    ProviderAuthFailed,
-    ProviderError,
-    ProviderRejected,
-    UnsupportedParameter,
-)
+from tokenferry.errors import ProviderError, UnsupportedParameter
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.providers.chat_completions_answer import ChatCompletionsDecoder
-from tokenferry.providers.chat_completions_chunks import read_error
+from tokenferry.providers.chat_completions_chunks import read_error, translated
 from tokenferry.providers.wire import Continuation, WireRequest, retry_after_ms
 
 PARAMETERS: Mapping[str, str] = MappingProxyType(
@@ -36,9 +31,6 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "(everything else)": "passed through byte for byte, unknown fields included",
     }
 )
-
-_UNAUTHORIZED = (401, 403)
-_PAYMENT_REQUIRED = 402
 
 
 class ChatCompletionsFormat:
@@ -128,23 +120,9 @@ class ChatCompletionsFormat:
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """Translate an HTTP error; OpenAI's shape and its common relatives are understood."""
         error = read_error(body)
-        message = error.message or f"The provider answered with HTTP status {status}."
-        if status in _UNAUTHORIZED:
-            return ProviderAuthFailed(
-                "The provider refused the gateway's own credential, not your key. "
-                f"The operator must check it (HTTP {status})."
-            )
-        if status == _PAYMENT_REQUIRED:
-            return ProviderRejected(
-                f"The gateway's account at this provider has no credit left: {message}",
-                status=503,
-                code="provider_quota_exhausted",
-            )
-        return ProviderRejected(
-            message,
-            status=status,
-            code=None if error.code is None else str(error.code),
-            type=error.type,
-            param=error.param,
-            retry_after_ms=retry_after_ms(headers),
+        return translated(
+            error,
+            f"The provider answered with HTTP status {status}.",
+            status,
+            retry_after_ms(headers),
         )

@@ -38,7 +38,7 @@ from tokenferry.providers.chat_completions_chunks import (
 )
 from tokenferry.providers.event_template import EventTemplate
 
-# Reasons that OpenAI defines; what others say is read as one of them.
+# Reasons that OpenAI defines; what others say, in capitals or not, is read as one of them.
 _FINISH_REASONS = {
     **dict.fromkeys(["stop", "length", "tool_calls", "content_filter", "function_call"]),
     "model_length": "length",  # Mistral
@@ -47,7 +47,14 @@ _FINISH_REASONS = {
     "eos_token": "stop",
     "stop_sequence": "stop",
     "sensitive": "content_filter",  # Zhipu
+    # Anthropic's and Google's own, of servers that translate everything else.
+    "end_turn": "stop",
+    "tool_use": "tool_calls",
+    "model_context_window_exceeded": "length",
+    **dict.fromkeys(["refusal", "safety", "recitation", "prohibited_content"], "content_filter"),
 }
+# The provider broke the answer off: DeepSeek; vLLM, SGLang and Z.ai; Zhipu.
+_BROKEN_OFF = ("insufficient_system_resource", "abort", "network_error")
 # How some servers write null: Ollama, SGLang and LocalAI the first, KoboldCpp the second.
 _NO_REASON = ("", "null")
 _DONE = b"[DONE]"
@@ -267,12 +274,10 @@ class ChatCompletionsDecoder:
         return [*calls]
 
     def _finish(self, index: int, reason: str, error: Raw | UnsetType) -> None:
-        if reason == "insufficient_system_resource":
-            # DeepSeek broke the answer off: no reason to call it complete.
+        reason = reason.lower()
+        if reason in _BROKEN_OFF:
             self._failure = ProviderRejected(
-                "The provider ran out of resources in the middle of the answer.",
-                status=503,
-                code=reason,
+                f"The provider broke the answer off ({reason}).", status=503, code=reason
             )
         elif reason == "error":  # OpenRouter; the error itself stands in the same chunk
             self._failure = reported(Chunk(), error)

@@ -12,13 +12,21 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from tokenferry.errors import ProviderInvalidResponse, ProviderRejected
-from tokenferry.protocol.chat import FunctionDelta, ToolCallDelta
+from tokenferry.errors import (
+    ProviderAuthFailed,
+    ProviderError,
+    ProviderInvalidResponse,
+    ProviderRejected,
+)
+from tokenferry.protocol.chat import CustomDelta, FunctionDelta, ToolCallDelta
 from tokenferry.protocol.surrogates import loads, well_formed
 
 ERROR_CHARACTERS_MAX = 200
 NULL: Final = Raw(b"null")
 
+_UNAUTHORIZED = (401, 403)
+_PAYMENT_REQUIRED = 402
+_BAD_GATEWAY = 502
 _ERROR_STATUS = re.compile(r"[45][0-9][0-9]")
 _PASSED_ON = ("function_call", "annotations", "audio", "reasoning_details", "images")
 _EMPTY = (b"null", b"{}", b"[]", b'""', b"false")
@@ -57,11 +65,23 @@ class ChunkFunction(FunctionDelta):
     arguments: Any = UNSET
 
 
+class ChunkCustom(CustomDelta):
+    """A fragment of a custom tool's call; its input may be null, too."""
+
+    input: Any = UNSET
+
+
 class ChunkToolCall(ToolCallDelta):
     """A fragment of a call; the index may be null, too."""
 
     index: Any = UNSET
     function: ChunkFunction | None = None
+    custom: ChunkCustom | None = None
+
+    @property
+    def called(self) -> ChunkFunction | ChunkCustom | None:
+        """What is called, of whichever kind."""
+        return self.function or self.custom
 
 
 class Part(Struct):
@@ -173,19 +193,50 @@ def read_error(body: bytes) -> ErrorObject:
     return ErrorObject(read.error or read.message or read.detail, read.type, code=read.code)
 
 
-def reported(chunk: Chunk, error: Raw | UnsetType) -> ProviderRejected:
+def translated(
+    error: ErrorObject, message: str, status: int, retry_after_ms: int | None = None
+) -> ProviderError:
+    """Return the error of our tree; what concerns the operator's account is not the client's fault.
+
+    Args:
+        error: The provider's own words.
+        message: What to say where it gives none.
+        status: The HTTP status, or the one that stands in an answer.
+        retry_after_ms: How long the provider asks to wait.
+    """
+    message = error.message or message
+    if status in _UNAUTHORIZED:
+        return ProviderAuthFailed(
+            "The provider refused the gateway's own credential, not your key. "
+            f"The operator must check it (HTTP {status})."
+        )
+    if status == _PAYMENT_REQUIRED:
+        return ProviderRejected(
+            f"The gateway's account at this provider has no credit left: {message}",
+            status=503,
+            code="provider_quota_exhausted",
+        )
+    return ProviderRejected(
+        message,
+        status=status,
+        code=None if error.code is None else str(error.code),
+        type=error.type,
+        param=error.param,
+        retry_after_ms=retry_after_ms,
+    )
+
+
+def reported(chunk: Chunk, error: Raw | UnsetType) -> ProviderError:
     """Return the error that stands in an answer: `error`, or the chunk itself."""
     if error is not UNSET and not _is_empty(error):
         read = read_error(b'{"error":%b}' % bytes(error))
     else:
         read = ErrorObject(message=chunk.message, code=chunk.code)
-    code = None if read.code is None else str(read.code)
-    return ProviderRejected(
-        read.message or "The provider reported an error in the middle of the answer.",
-        status=int(code) if code and _ERROR_STATUS.fullmatch(code) else 502,
-        code=code,
-        type=read.type,
-        param=read.param,
+    code = str(read.code)
+    return translated(
+        read,
+        "The provider reported an error in the middle of the answer.",
+        int(code) if _ERROR_STATUS.fullmatch(code) else _BAD_GATEWAY,
     )
 
 

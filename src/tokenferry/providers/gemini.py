@@ -14,6 +14,7 @@ from tokenferry.errors import ProviderError, UnsupportedParameter
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.providers import gemini_errors
 from tokenferry.providers.gemini_answer import GeminiDecoder
+from tokenferry.providers.gemini_names import NamesSink, changed_names
 from tokenferry.providers.gemini_request import PARAMETERS, encode_body
 from tokenferry.providers.wire import Continuation, WireRequest
 
@@ -55,6 +56,8 @@ class GeminiFormat:
 
     def decoder(self, request: ChatRequest, sink: Sink) -> GeminiDecoder:
         """Return a reader for the answer to `request`."""
+        if names := changed_names(request):
+            sink = NamesSink(sink, names)
         return GeminiDecoder(sink, request.model, api_key=self._api_key)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:

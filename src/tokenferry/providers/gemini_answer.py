@@ -214,31 +214,33 @@ class GeminiDecoder:
         """Take the end: complete only if every choice said why it ended."""
         if self._over:
             return
-        self._over = True
         if self._seen and self._seen == self._finished:
+            self._over = True
             self._sink.end()
         else:
-            self._sink.fail(
-                ProviderCutOff("The provider ended its answer without a finish reason.")
-            )
+            self._fail(ProviderCutOff("The provider ended its answer without a finish reason."))
 
     def _take(self, chunk: _Chunk) -> None:
+        if self._over:
+            return
         if chunk.error is not None:
             self._fail(gemini_errors.of_stream(chunk.error, api_key=self._api_key))
             return
         if not self._headed:
             self._headed = True
             self._sink.head(chunk.model_version or self._model, None, None)
-        if chunk.candidates:
-            for candidate in chunk.candidates:
-                self._take_candidate(candidate, chunk.response_id)
-        if chunk.usage_metadata is not None:
+        failure: ProviderError | None = None
+        for candidate in chunk.candidates or ():
+            failure = failure or self._take_candidate(candidate, chunk.response_id)
+        if chunk.usage_metadata is not None:  # a failed answer's, too
             self._sink.usage(_usage(chunk.usage_metadata))
+        if failure is not None:
+            self._fail(failure)
         feedback = chunk.prompt_feedback
         if feedback is not None and feedback.block_reason and not chunk.candidates:
             self._take_block(feedback)
 
-    def _take_candidate(self, candidate: _Candidate, response_id: str | None) -> None:
+    def _take_candidate(self, candidate: _Candidate, reply_id: str | None) -> ProviderError | None:
         index = candidate.index or 0
         self._seen.add(index)
         logprobs = None
@@ -250,13 +252,14 @@ class GeminiDecoder:
                 if self._take_text(index, part.text, logprobs, thought=part.thought is True):
                     logprobs = None
             elif part.function_call is not None:
-                self._take_call(index, part, part.function_call, response_id)
+                self._take_call(index, part, part.function_call, reply_id)
             elif part.inline_data is not None and not part.thought:
                 self._take_image(index, part.inline_data)
         if logprobs is not None:
             self._sink.delta(index, Delta(), logprobs)
         if candidate.finish_reason and index not in self._finished:
-            self._finish(index, candidate.finish_reason, candidate.finish_message)
+            return self._finish(index, candidate.finish_reason, candidate.finish_message)
+        return None
 
     def _take_text(self, index: int, text: str, logprobs: Raw | None, *, thought: bool) -> bool:
         """Pass text on; return whether the log probabilities went with it."""
@@ -310,21 +313,19 @@ class GeminiDecoder:
             self._finished.add(index)
             self._sink.finish(index, "content_filter")
 
-    def _finish(self, index: int, reason: str, message: str | None) -> None:
+    def _finish(self, index: int, reason: str, message: str | None) -> ProviderError | None:
         if reason in _FAILURES:
-            self._fail(
-                ProviderInvalidResponse(
-                    f"Gemini ended the answer with {reason}: "
-                    f"{message or 'the model made something that cannot be used'}. Try again."
-                )
+            return ProviderInvalidResponse(
+                f"Gemini ended the answer with {reason}: "
+                f"{message or 'the model made something that cannot be used'}. Try again."
             )
-            return
         self._flush(index)
         self._finished.add(index)
         known = _FINISH_REASONS.get(reason, "stop")
         if known == "stop" and index in self._calls:
             known = "tool_calls"
         self._sink.finish(index, known)
+        return None
 
     def _flush(self, index: int) -> None:
         for (choice, thought), joiner in self._joiners.items():
@@ -333,15 +334,14 @@ class GeminiDecoder:
                 self._sink.delta(index, delta)
 
     def _fail(self, error: ProviderError) -> None:
-        if not self._over:
-            self._over = True
-            self._sink.fail(error)
+        self._over = True
+        self._sink.fail(error)
 
 
 def _decode_leniently(data: bytes) -> list[_Chunk]:
     """Read what the strict decoder refuses: broken surrogate pairs, numbers of another type."""
     try:
-        value = loads(data)
+        value = well_formed(loads(data), but="text")
         return msgspec.convert(
             value if isinstance(value, list) else [value], list[_Chunk], strict=False
         )

@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 
 from tokenferry.errors import InvalidRequest, MissingParameter, UnsupportedParameter
 from tokenferry.protocol.chat import Message, Part, ToolCall
+from tokenferry.providers.gemini_names import google_name
 
 # Google's own value for calls whose signature is lost, for instance because another provider made
 # them ("Thought signatures", FAQ). Gemini 3 answers 400 when the first call of a step has none.
@@ -189,9 +190,9 @@ class Conversation:
         )
 
     def _image(self, part: Part, at: str) -> ContentPart:
-        if part.image_url is None:
+        url, param = part.image_address, f"{at}.image_url.url"
+        if url is None:
             raise MissingParameter(f"`{at}.image_url` is required.", param=f"{at}.image_url")
-        url, param = part.image_url.url, f"{at}.image_url.url"
         if url[:5].lower() == "data:":
             return ContentPart(inline_data=_inline(url, param))
         if url[:8].lower() != "https://":
@@ -216,14 +217,19 @@ class Conversation:
         return parts
 
     def _call(self, call: ToolCall, at: str, *, first: bool) -> ContentPart:
+        if call.function is None:
+            raise UnsupportedParameter(
+                f"`{at}.type` is {call.type[:40]!r}; Gemini is served `function` tools only.",
+                param=f"{at}.type",
+            )
         signature = _signature(call)
         if signature is None and first and self._version >= _SIGNATURE_SINCE:
             signature = SIGNATURE_UNKNOWN
-        self._names[call.id] = call.function.name
+        self._names[call.id] = name = google_name(call.function.name)
         # The id goes both ways since Gemini 3.5 demands it; earlier models accept it.
         return ContentPart(
             function_call=FunctionCall(
-                call.function.name,
+                name,
                 _arguments(call.function.arguments, f"{at}.function.arguments"),
                 call.id or None,
             ),
@@ -303,7 +309,9 @@ def _inline(url: str, param: str) -> Blob:
         or "base64" not in [option.strip().lower() for option in options]
     ):
         raise InvalidRequest(f"`{param}` cannot be read; {_DATA_URL_REMEDY}.", param=param)
-    return Blob(mime_type.strip().lower(), data)
+    mime_type = mime_type.strip().lower()
+    # No registered type, but a common one; Gemini refuses it.
+    return Blob("image/jpeg" if mime_type == "image/jpg" else mime_type, data)
 
 
 def _signature(call: ToolCall) -> str | None:

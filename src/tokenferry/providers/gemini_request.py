@@ -21,6 +21,7 @@ from tokenferry.providers.gemini_contents import (
     Conversation,
     model_version,
 )
+from tokenferry.providers.gemini_names import google_name
 
 PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
@@ -33,7 +34,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "n": "mapped: generationConfig.candidateCount, at most 8",
         "max_tokens": "mapped: generationConfig.maxOutputTokens",
         "max_completion_tokens": "mapped: generationConfig.maxOutputTokens",
-        "stop": "mapped: generationConfig.stopSequences, at most 5",
+        "stop": "mapped: generationConfig.stopSequences, at most 5, without empty ones",
         "seed": "mapped: generationConfig.seed, 32 bits",
         "presence_penalty": "mapped: generationConfig.presencePenalty",
         "frequency_penalty": "mapped: generationConfig.frequencyPenalty",
@@ -88,6 +89,8 @@ _LEVELS: Mapping[str, str] = MappingProxyType(
     {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 )
 _BUDGET_LEAST_PRO = 128  # 2.5 Pro cannot stop thinking
+# What generators of schemas add, and what says nothing of the arguments.
+_ANNOTATIONS = frozenset({"$schema", "$id", "$comment", "title", "description"})
 _NO_MINIMAL_SINCE = (3, 7)  # 3.7 Flash and later refuse `minimal`, the Pro models always did
 
 
@@ -183,6 +186,10 @@ def encode_body(request: ChatRequest, model: str) -> bytes:
             "add a user message with text.",
             param="messages",
         )
+    if request.messages[-1].role == "user" and conversation.contents[-1].role == "model":
+        # Left out, it would make the model's last words the beginning of its answer.
+        param = f"messages[{len(request.messages) - 1}].content"
+        raise InvalidRequest(f"`{param}` is empty; write some text.", param=param)
     generation = _generation_config(request, model)
     return msgspec.json.encode(
         _Body(
@@ -228,8 +235,9 @@ def _candidate_count(request: ChatRequest) -> int | None:
 
 
 def _stop_sequences(request: ChatRequest) -> list[str] | None:
-    sequences = [request.stop] if isinstance(request.stop, str) else request.stop
-    if sequences and len(sequences) > STOP_SEQUENCES_MAX:
+    asked = [request.stop] if isinstance(request.stop, str) else request.stop or ()
+    sequences = [sequence for sequence in asked if sequence]
+    if len(sequences) > STOP_SEQUENCES_MAX:
         raise InvalidRequest(
             f"`stop` has {len(sequences)} sequences; Gemini takes at most {STOP_SEQUENCES_MAX}.",
             param="stop",
@@ -333,9 +341,11 @@ def _declaration(tool: Tool, at: str) -> _FunctionDeclaration:
         raise MissingParameter(f"`{at}.function` is required.", param=f"{at}.function")
     schema = tool.function.parameters or {}
     # A function without parameters says so by having no schema.
-    if {key: value for key, value in schema.items() if value} == {"type": "object"}:
+    said = {key: value for key, value in schema.items() if value and key not in _ANNOTATIONS}
+    if said == {"type": "object"}:
         schema = {}
-    return _FunctionDeclaration(tool.function.name, tool.function.description, schema or None)
+    name = google_name(tool.function.name)
+    return _FunctionDeclaration(name, tool.function.description, schema or None)
 
 
 def _tool_config(request: ChatRequest) -> _ToolConfig | None:
@@ -369,7 +379,7 @@ def _named_tool(choice: ToolChoice, names: list[str]) -> _ToolConfig:
             f"`tool_choice.function.name` is {name[:64]!r}, which is not among `tools`.",
             param="tool_choice.function.name",
         )
-    return _ToolConfig(_FunctionCallingConfig("ANY", [name]))
+    return _ToolConfig(_FunctionCallingConfig("ANY", [google_name(name)]))
 
 
 _T = TypeVar("_T")

@@ -301,9 +301,7 @@ def _block_quote(text: str) -> str:
 
 def _trailing_results(messages: list[Message]) -> list[tuple[str, str]]:
     """Return name and text of the tool results that the conversation ends with."""
-    names = {
-        call.id: call.function.name for message in messages for call in message.tool_calls or ()
-    }
+    names = {call.id: call.texts()[0] for message in messages for call in message.tool_calls or ()}
     results: list[tuple[str, str]] = []
     for message in reversed(messages):
         if message.role not in ("tool", "function") or len(results) == QUOTED_RESULTS_MAX:
@@ -333,5 +331,4 @@ def _prompt(messages: list[Message]) -> Iterator[str]:
     for message in messages:
         yield _text_of(message)
         for call in message.tool_calls or ():
-            yield call.function.name
-            yield call.function.arguments
+            yield from call.texts()
