@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from tokenferry.errors import ProviderAuthFailed, ProviderError, ProviderRejected
+from tokenferry.errors import ProviderError, ProviderRejected
+from tokenferry.providers.wire import operators_trouble
 
 STATUSES: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -30,8 +31,6 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
     }
 )
 
-_UNAUTHORIZED: Final = (401, 403)
-_PAYMENT_REQUIRED: Final = 402
 _BAD_GATEWAY: Final = 502
 _STATUS_MIN: Final = 400
 _STATUS_MAX: Final = 599
@@ -72,20 +71,8 @@ def translate_error(
     error = error or ErrorDetail()
     if status is None:
         status = STATUSES.get(error.type or "", _BAD_GATEWAY)
-    if status in _UNAUTHORIZED:
-        return ProviderAuthFailed(
-            "The provider refused the gateway's own credential, not your key. "
-            f"The operator must check it (HTTP {status})."
-        )
     message = error.message or _NO_WORDS
-    if status == _PAYMENT_REQUIRED:
-        # Passed on, 402 would tell the client that its own credit is used up.
-        return ProviderRejected(
-            f"The gateway's account at this provider has no credit left: {message}",
-            status=503,
-            code="provider_quota_exhausted",
-        )
-    return ProviderRejected(
+    return operators_trouble(status, message) or ProviderRejected(
         message,
         status=status if _STATUS_MIN <= status <= _STATUS_MAX else _BAD_GATEWAY,
         code=error.type,

@@ -12,20 +12,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from tokenferry.errors import (
-    ProviderAuthFailed,
-    ProviderError,
-    ProviderInvalidResponse,
-    ProviderRejected,
-)
+from tokenferry.errors import ProviderError, ProviderInvalidResponse, ProviderRejected
 from tokenferry.protocol.chat import CustomDelta, FunctionDelta, ToolCallDelta
 from tokenferry.protocol.surrogates import loads, well_formed
+from tokenferry.providers.wire import operators_trouble
 
 ERROR_CHARACTERS_MAX = 200
 NULL: Final = Raw(b"null")
 
-_UNAUTHORIZED = (401, 403)
-_PAYMENT_REQUIRED = 402
 _BAD_GATEWAY = 502
 _ERROR_STATUS = re.compile(r"[45][0-9][0-9]")
 _PASSED_ON = ("function_call", "annotations", "audio", "reasoning_details", "images")
@@ -205,18 +199,7 @@ def translated(
         retry_after_ms: How long the provider asks to wait.
     """
     message = error.message or message
-    if status in _UNAUTHORIZED:
-        return ProviderAuthFailed(
-            "The provider refused the gateway's own credential, not your key. "
-            f"The operator must check it (HTTP {status})."
-        )
-    if status == _PAYMENT_REQUIRED:
-        return ProviderRejected(
-            f"The gateway's account at this provider has no credit left: {message}",
-            status=503,
-            code="provider_quota_exhausted",
-        )
-    return ProviderRejected(
+    return operators_trouble(status, message) or ProviderRejected(
         message,
         status=status,
         code=None if error.code is None else str(error.code),

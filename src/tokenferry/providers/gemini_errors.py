@@ -12,11 +12,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from tokenferry.errors import ProviderAuthFailed, ProviderError, ProviderRejected
-from tokenferry.providers.wire import retry_after_ms
+from tokenferry.errors import ProviderError, ProviderRejected
+from tokenferry.providers.wire import operators_trouble, retry_after_ms
 
-_UNAUTHORIZED = (401, 403)
-_PAYMENT_REQUIRED = 402
 _KEY_REFUSED = "API_KEY_INVALID"  # comes with 400
 _TEXT_MAX = 200
 _STATUSES = range(400, 600)
@@ -76,21 +74,13 @@ def _read(body: bytes) -> GoogleError:
 
 def _translate(error: GoogleError, status: int, wait_ms: int | None, api_key: str) -> ProviderError:
     details = _details(error.details)
-    if status in _UNAUTHORIZED or any(detail.reason == _KEY_REFUSED for detail in details):
-        # Google's own words stay out: they may speak of the operator's project or key.
-        return ProviderAuthFailed(
-            "Google refused the gateway's own credential, not your key. "
-            f"The operator must check it (HTTP {status})."
-        )
     message = error.message or f"The provider answered with HTTP status {status}."
     if api_key:
         message = message.replace(api_key, "[key]")
-    if status == _PAYMENT_REQUIRED:
-        return ProviderRejected(
-            f"The gateway's account at this provider has no credit left: {message}",
-            status=503,
-            code="provider_quota_exhausted",
-        )
+    is_key_refused = any(detail.reason == _KEY_REFUSED for detail in details)
+    trouble = operators_trouble(status, message, is_key_refused=is_key_refused, who="Google")
+    if trouble is not None:
+        return trouble
     if wait_ms is None:
         wait_ms = next((ms for ms in map(_retry_delay_ms, details) if ms is not None), None)
     code = error.status or (error.code if isinstance(error.code, str) else None)

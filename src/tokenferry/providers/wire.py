@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from tokenferry.engine.ports import Sink
-from tokenferry.errors import ProviderError
+from tokenferry.errors import ProviderAuthFailed, ProviderError, ProviderRejected
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.providers.event_template import EventTemplate
 
 # Whoever asks for more has made a mistake; clients' timers do not go much further either.
 RETRY_AFTER_MS_MAX = 24 * 60 * 60 * 1000
+_UNAUTHORIZED = (401, 403)
+_PAYMENT_REQUIRED = 402
 
 
 def retry_after_ms(headers: Mapping[str, str]) -> int | None:
@@ -26,6 +28,33 @@ def retry_after_ms(headers: Mapping[str, str]) -> int | None:
             return min(max(0, round(float(headers[name]) * scale)), RETRY_AFTER_MS_MAX)
         except (KeyError, ValueError, OverflowError):
             continue
+    return None
+
+
+def operators_trouble(
+    status: int, message: str, *, is_key_refused: bool = False, who: str = "The provider"
+) -> ProviderError | None:
+    """Return the error for what concerns the gateway's own key or credit; None for all else.
+
+    Passed on as it is, it would tell clients that theirs are refused or used up.
+
+    Args:
+        status: The HTTP status, or the one that stands in an answer.
+        message: The provider's own words. Of a key they stay out: they may speak of it.
+        is_key_refused: Whether it is known otherwise that the key is meant.
+        who: The provider, as a sentence begins with it.
+    """
+    if is_key_refused or status in _UNAUTHORIZED:
+        return ProviderAuthFailed(
+            f"{who} refused the gateway's own credential, not your key. "
+            f"The operator must check it (HTTP {status})."
+        )
+    if status == _PAYMENT_REQUIRED:
+        return ProviderRejected(
+            f"The gateway's account at this provider has no credit left: {message}",
+            status=503,
+            code="provider_quota_exhausted",
+        )
     return None
 
 
