@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -273,4 +273,6 @@ def _row(record: KeyRecord, owner: str) -> tuple[str, str, str, str, str]:
 
 def local_time(moment_ms: int) -> str:
     """Return a moment as people here write it; the last hours of the year 9999 are one here."""
-    return f"{datetime.fromtimestamp(min(moment_ms, _LAST_MS) / 1000).astimezone():%Y-%m-%d %H:%M}"
+    # Through UTC: straight to local time, Python 3.12 and later look a day further, and fail there.
+    moment = datetime.fromtimestamp(min(moment_ms, _LAST_MS) / 1000, UTC).astimezone()
+    return f"{moment:%Y-%m-%d %H:%M}"
