@@ -132,9 +132,9 @@ class SqliteRequests(SharedDatabase):
         """Return what was counted from a day on, day by day."""
         with self._lock:
             rows = self._connection.execute(
-                "SELECT hour / ?1, model, SUM(served), SUM(failed) FROM model_hour "
-                "WHERE hour >= ?1 * ?2 GROUP BY 1, 2",
-                (HOURS_A_DAY, from_day),
+                "SELECT hour / ?, model, SUM(served), SUM(failed) FROM model_hour "
+                "WHERE hour >= ? GROUP BY 1, 2",
+                (HOURS_A_DAY, HOURS_A_DAY * from_day),
             ).fetchall()
         return [DayCount(*row) for row in rows]
 

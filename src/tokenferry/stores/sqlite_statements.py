@@ -74,9 +74,9 @@ class SqliteStatements(Database):
         return [
             KeyUse(
                 *self._connection.execute(
-                    "SELECT (SELECT MAX(ended_ms) FROM charge WHERE key_id = ?1), COALESCE("
-                    "(SELECT spent_nanos FROM key_month WHERE key_id = ?1 AND month = ?2), 0)",
-                    (key_id, budget_month(moment_ms)),
+                    "SELECT (SELECT MAX(ended_ms) FROM charge WHERE key_id = ?), COALESCE("
+                    "(SELECT spent_nanos FROM key_month WHERE key_id = ? AND month = ?), 0)",
+                    (key_id, key_id, budget_month(moment_ms)),
                 ).fetchone()
             )
             for key_id in key_ids
