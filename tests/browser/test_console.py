@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -341,6 +342,23 @@ async def test_filters_are_in_the_address_and_lead_back(market: Market, open_con
     async with page.expect_download() as downloading:
         await page.get_by_role("link", name="Download CSV").click()
     assert (await downloading.value).suggested_filename == "requests.csv"
+
+
+async def test_an_order_that_was_not_paid_in_time_is_not_to_be_paid_any_more(
+    market: Market, open_console: Any
+) -> None:
+    order = await market.order(market.sellers["toss"])
+    console: Console = await open_console("/console/credit", locale="ko-KR")
+    page = console.page
+    await log_in(console, market.buyer.email)
+    row = page.get_by_role("row").filter(has_text=order["id"])
+    await expect(row.get_by_role("link", name="결제")).to_be_visible()
+    await page.clock.set_fixed_time(datetime.now(UTC) + timedelta(hours=1))
+    await page.reload()
+    await expect(row).to_contain_text("만료")
+    await expect(row).to_contain_text("다시 충전해 주세요")
+    await expect(row.get_by_role("link", name="결제")).to_have_count(0)
+    await expect(row.get_by_role("button", name="다시 확인")).to_be_visible()
 
 
 @pytest.mark.parametrize(("language", "theme", "width"), axe.LOOKS)

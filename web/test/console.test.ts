@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { csvOf } from "../src/console/csv.js";
 import type { Options } from "../src/console/credit/order.js";
-import { currenciesOf } from "../src/console/credit/order.js";
+import { currenciesOf, mayBePaid, shownState } from "../src/console/credit/order.js";
 import type { Key } from "../src/console/keys/terms.js";
 import { bodyOf, changeOf, faultsOf, NO_TERMS, stateOf, termsOf } from "../src/console/keys/terms.js";
 import { linkOf } from "../src/console/login/mail_link.js";
@@ -56,6 +56,23 @@ describe("addresses", () => {
 test("a CSV file: quotes, no formulas, numbers as they are", () => {
   const text = csvOf(["a", "b"], [["=1+1", -2], ["-3.50", null], ['say "hi", 가', "-x"]]);
   expect(text).toBe("\ufeffa,b\r\n'=1+1,-2\r\n-3.50,\r\n\"say \"\"hi\"\", 가\",'-x\r\n");
+});
+
+describe("an order of credit", () => {
+  const DUE = 1_000;
+  test.each([
+    ["open", true, "open", "expired"],
+    ["failed", true, "failed", "failed"],
+    ["waiting", false, "waiting", "waiting"],
+    ["paid", false, "paid", "paid"],
+    ["expired", false, "expired", "expired"],
+  ] as const)("%s: is it to be paid, and what is it called, in time and after", (state, payable, before, after) => {
+    const order = { state, expires: DUE };
+    expect(mayBePaid(order, DUE * 1000 - 1)).toBe(payable);
+    expect(mayBePaid(order, DUE * 1000)).toBe(false);
+    expect(shownState(order, DUE * 1000 - 1)).toBe(before);
+    expect(shownState(order, DUE * 1000)).toBe(after);
+  });
 });
 
 describe("a key's terms", () => {

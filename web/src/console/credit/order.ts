@@ -25,6 +25,7 @@ export interface Order {
   readonly detail: string;
   readonly live: boolean;
   readonly created: number;
+  readonly expires: number;
 }
 
 export interface Seller {
@@ -77,11 +78,17 @@ export function toneOf(state: OrderState): Tone {
   return TONES[state];
 }
 
-/** Whether an order may still be paid, and whether its provider may know more. */
-export function mayBePaid(state: OrderState): boolean {
-  return state === "open" || state === "failed";
+/** What an order is called now: one that was not paid in time has no rate to be paid at any more. */
+export function shownState(order: Pick<Order, "state" | "expires">, nowMs: number): OrderState {
+  return order.state === "open" && order.expires * 1000 <= nowMs ? "expired" : order.state;
 }
 
+/** Whether an order may still be paid. */
+export function mayBePaid(order: Pick<Order, "state" | "expires">, nowMs: number): boolean {
+  return (order.state === "open" || order.state === "failed") && order.expires * 1000 > nowMs;
+}
+
+/** Whether the provider of an order may know more than its state says. */
 export function mayChange(state: OrderState): boolean {
   return state === "open" || state === "waiting" || state === "failed" || state === "expired" || state === "refunding";
 }

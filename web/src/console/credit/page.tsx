@@ -12,7 +12,7 @@ import { Failure, Figure, Page, Panel, Shown, State } from "../parts.js";
 import { Pages } from "../pages.js";
 import { useQuery } from "../query.js";
 import type { Balance, Entry, Options, Order } from "./order.js";
-import { mayBePaid, mayChange, sellerName, toneOf } from "./order.js";
+import { mayBePaid, mayChange, sellerName, shownState, toneOf } from "./order.js";
 import { kindName, t } from "./texts.js";
 import { TopUp } from "./top_up.js";
 
@@ -84,10 +84,11 @@ function Returned({ id, onChanged }: { readonly id: string; readonly onChanged: 
   }, [id]);
   if (problem !== null) return <Failure problem={problem} />;
   if (order === null) return null;
-  const tone = toneOf(order.state);
+  const state = shownState(order, Date.now());
+  const tone = toneOf(state);
   return (
     <div class={`notice ${tone === "calm" ? "" : tone}`} role="status">
-      {order.state === "paid" ? t.value.returnedPaid(dollars(order.credited)) : t.value.returned(t.value[order.state])}
+      {state === "paid" ? t.value.returnedPaid(dollars(order.credited)) : t.value.returned(t.value[state])}
     </div>
   );
 }
@@ -146,12 +147,16 @@ function Orders({ orders, marked, onChanged }: OrdersProps): VNode {
           {
             key: "state",
             head: t.value.state,
-            cell: (order) => (
-              <>
-                <State tone={toneOf(order.state)}>{t.value[order.state]}</State>
-                {order.detail !== "" && <span class="note wrap"> {order.detail}</span>}
-              </>
-            ),
+            cell: (order) => {
+              const state = shownState(order, Date.now());
+              const note = state === "expired" ? t.value.orderAgain : order.detail;
+              return (
+                <>
+                  <State tone={toneOf(state)}>{t.value[state]}</State>
+                  {note !== "" && <span class="note wrap"> {note}</span>}
+                </>
+              );
+            },
           },
           { key: "price", head: t.value.price, end: true, cell: (order) => price(order.currency, order.amount) },
           {
@@ -175,7 +180,7 @@ function Orders({ orders, marked, onChanged }: OrdersProps): VNode {
             head: t.value.actions,
             cell: (order) => (
               <span class="row-actions">
-                {mayBePaid(order.state) && (
+                {mayBePaid(order, Date.now()) && (
                   <a class="button small" href={`/pay/${order.id}`} aria-label={t.value.payOf(order.id)}>
                     {t.value.payNow}
                   </a>
