@@ -16,7 +16,7 @@ from tokenferry.errors import InvalidTicket, Overloaded, RateLimited
 LIFETIME_S = 30
 MS_PER_S = 1000
 OUTSTANDING_MAX = 10_000
-# Of one account or guest: as many as a key may have connections, unless the operator says otherwise.
+# Of one account or guest: as many as a key may have connections by default.
 OUTSTANDING_EACH_MAX = 1_000
 
 
