@@ -140,6 +140,27 @@ class TestAccounts:
         assert (line["target"], line["requests_per_minute"]) == (key.split("_")[1], 5_000)
         assert (line["by"], line["by_email"]) == (chief.account_id, "chief@예시.kr")
 
+    async def test_who_owns_a_key_cannot_lift_what_the_operator_has_set(
+        self, gateway: Gateway, chief: Member
+    ) -> None:
+        somebody = await member(gateway, "held@example.com")
+        public_id = (await somebody.key()).split("_")[1]
+        set_by_operator = {"requests_per_minute": 20, "tokens_per_minute": 5_000}
+        await chief.call("PATCH", f"/api/admin/keys/{public_id}", set_by_operator)
+        path = f"/api/keys/{public_id}"
+        for name, most in set_by_operator.items():
+            for wanted in (None, most + 1):
+                answer = await somebody.call("PATCH", path, {name: wanted})
+                assert (answer.status, answer.error["param"]) == (400, name)
+                assert f"may be {most} at most" in answer.error["message"]
+        lower = {"requests_per_minute": 5, "streams_max": 1}
+        facts = (await somebody.call("PATCH", path, lower)).json
+        assert facts | lower == facts
+        assert facts["tokens_per_minute"] == 5_000
+        # Whose number it was is not kept: on such a key the operator raises all of them.
+        answer = await somebody.call("PATCH", path, {"streams_max": None})
+        assert (answer.status, answer.error["param"]) == (400, "streams_max")
+
 
 class TestGrants:
     async def test_one_that_names_itself_is_booked_once(

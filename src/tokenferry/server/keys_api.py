@@ -243,9 +243,13 @@ class KeysApi:
             value, most = getattr(body, name), getattr(highest, name)
             if value is UNSET or (value is None and isinstance(body, NewKey)):
                 continue
+            usual = getattr(self._usual, name)
             if not so_far.is_granted:
-                most = getattr(self._usual, name)
-            if value is not None and most and value > most:
+                most = usual
+            # Without a number of its own the key has the usual one, which may be none at all: that
+            # would lift what the operator has set.
+            wanted = usual if value is None else value
+            if most and not 0 < wanted <= most:
                 raise InvalidRequest(
                     f"`{name}` may be {most} at most; the operator of this gateway can raise it.",
                     param=name,
