@@ -55,7 +55,7 @@ export class Client {
     this.#maxRetries = maxRetries;
     this.models = {
       list: () => list("/v1/models"),
-      get: (id) => ask(`/v1/models/${id}`),
+      get: (id) => ask(`/v1/models/${id.split("/").map(encodeURIComponent).join("/")}`),
     };
     this.streams = {
       list: (limit = 20) => list(`/v1/streams?limit=${limit}`),

@@ -1,11 +1,15 @@
 // The short requests, over a fetch of the test's own.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { load } from "./dist.js";
 
 const { asking } = await load("http");
+const { Tokenferry } = await load("node");
+const VECTORS = new URL("../../../spec/vectors/api_key.json", import.meta.url);
+const apiKey = JSON.parse(readFileSync(VECTORS, "utf8")).cases[0].key;
 const { ConnectionError, RateLimitError, ServerError } = await load("errors");
 
 /** Returns what asks, and what it asked: answers are given in turn, the last one for ever. */
@@ -98,4 +102,18 @@ test("an answer that breaks off is a connection's error, and is asked for again"
   assert.equal(asked.length, 2);
   const once = world([200, broken()]);
   await assert.rejects(once.ask("/x", { maxRetries: 0 }), ConnectionError);
+});
+
+test("a model's name may be anything: what a path cannot hold is encoded, its slashes stay", async () => {
+  const asked = [];
+  const own = async (url) => {
+    asked.push(url);
+    return new Response('{"id": "m"}');
+  };
+  const client = new Tokenferry({ baseURL: "http://gateway.test", apiKey, fetch: own });
+  assert.deepEqual(await client.models.get("vendor/모델 1?#%"), { id: "m" });
+  client.close();
+  assert.deepEqual(asked, [
+    "http://gateway.test/v1/models/vendor/%EB%AA%A8%EB%8D%B8%201%3F%23%25",
+  ]);
 });

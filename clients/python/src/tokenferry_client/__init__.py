@@ -26,6 +26,7 @@ from tokenferry_client.errors import (
     ServerError,
     StreamExpired,
     TokenferryError,
+    UnprocessableEntityError,
     UpstreamError,
     WrongSchemeError,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "TokenferryError",
     "ToolCall",
     "ToolCallDelta",
+    "UnprocessableEntityError",
     "UpstreamError",
     "Waiting",
     "WrongSchemeError",

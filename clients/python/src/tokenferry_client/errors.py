@@ -180,6 +180,12 @@ class StreamExpired(GatewayError):
     status = 410
 
 
+class UnprocessableEntityError(GatewayError):
+    """An idempotency key was used before, for another request."""
+
+    status = 422
+
+
 class RateLimitError(GatewayError):
     """A limit is reached, and waiting was not wanted or would take too long."""
 
@@ -225,6 +231,7 @@ _BY_CODE: Final[dict[str, type[_OfStream]]] = {
     "origin_not_allowed": PermissionDeniedError,
     "upstream_lost": UpstreamError,
     "model_retired": NotFoundError,
+    "idempotency_key_reused": UnprocessableEntityError,
     **dict.fromkeys(("stream_not_found", "model_not_found", "not_found"), NotFoundError),
 }
 _BY_TYPE: Final[dict[str, type[_OfStream]]] = {
