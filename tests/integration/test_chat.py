@@ -158,6 +158,30 @@ class TestTerminal:
             await terminal.interrupt(terminal.ended)
             assert await terminal.ended() == 0
 
+    async def test_ctrl_c_gives_up_a_command_that_waits_and_not_the_chat(
+        self, gateway: Gateway, tmp_path: Path
+    ) -> None:
+        asked = asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            asked.set()
+            await reader.read()  # until whoever asks has gone
+            writer.close()
+
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with chatting(gateway, tmp_path, "--url", url) as terminal:
+                terminal.type(f"/models{ENTER}")
+                await asyncio.wait_for(asked.wait(), 10)
+                terminal.type(CTRL_C)
+                await terminal.prompted(2)
+                terminal.type(f"/model 다른{ENTER}")
+                await terminal.until("The model is 다른")
+                await terminal.prompted(3)
+                terminal.type(CTRL_D)
+                assert await terminal.ended() == 0
+
     async def test_long_answers_scroll_by_once(
         self, gateway: Gateway, provider: ScriptedProvider, tmp_path: Path
     ) -> None:

@@ -148,6 +148,10 @@ class _Chat:
         """Carry a command out; return whether the chat is to end."""
         try:
             reply = self._commands.run(line)
+        except KeyboardInterrupt:
+            # Whoever waits for the gateway's models in vain gives up the command, not the chat.
+            self._console.print()
+            return False
         except TokenferryError as exc:
             self._console.print(Text(chat_answer.explain(exc, self._words), "red"))
             return False
