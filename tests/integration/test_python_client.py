@@ -48,6 +48,7 @@ from tokenferry_client import (
     RateLimits,
     Reconnecting,
     Started,
+    TokenferryError,
     UpstreamError,
     Waiting,
     WrongSchemeError,
@@ -382,6 +383,10 @@ class TestLeaving:
                 await next_chunks(stream, 2)
             left.detach()
             assert await everything(left) == []
+            for whole in (left.text, left.final):
+                with pytest.raises(TokenferryError, match="resume") as caught:
+                    await whole()
+                assert caught.value.code == "detached"
         with pytest.raises(ClientClosedError):
             await everything(kept)
         with pytest.raises(ClientClosedError):

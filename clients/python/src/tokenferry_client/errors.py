@@ -214,6 +214,8 @@ UNREACHABLE: Final = "unreachable"
 CONNECTION_LOST: Final = "connection_lost"
 CLIENT_CLOSED: Final = "client_closed"
 CLIENT_DEFECT: Final = "client_defect"
+# A stream's.
+DETACHED: Final = "detached"
 
 _BY_CODE: Final[dict[str, type[_OfStream]]] = {
     CONNECTION_REFUSED: ConnectionRefusedByHostError,
@@ -263,6 +265,15 @@ def of(failed: Failed, request_id: str | None = None) -> TokenferryError:
     # A type that is none of the gateway's own is a provider's.
     kind = _BY_CODE.get(error.code) or _BY_TYPE.get(error.type, UpstreamError)
     return kind(failed, request_id)
+
+
+def detached() -> TokenferryError:
+    """Return what is said of an answer that is not whole, since its stream was left."""
+    left = TokenferryError(
+        "The stream was left before its end: `client.resume(stream.position)` reads the rest."
+    )
+    left.code = DETACHED
+    return left
 
 
 def type_of_status(status: int) -> str:

@@ -131,7 +131,7 @@ class AsyncStream(AsyncScope, AsyncIterator[Chunk]):
         """Read to the end, and return the text.
 
         Raises:
-            TokenferryError: If the stream ended with an error.
+            TokenferryError: As `final`.
         """
         return (await self.final()).text
 
@@ -139,10 +139,13 @@ class AsyncStream(AsyncScope, AsyncIterator[Chunk]):
         """Read to the end, and return the whole answer.
 
         Raises:
-            TokenferryError: If the stream ended with an error.
+            TokenferryError: If the stream ended with an error, or was left with `detach`: what is
+                in `answer` is not all of it.
         """
         while await self.next_chunk() is not None:
             pass
+        if self.finish_reason is None:
+            raise errors.detached()
         texts = self.answer.texts
         return answer.Final(
             self.id or "",
