@@ -334,6 +334,28 @@ async def test_a_second_tab_follows_and_its_stop_stops_the_provider(open_page, g
         assert gateway.key not in device.url
 
 
+async def test_two_tabs_of_a_first_visit_are_one_guest(open_page, gateway):
+    """Both ask before the server has marked the browser; the second waits for the first."""
+    first = await open_page(gateway.url)
+    second = await first.context.new_page()
+    await second.goto(gateway.url)
+    cookies = []
+
+    async def slowly(route):
+        cookies.append((await route.request.all_headers()).get("cookie", ""))
+        await asyncio.sleep(0.5)
+        await route.continue_()
+
+    await first.context.route("**/api/chat/ticket", slowly)
+    for page in (first, second):
+        await ready(page)
+        await page.fill("#message", "안녕")
+    await asyncio.gather(*(page.press("#message", "Enter") for page in (first, second)))
+    for page in (first, second):
+        await expect(answers(page)).to_contain_text("데모 시")
+    assert [bool(cookie) for cookie in cookies] == [False, True]
+
+
 async def test_a_conversation_that_is_deleted_takes_its_answer_along(open_page, gateway, teller):
     """It is stopped wherever it comes, and nothing of it stays in the browser."""
     context = (await open_page("about:blank")).context

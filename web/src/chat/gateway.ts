@@ -72,9 +72,32 @@ export class Gateway {
   }
 }
 
+const FIRST_TICKET_WAIT_MS = 5_000;
+let isMarked = false; // this browser has its guest's cookie, as far as this tab knows
+
+/**
+ * Lets one tab at a time ask for a guest's first ticket: the server marks a browser with the first that it gives, and
+ * two at once would be two guests, of whom one could never come back to its answers.
+ */
+async function inTurn<T>(ask: () => Promise<T>): Promise<T> {
+  // Plain HTTP from another host has no locks; and a tab that is frozen with one holds nobody up for ever.
+  if (!isMarked && navigator.locks) {
+    const signal = AbortSignal.timeout(FIRST_TICKET_WAIT_MS);
+    try {
+      const answer = await navigator.locks.request("tokenferry-guest", { signal }, ask);
+      isMarked = true;
+      return answer;
+    } catch (reason) {
+      if (!(reason instanceof DOMException)) throw reason;
+    }
+  }
+  return ask();
+}
+
 async function ticket(who: "account" | "guest"): Promise<string> {
+  const ask = async () => (await api<{ ticket: string }>("POST", "/api/chat/ticket", { who })).ticket;
   try {
-    return (await api<{ ticket: string }>("POST", "/api/chat/ticket", { who })).ticket;
+    return await (who === "guest" ? inTurn(ask) : ask());
   } catch (reason) {
     if (!(reason instanceof Problem)) throw reason;
     if (reason.status === 0) throw new ConnectionError(reason.message, "unknown", { cause: reason });
