@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.dialects import error_event, opening, token
+from harness.dialects import error_body, error_event, opening, token
 from harness.providers import Exchange, Script, answer, chunk_bytes
 
 SHOWN = ("안녕", "하세요 🙂")
@@ -58,6 +58,12 @@ def breaks_its_chunking(kind: str, exchange: Exchange) -> None:
 
 def reports_an_error(kind: str, exchange: Exchange) -> None:
     exchange.chunk(error_event(kind, "과부하입니다"))
+    exchange.end()
+
+
+def writes_a_plain_error(kind: str, exchange: Exchange) -> None:
+    """Say what is wrong as an HTTP answer would, without a word of the event stream's."""
+    exchange.chunk(error_body(kind, 503, "과부하입니다"))
     exchange.end()
 
 

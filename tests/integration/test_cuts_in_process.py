@@ -21,9 +21,11 @@ from tokenferry.protocol.sse import Parser
 from tokenferry.providers.anthropic import AnthropicFormat
 from tokenferry.providers.chat_completions import ChatCompletionsFormat
 from tokenferry.providers.gemini import GeminiFormat
+from tokenferry.providers.http_asked import Asked
 from tokenferry.providers.http_body import EventsBody
+from tokenferry.providers.wire import WireFormat
 
-WIRES = {
+WIRES: dict[str, WireFormat] = {
     "openai": ChatCompletionsFormat(""),
     "anthropic": AnthropicFormat(""),
     "gemini": GeminiFormat(""),
@@ -102,7 +104,7 @@ class Recorder:
 def run(kind: str, pieces: Sequence[bytes]) -> Recorder:
     """Feed the pieces to the body of a response, as a connection would."""
     recorder = Recorder()
-    body = EventsBody(WIRES[kind].decoder(REQUEST, recorder))
+    body = EventsBody(Asked(kind, WIRES[kind], REQUEST, recorder, 1 << 20))
     for piece in pieces:
         body.feed(piece)
     if not recorder.ended:

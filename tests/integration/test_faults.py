@@ -20,9 +20,11 @@ from harness.faults import (
     WITHOUT_A_STREAM,
     InStream,
     NoStream,
+    Trouble,
     ends_without_a_finish,
     reports_an_error,
     resets_at_once,
+    writes_a_plain_error,
 )
 from harness.gateway import SERVER, Gateway, provider_entry
 from harness.providers import (
@@ -147,11 +149,18 @@ async def test_after_some_tokens(
 
 @each_kind
 @each_manner
+@pytest.mark.parametrize("trouble", [reports_an_error, writes_a_plain_error])
 @pytest.mark.parametrize("shown", [False, True])
 async def test_an_error_event_in_a_good_stream(
-    gateway: Gateway, provider: ScriptedProvider, manner: str, kind: str, *, shown: bool
+    gateway: Gateway,
+    provider: ScriptedProvider,
+    manner: str,
+    kind: str,
+    trouble: Trouble,
+    *,
+    shown: bool,
 ) -> None:
-    prompt = provider.play(InStream(reports_an_error, "").script(kind, shown=shown))
+    prompt = provider.play(InStream(trouble, "").script(kind, shown=shown))
     got = await ask(gateway, manner, body(f"m-{kind}", prompt))
     assert got.error is not None
     assert "과부하입니다" in got.error["message"]
@@ -159,6 +168,26 @@ async def test_an_error_event_in_a_good_stream(
     check_no_invented_end(got)
     if manner == "sse":
         assert (got.status == 200) == shown, got
+
+
+@each_kind
+@each_manner
+async def test_no_event_in_what_is_called_an_event_stream(
+    gateway: Gateway, provider: ScriptedProvider, manner: str, kind: str
+) -> None:
+    error = error_body(kind, 503, "과부하입니다")
+    prompt = provider.play(answer("200 OK", error, content_type="text/event-stream"))
+    got = await ask(gateway, manner, body(f"m-{kind}", prompt))
+    assert got.error is not None
+    assert got.error["message"] == "과부하입니다"
+    assert got.error["code"] not in ("provider_cut_off", "provider_invalid_response")
+    check_no_invented_end(got)
+    page = "<!doctype html><title>점검 중입니다</title>".encode()
+    prompt = provider.play(answer("200 OK", page, content_type="text/event-stream"))
+    got = await ask(gateway, manner, body(f"m-{kind}", prompt))
+    check_error(got, "provider_invalid_response", 502, manner)
+    assert got.error is not None
+    assert "점검 중입니다" in got.error["message"]
 
 
 # -- before a stream ------------------------------------------------------------------------------
@@ -269,8 +298,12 @@ def two_providers(first: Script) -> Script:
         (answer("429 No", b"{}", headers={"Retry-After": "7"}), "backup-{manner}"),
         (resets_at_once, "backup"),
         (InStream(ends_without_a_finish, "").script("openai", shown=False), "backup"),
+        (
+            answer("200 OK", error_body("openai", 503, "x"), content_type="text/event-stream"),
+            "backup",
+        ),
     ],
-    ids=["503", "429", "reset", "cut-off"],
+    ids=["503", "429", "reset", "cut-off", "no-event"],
 )
 async def test_another_candidate_serves_before_the_first_token(
     gateway: Gateway, provider: ScriptedProvider, first: Script, alias: str, manner: str

@@ -80,6 +80,13 @@ def test_a_whole_error() -> None:
     assert recorder.names() == ["fail"]
 
 
+def test_a_whole_error_of_another_form() -> None:
+    recorder = read_body(b'{"error":{"message":"x","type":"rate_limit_error","code":null}}')
+    assert isinstance(recorder.error, ProviderRejected)
+    assert (recorder.error.http_status, recorder.error.message) == (429, "x")
+    assert recorder.names() == ["fail"]
+
+
 def test_halves_in_a_whole_message() -> None:
     recorder = read_body(whole(content=[{"type": "text", "text": "a\ud83d\ude00\ud83d"}]))
     assert recorder.joined("text") == "a😀\ufffd"

@@ -21,9 +21,7 @@ from harness.anthropic_stream import (
     start,
     tool,
 )
-from tokenferry.errors import (
-    ProviderInvalidResponse,
-)
+from tokenferry.errors import ProviderInvalidResponse, ProviderRejected
 from tokenferry.providers.anthropic_events import read_block, reread_event
 
 
@@ -79,6 +77,13 @@ def test_what_is_not_known_is_passed_over(event: Any) -> None:
 def test_what_is_no_event_is_a_fault(data: bytes) -> None:
     with pytest.raises(ProviderInvalidResponse):
         replay(message(), data)
+
+
+def test_an_error_of_another_form() -> None:
+    recorder = replay(message(), b'{"error":{"message":"x","type":"rate_limit_error"}}')
+    assert isinstance(recorder.error, ProviderRejected)
+    assert (recorder.error.http_status, recorder.error.message) == (429, "x")
+    assert recorder.names() == ["head", "usage", "fail"]
 
 
 # Surrogate pairs that are torn apart.

@@ -1,16 +1,30 @@
 """Bodies on their own, where sockets would not reach the edge."""
 
 import gzip
+import json
 import os
 import zlib
 
 import pytest
 
-from providers.http_fakes import FakeWire, RecordingSink, asked, event
-from tokenferry.errors import ProviderCutOff, ProviderInvalidResponse
-from tokenferry.providers.http_asked import Head
+from harness.dialects import KINDS, error_body, opening, token, unstreamed
+from providers.http_fakes import REQUEST, FakeWire, RecordingSink, asked, event
+from tokenferry.errors import ProviderCutOff, ProviderInvalidResponse, ProviderRejected
+from tokenferry.providers.anthropic import AnthropicFormat
+from tokenferry.providers.chat_completions import ChatCompletionsFormat
+from tokenferry.providers.gemini import GeminiFormat
+from tokenferry.providers.http_asked import Asked, Head
 from tokenferry.providers.http_body import Body, EventsBody, open_body
+from tokenferry.providers.wire import WireFormat
 
+WIRES: dict[str, WireFormat] = {
+    "openai": ChatCompletionsFormat(""),
+    "anthropic": AnthropicFormat(""),
+    "gemini": GeminiFormat(""),
+}
+# What stands in the errors themselves: a status, the type that means one, or nothing of the kind.
+IN_BODY = {"openai": 502, "anthropic": 529, "gemini": 503}
+each_kind = pytest.mark.parametrize("kind", KINDS)
 TYPE = {"content-type": "text/event-stream"}
 GZIP = {**TYPE, "content-encoding": "gzip"}
 
@@ -67,6 +81,97 @@ class TestInflated:
         else:
             with pytest.raises(ProviderInvalidResponse):
                 body.feed(data)
+
+
+class TestNoEventStream:
+    """What is called an event stream and has other things in it."""
+
+    @each_kind
+    @pytest.mark.parametrize("headers", [TYPE, {}])
+    @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n\r\n"])
+    def test_a_plain_error(self, kind: str, headers: dict[str, str], ending: bytes) -> None:
+        data = error_body(kind, 503, "과부하입니다")
+        for text in (data, json.dumps(json.loads(data), indent=2).encode()):
+            for at in range(0, len(text), 7):
+                sink = RecordingSink()
+                body = open_body(Head(200, headers), Asked("p", WIRES[kind], REQUEST, sink, 999))
+                body.feed(text[:at])
+                body.feed(text[at:] + ending)
+                assert body.end() is None
+                assert isinstance(sink.error, ProviderRejected)
+                assert "과부하입니다" in sink.error.message
+                assert sink.error.http_status == IN_BODY[kind]
+
+    @each_kind
+    @pytest.mark.parametrize("before", [b": keep-alive\n\n", b"\r\n", b"\xef\xbb\xbf"])
+    @pytest.mark.parametrize("after", [b"", b"\n\n", b"\n\n: bye\n\n"])
+    def test_a_plain_error_between_lines_of_a_stream(
+        self, kind: str, before: bytes, after: bytes
+    ) -> None:
+        sink = RecordingSink()
+        body = open_body(Head(200, TYPE), Asked("p", WIRES[kind], REQUEST, sink, 999))
+        body.feed(before + error_body(kind, 503, "과부하입니다") + after)
+        if not sink.terminals:
+            body.end()
+        assert "과부하입니다" in sink.error.message
+        assert sink.terminals == ["fail"]
+
+    @each_kind
+    def test_a_plain_error_after_events(self, kind: str) -> None:
+        sink = RecordingSink()
+        body = open_body(Head(200, TYPE), Asked("p", WIRES[kind], REQUEST, sink, 999))
+        for part in [*opening(kind), token(kind, "하나"), token(kind, "둘"), token(kind, "셋")]:
+            body.feed(part)
+        body.feed(error_body(kind, 503, "과부하입니다"))
+        assert sink.terminals == []
+        body.end()
+        assert sink.texts == ["하나", "둘", "셋"]
+        assert "과부하입니다" in sink.error.message
+
+    def test_an_array_with_an_error(self) -> None:
+        sink = RecordingSink()
+        body = open_body(Head(200, TYPE), Asked("p", WIRES["gemini"], REQUEST, sink, 999))
+        body.feed(b"[" + error_body("gemini", 429, "나중에") + b"]")
+        body.end()
+        assert (sink.error.message, sink.error.http_status) == ("나중에", 429)
+
+    @each_kind
+    def test_a_whole_answer(self, kind: str) -> None:
+        sink = RecordingSink()
+        body = open_body(Head(200, TYPE), Asked("p", WIRES[kind], REQUEST, sink, 999))
+        body.feed(unstreamed(kind, "네"))
+        body.end()
+        assert (sink.texts, sink.terminals) == (["네"], ["end"])
+
+    @each_kind
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "error: 과부하입니다",
+            "<!doctype html>\r\n<title>과부하입니다</title>\r\n\r\n<p>{}</p>",
+            "과부하입니다\n\n" + 2000 * "가",
+        ],
+    )
+    def test_other_text_is_quoted(self, kind: str, text: str) -> None:
+        sink = RecordingSink()
+        body = open_body(Head(200, TYPE), Asked("p", WIRES[kind], REQUEST, sink, 999))
+        data = text.encode()
+        body.feed(data[:9])
+        body.feed(data[9:])
+        with pytest.raises(ProviderInvalidResponse, match="과부하입니다") as caught:
+            body.end()
+        assert len(caught.value.message) < 400
+        assert sink.calls == []
+
+    @each_kind
+    @pytest.mark.parametrize("rest", [b"", b": bye\n\n", b"data: {", b"and now text\n"])
+    def test_a_stream_that_is_cut_off_stays_one(self, kind: str, rest: bytes) -> None:
+        sink = RecordingSink()
+        body = open_body(Head(200, TYPE), Asked("p", WIRES[kind], REQUEST, sink, 999))
+        for part in [*opening(kind), token(kind, "하나"), rest]:
+            body.feed(part)
+        body.end()
+        assert isinstance(sink.error, ProviderCutOff)
 
 
 class TestStopped:

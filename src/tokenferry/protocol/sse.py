@@ -2,13 +2,21 @@
 
 Source: WHATWG HTML, 9.2.6 "Interpreting an event stream". Only the data of an event is returned:
 no provider that we speak to says anything in `event:` or `id:` that its data does not repeat.
-Weakness: for the same reason it is no general EventSource parser.
+What servers send instead of a stream, though they call it one, is our own rule: lines of JSON count
+as data whose `data:` is missing, other text is kept for a message.
+Weakness: for both reasons it is no general EventSource parser.
 """
+
+import re
 
 from tokenferry.errors import ProviderInvalidResponse
 
 BOM = b"\xef\xbb\xbf"
 LF = 0x0A
+# How much of a text that is no stream is kept: 200 characters, whatever their script.
+TEXT_BYTES_MAX = 800
+_JSON = (b"{", b"[")
+_FIELD = re.compile(rb":|(?:event|id|retry)(?::|\Z)")
 
 
 class EventTooLarge(ProviderInvalidResponse):
@@ -35,6 +43,8 @@ class Parser:
         "_rest",
         "_rest_bytes",
         "_skip_lf",
+        "_stray",
+        "_text",
         "at_boundary",
     )
 
@@ -48,6 +58,9 @@ class Parser:
         # An unfinished line, in pieces: joined once, however many chunks it takes to arrive.
         self._rest: list[bytes] = []
         self._rest_bytes = 0
+        # The line that began an event of JSON alone; the lines that were neither.
+        self._stray: bytes | None = None
+        self._text = b""
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the data of each event that this chunk completes, data lines joined by LF.
@@ -69,6 +82,16 @@ class Parser:
             if all(block.startswith(b"data: ") and b"\n" not in block for block in blocks):
                 return [block[6:] for block in blocks]
         return self._feed_slowly(chunk)
+
+    def end(self) -> bytes:
+        """Take the end; return what was sent and is no server-sent event, as far as it is of use.
+
+        That is an unfinished event of JSON without `data:`, or else the beginning of a text. An
+        event that only lacks its empty line is dropped, as the specification has it.
+        """
+        if self._rest:
+            self._take_field(b"".join(self._rest))
+        return b"\n".join(self._data) if self._is_stray() else self._text
 
     def _feed_slowly(self, chunk: bytes) -> list[bytes]:
         if not chunk:
@@ -132,8 +155,26 @@ class Parser:
     def _take_field(self, line: bytes) -> None:
         if line.startswith(b"data:"):
             self._data.append(line[6:] if line[5:6] == b" " else line[5:])
-        elif line == b"data":
+        elif not line.startswith(b"event:"):  # which stands before all data of Anthropic's
+            self._take_other(line)
+
+    def _take_other(self, line: bytes) -> None:
+        if line == b"data":
             self._data.append(b"")
+        elif self._is_stray():
+            self._data.append(line)
+        elif self._data or _FIELD.match(line):
+            return
+        elif line.startswith(_JSON) and not self._text:
+            self._stray = line
+            self._data.append(line)
+        elif len(self._text) < TEXT_BYTES_MAX:
+            text = line if not self._text else self._text + b"\n" + line
+            self._text = text[:TEXT_BYTES_MAX]
+
+    def _is_stray(self) -> bool:
+        """Say whether the event under way began as JSON without `data:`."""
+        return bool(self._data) and self._data[0] is self._stray
 
     def _too_large(self) -> EventTooLarge:
         return EventTooLarge(f"The provider sent an event of over {self._event_bytes_max} bytes.")

@@ -147,7 +147,7 @@ class AnthropicDecoder:
             ProviderInvalidResponse: If it is no message and no error of the Messages API.
         """
         message = read_message(data)
-        if message.type == "error":
+        if message.type == "error" or message.error is not None:
             self._fail(message.error)
             return
         if message.type != "message" or message.stop_reason is None:

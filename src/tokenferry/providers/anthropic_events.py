@@ -146,6 +146,8 @@ def reread_event(data: bytes) -> Event | None:
         value = well_formed(value) | {"delta": delta}
     else:
         value = well_formed(value)
+        if value.get("error"):  # of a relay, whose errors have OpenAI's form
+            value.setdefault("type", "error")
     try:
         return msgspec.convert(value, Event)
     except msgspec.ValidationError:

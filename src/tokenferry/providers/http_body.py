@@ -1,7 +1,8 @@
 """What becomes of a response's body: events, a whole answer, an error, or nothing of use. No I/O.
 
 Source: RFC 9110, 8.3 "Content-Type" and 8.4 "Content-Encoding"; the rules for what providers get
-wrong (a JSON answer to a streaming request, no content type) are our own.
+wrong (a JSON answer to a streaming request, no content type, no event in what is called an event
+stream) are our own.
 Weakness: an end of the connection without a length or a chunk before it counts as complete, also
 under TLS without a close alert; whether the answer is, is then for the decoder to say.
 """
@@ -14,7 +15,6 @@ from urllib.parse import urlsplit
 from tokenferry.errors import ProviderError, ProviderInvalidResponse
 from tokenferry.protocol.sse import Parser
 from tokenferry.providers.http_asked import Asked, Head
-from tokenferry.providers.wire import Decoder
 
 # Providers' errors are a few hundred bytes; an HTML page of a load balancer is a few thousand.
 ERROR_BYTES_MAX = 64 * 1024
@@ -27,6 +27,7 @@ _INFLATE_STEP_BYTES = 64 * 1024
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _SUCCESSFUL, _REDIRECTION, _ERRORS = 2, 3, (4, 5)
 _WHITESPACE = b" \t\r\n"
+_JSON = (b"{", b"[")
 
 
 class Body(Protocol):
@@ -91,10 +92,15 @@ def _redirect_text(head: Head) -> str:
 def _successful_body(head: Head, asked: Asked) -> Body:
     content_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "text/event-stream":
-        return EventsBody(asked.decoder())
+        return EventsBody(asked)
     if content_type in ("application/json", "text/json") or content_type.endswith("+json"):
         return JsonBody(asked)
     return UntypedBody(asked) if not content_type else UselessBody(content_type, asked)
+
+
+def quote(start: bytes) -> str:
+    """Return the beginning of a text as it is quoted in a message."""
+    return " ".join(start.decode("utf-8", "replace").split())[:QUOTE_CHARACTERS_MAX]
 
 
 def ignore(_: object) -> None:
@@ -109,13 +115,18 @@ class Unhurried:
 
 
 class EventsBody:
-    """Server-sent events: every event goes to the decoder at once."""
+    """Server-sent events: every event goes to the decoder at once.
 
-    __slots__ = ("_decoder", "_event", "_parser")
+    A body that has none, but JSON, is read as a whole answer or error; other text is quoted.
+    """
 
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
-        self._event: Callable[[bytes], None] = decoder.event
+    __slots__ = ("_asked", "_decoder", "_event", "_is_begun", "_parser")
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._decoder = asked.decoder()
+        self._event: Callable[[bytes], None] = self._first_event
+        self._is_begun = False
         self._parser = Parser()
 
     @property
@@ -134,9 +145,27 @@ class EventsBody:
         for data in self._parser.feed(chunk):
             self._event(data)
 
+    def _first_event(self, data: bytes) -> None:
+        self._is_begun = True
+        self._event = self._decoder.event
+        self._event(data)
+
     def end(self) -> ProviderError | None:
         """Let the decoder say whether the answer was complete."""
-        self._decoder.eof()
+        rest = self._parser.end()
+        if self._is_begun:
+            if rest.startswith(_JSON):
+                self._event(rest)
+            self._decoder.eof()
+        elif rest.startswith(_JSON):
+            self._decoder.body(rest)
+        elif rest:
+            raise self._asked.invalid(
+                "the answer is called an event stream and has no event; check the provider's "
+                f"base_url. It begins: {quote(rest)}"
+            )
+        else:
+            self._decoder.eof()
         return None
 
     def stop(self) -> None:
@@ -196,10 +225,10 @@ class UntypedBody(Unhurried):
             chunk = chunk.lstrip(_WHITESPACE)
             if not chunk:
                 return
-            if chunk[:1] in (b"{", b"["):
+            if chunk[:1] in _JSON:
                 self._body = JsonBody(self._asked)
             else:
-                self._body = EventsBody(self._asked.decoder())
+                self._body = EventsBody(self._asked)
         self._body.feed(chunk)
 
     def end(self) -> ProviderError | None:
@@ -246,10 +275,9 @@ class UselessBody(Unhurried):
         return self._report()
 
     def _report(self) -> ProviderInvalidResponse:
-        text = " ".join(self._start.decode("utf-8", "replace").split())
         return self._asked.invalid(
             f"the answer is of type {self._content_type[:80]}, not JSON or an event stream; "
-            f"check the provider's base_url. It begins: {text[:QUOTE_CHARACTERS_MAX]}"
+            f"check the provider's base_url. It begins: {quote(self._start)}"
         )
 
 
