@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from harness import websocket
-from harness.answers import body, check_plain, plain_frames, text_of
+from harness.answers import aware_frames, body, check_plain, plain_frames, text_of
 from harness.dialects import whole
 from harness.gateway import Gateway
 from harness.http_client import connection, fetch, request_bytes
@@ -257,6 +257,22 @@ async def test_a_bad_aware_frame_gets_an_error_and_no_close(gateway: Gateway, na
         socket.send_json({"type": "ping", "t": 5})
         assert (await socket.receive_type("pong"))["t"] == 5
         await socket.close()
+
+
+@pytest.mark.parametrize("subprotocols", [[], [websocket.SUBPROTOCOL]])
+async def test_half_an_emoji_in_one_create_of_several(
+    gateway: Gateway, provider: ScriptedProvider, subprotocols: list[str]
+) -> None:
+    prompt = provider.play(replay(whole("openai", ["네"])))
+    good = json.dumps({"type": "create", "ref": "good", "request": body("m-openai", prompt)})
+    bad = good.replace('"good"', '"bad"').replace(prompt, prompt + "\\ud83d")
+    async with websocket.connect(gateway.port, gateway.key, subprotocols=subprotocols) as socket:
+        socket.send_text(bad)
+        socket.send_text(good)
+        error = await socket.receive_type("error")
+        assert (error["ref"], error["error"]["code"]) == ("bad", "invalid_frame")
+        assert "emoji" in error["error"]["message"]
+        assert text_of(await aware_frames(socket, "good")) == "네"
 
 
 @pytest.mark.parametrize("aware", [False, True])

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenferry.errors import InvalidFrame, InvalidJSON, MissingKey, UnsupportedVersion
+from tokenferry.protocol import messages
 from tokenferry.protocol.messages import (
     IDEMPOTENCY_KEY_CHARACTERS,
     REF_CHARACTERS_MAX,
@@ -18,6 +20,8 @@ from tokenferry.protocol.messages import (
 )
 from tokenferry.protocol.session import BAD_FRAMES_MAX, PlainRequest, Refusal, Session
 
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors" / "server" / "refusal.json"
+CASES = json.loads(VECTORS.read_text("utf-8"))["cases"]
 PLAIN = b'{"model":"m","messages":[]}'
 AUTH = b'{"type":"auth","token":"k"}'
 HELLO = b'{"type":"hello"}'
@@ -184,6 +188,19 @@ def test_auth_out_of_place_counts_as_a_bad_frame() -> None:
 # What refusals say.
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_vector(case: dict[str, Any]) -> None:
+    tested = session(aware=case["subprotocol"], authenticated=case["authenticated"])
+    refusal = tested.receive(case["frame"].encode())
+    assert isinstance(refusal, Refusal)
+    write = messages.plain_error if refusal.plain else messages.error
+    ref = {} if refusal.plain else {"ref": refusal.ref}
+    frame = write(refusal.error, **ref)
+    answer = json.loads(frame[frame.index(b'{"') :])
+    said = {key: answer[key] for key in ("type", "ref", "done") if key in answer}
+    assert said | {"error": {"code": answer["error"]["code"]}} == case["answer"]
+
+
 def refused(frame: bytes, *, aware: bool = True) -> Refusal:
     result = session(aware=aware).receive(frame)
     assert isinstance(result, Refusal)
@@ -335,8 +352,14 @@ json_frames = st.builds(
 )
 
 
+any_text = st.text(st.characters(exclude_categories=()), max_size=5)  # halves of pairs, too
+torn_frames = st.builds(
+    lambda fields: json.dumps(fields).encode(),
+    st.dictionaries(st.sampled_from(["type", "ref", "x"]) | any_text, any_text | st.integers()),
+)
 anything = (
     st.binary(max_size=40)
+    | torn_frames
     | json_values.map(lambda value: json.dumps(value).encode())
     | json_frames
     | st.sampled_from([PLAIN, AUTH, HELLO, PING, NO_JSON])

@@ -29,6 +29,7 @@ from tokenferry.protocol.messages import (
     Resume,
     client_decoder,
 )
+from tokenferry.protocol.surrogates import loads, well_formed
 
 BAD_FRAMES_MAX = 10
 
@@ -109,12 +110,10 @@ class Session:
         return self._count_bad(refusal)
 
     def _read(self, data: bytes) -> ClientMessage | PlainRequest | Refusal:
-        plain = not self.aware
         try:
             peek = _peek_decoder.decode(data)
         except _UNREADABLE as exc:
-            error = InvalidFrame(f"A frame must be one JSON object: {why_unreadable(data, exc)}.")
-            return Refusal(error, plain=plain)
+            return self._unreadable(data, exc)
         if peek.type is UNSET:
             if not self._subprotocol:
                 return PlainRequest(data)
@@ -126,6 +125,21 @@ class Session:
             error = InvalidFrame(f"The frame is no message of this protocol: {exc}.")
             return Refusal(error, plain=False, ref=_read_ref(peek.ref))
         return self._check(message)
+
+    def _unreadable(self, data: bytes, exc: Exception) -> Refusal:
+        """Refuse what is no JSON that may be passed on; most of it tells all the same whose it is.
+
+        Half an emoji is the usual case: a client with several streams must know which one it was.
+        """
+        error = InvalidFrame(f"A frame must be one JSON object: {why_unreadable(data, exc)}.")
+        try:
+            frame = loads(data)
+        except ValueError:
+            frame = None
+        if not isinstance(frame, dict):
+            return Refusal(error, plain=not self.aware)
+        plain = "type" not in frame and not self._subprotocol
+        return Refusal(error, plain=plain, ref=None if plain else _usable(frame.get("ref")))
 
     def _check(self, message: ClientMessage) -> ClientMessage | Refusal:
         if isinstance(message, Hello) and message.version != VERSION:
@@ -149,7 +163,8 @@ class Session:
             "Authenticate first: an `Authorization: Bearer` header, a ticket, or a first frame "
             '{"type":"auth","token":"…"}.'
         )
-        return Refusal(missing, plain=plain, close_code=missing.close_code)
+        ref = getattr(message, "ref", None)  # a create's and a resume's
+        return Refusal(missing, plain=plain, ref=ref, close_code=missing.close_code)
 
     def _count_bad(self, refusal: Refusal) -> Refusal:
         self._bad_frames += 1
@@ -183,5 +198,12 @@ def _read_ref(raw: Raw) -> str | int | None:
     try:
         ref = _ref_decoder.decode(raw)
     except _UNREADABLE:
+        return None
+    return _usable(ref)
+
+
+def _usable(ref: object) -> str | int | None:
+    """Return what was decoded as a client's id, if it may be given back as one."""
+    if not isinstance(ref, str | int) or isinstance(ref, bool) or well_formed(ref) != ref:
         return None
     return ref if _fits(ref) else None
