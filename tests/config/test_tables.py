@@ -40,6 +40,10 @@ SERVER = {
     'log_level = "verbose"': "2: `log_level` of [server] is 'verbose' -> write one of \"debug\", ",
     'tls_cert = "none.pem"': "2: `tls_cert` of [server] names ",
     "frame_bytes_max = 16777217": "2: `frame_bytes_max` of [server] is 16777217, out of range",
+    "stream_bytes_max = 67108864": (
+        "2: `stream_bytes_max` of [server] is 67108864, out of range -> write an integer within "
+        "65536..65011712"
+    ),
     "body_bytes_max = 67108865": "2: `body_bytes_max` of [server] is 67108865, out of range",
     "\n\nheartbeat_s = 0": "4: `heartbeat_s` of [server] is 0, out of range -> write a number of",
     'origins = [\n  "https://a.example",\n  "b"]': (

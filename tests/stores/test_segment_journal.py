@@ -19,7 +19,7 @@ from contracts.test_journal import Append
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.ports import Fenced, Gap, JournalUnavailable, Recovered
 from tokenferry.protocol import segment
-from tokenferry.protocol.segment import MAGIC, META_BYTES_MAX
+from tokenferry.protocol.segment import MAGIC, META_BYTES_MAX, STREAM_BYTES_MAX
 from tokenferry.stores import segment_files, segment_journal
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SEGMENT_BYTES_MAX, SegmentJournal
@@ -54,6 +54,19 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., SegmentJournal]]:
 
 
 Opener = Callable[..., SegmentJournal]
+
+
+def test_the_longest_log_of_one_stream_fits_into_one_commit(opened: Opener) -> None:
+    """As it must where the journal took nothing for a while, or a whole answer came at once."""
+    journal = opened()
+    journal.open("st_a", 1, b"m" * META_BYTES_MAX)
+    journal.open("st_b", 1, b"")
+    journal.append([Append("st_b", 1, 0, [b"x" * (1 << 20)])])  # the next one begins a segment
+    pieces = [b"p" * 1000] * (STREAM_BYTES_MAX // 1000)
+    for seq, records in enumerate(([b"w" * STREAM_BYTES_MAX, b"end"], [*pieces, b"end"])):
+        journal.append([Append("st_a", 1, 2 * seq, records)])
+    assert journal.read("st_a", 0, 2)[1] == b"end"
+    assert journal.read("st_a", len(pieces) + 2, 2) == [b"end"]
 
 
 def test_neighbours_that_are_read_in_one_block_cost_one_read_of_the_file(

@@ -9,6 +9,7 @@ from pathlib import Path
 from tokenferry.config.rules import Choice, Flag, Integer, Name, Names, PathTo, Seconds
 from tokenferry.config.spec import spec
 from tokenferry.config.web_rules import Origin, PublicUrl
+from tokenferry.protocol.segment import STREAM_BYTES_MAX
 
 MIB = 1024 * 1024
 DATABASE_NAME = "tokenferry.db"
@@ -180,8 +181,9 @@ class ServerSettings:
     stream_bytes_max: int = field(
         default=4 * MIB,
         metadata=spec(
-            Integer(64 * 1024, 1024 * MIB),
-            "The journal of one stream. A stream that outgrows it ends with an error.",
+            Integer(64 * 1024, STREAM_BYTES_MAX),
+            "The journal of one stream. A stream that outgrows it ends with an error. The most is "
+            "what the journal takes at once.",
         ),
     )
     reasoning_field: str = field(

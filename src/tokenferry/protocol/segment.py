@@ -47,6 +47,9 @@ COMMIT_OVERHEAD_BYTES = 16
 ID_BYTES_MAX = 255
 # Repeated in every segment that the stream reaches.
 META_BYTES_MAX = 1 << 20
+# The records of one stream that one commit takes, whatever stands beside them: what the stream is,
+# their lengths, its end. A longer log could wait for its commit for ever.
+STREAM_BYTES_MAX = COMMIT_BYTES_MAX - META_BYTES_MAX - (1 << 20)
 # As many owners as two bytes can count.
 EPOCHS_MAX = 0xFFFF
 
