@@ -4,14 +4,16 @@ import argparse
 import importlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tokenferry import __version__
 from tokenferry.cli import admin
-from tokenferry.cli.main import _parser
+from tokenferry.cli.main import PATHS, _parser
 
+NO_TEXT = "키\udcff"  # as Python shows a program an argument with a byte that is no UTF-8
 ROOT = Path(__file__).parents[2]
 
 
@@ -36,6 +38,47 @@ def test_a_wrong_command_line(run, argv: list[str]) -> None:
     result = run(*argv)
     assert (result.code, result.out) == (2, "")
     assert "usage: tokenferry" in result.err
+
+
+def _text_arguments() -> Iterator[list[str]]:
+    """Yield a command line for each argument of each command that is a text, with bytes in it."""
+    for words, parser in _leaves(_parser(), []):
+        actions = [action for action in parser._actions if action.nargs != 0]
+        for tested in actions:
+            if tested.type is None and tested.choices is None and tested.dest not in PATHS:
+                yield [*words, *_typed(actions, tested)]
+
+
+def _leaves(
+    parser: argparse.ArgumentParser, words: list[str]
+) -> Iterator[tuple[list[str], argparse.ArgumentParser]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, command in action.choices.items():
+                yield from _leaves(command, [*words, word])
+            return
+    yield words, parser
+
+
+def _typed(actions: list[argparse.Action], tested: argparse.Action) -> Iterator[str]:
+    for action in actions:
+        if action is tested or action.required:
+            yield from action.option_strings[-1:]
+            yield NO_TEXT if action is tested else next(iter(action.choices or ["1"]))
+
+
+@pytest.mark.parametrize("argv", [*_text_arguments()], ids=lambda argv: "-".join(argv[:-1]))
+def test_an_argument_that_is_not_utf_8(run, argv: list[str]) -> None:
+    result = run(*argv)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("tokenferry: an argument is not UTF-8: 키\\xff\n")
+
+
+def test_a_file_s_name_may_be_any_bytes(run) -> None:
+    assert run("keys", "create", "x", "--data-dir", NO_TEXT).code == 0
+    assert "x" in run("keys", "list", "--data-dir", NO_TEXT).out
+    missing = run("config", "check", "--config", f"{NO_TEXT}.toml")
+    assert (missing.code, "UTF-8" in missing.err) == (1, False)
 
 
 def test_help(run) -> None:

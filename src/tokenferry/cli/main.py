@@ -21,6 +21,8 @@ EXIT_FAULT = 1
 EXIT_USAGE = 2
 # What `chat` is built on, and nothing else needs: docs/decisions/0017-clients.md.
 CLIENT = "tokenferry_client"
+# Arguments that name files, beside those that are read as a `Path`.
+PATHS = frozenset({"data_dir", "tls_cert", "tls_key"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,8 +55,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _no_text(arguments: argparse.Namespace) -> str | None:
+    """Return the first argument that is not UTF-8, as it can be shown; of files, any name goes."""
+    for name, value in vars(arguments).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and name not in PATHS:
+                # Bytes that are none stand in it as halves of surrogate pairs, PEP 383.
+                data = text.encode(errors="surrogateescape")
+                if (shown := data.decode(errors="backslashreplace")) != text:
+                    return shown
+    return None
+
+
 def _run(arguments: argparse.Namespace) -> int:
     """Carry a command out, and return the exit code."""
+    if (text := _no_text(arguments)) is not None:
+        print_fault(f"an argument is not UTF-8: {text}", "Type it in a terminal that writes UTF-8.")
+        return EXIT_USAGE
     try:
         command = importlib.import_module(arguments.module)
     except ModuleNotFoundError as exc:
