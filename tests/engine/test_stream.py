@@ -381,12 +381,8 @@ def test_chunks_that_wait_for_the_disk_or_for_the_tick_are_chunks() -> None:
     stream = committed_stream(2)
     stream.in_flight = [b't"x"']
     stream.pending = [b't"x"', b"d{}"]
-    stream.finished_s = 16.0
-    assert stream.chunk_gap_s(10.0) == 3.0
+    assert stream.chunk_count == 3
 
 
-@pytest.mark.parametrize(("last_s", "gap_s"), [(10.0, 0.0), (12.5, 2.5), (9.0, None)])
-def test_two_chunks_are_one_gap(last_s: float, gap_s: float | None) -> None:
-    stream = committed_stream(4)
-    stream.finished_s = last_s
-    assert stream.chunk_gap_s(10.0) == gap_s
+def test_neither_the_head_nor_the_end_is_a_chunk() -> None:
+    assert committed_stream(4).chunk_count == 2

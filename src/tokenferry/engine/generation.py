@@ -13,6 +13,7 @@ from dataclasses import replace
 from msgspec import Raw
 
 from tokenferry.domain import journal
+from tokenferry.domain.chunk_gap import mean_gap_s
 from tokenferry.domain.ledger import Charge
 from tokenferry.domain.routing import Try
 from tokenferry.domain.usage import Usage
@@ -352,13 +353,14 @@ class Generation:
         if self._outcome is None or self._settled:
             return
         self._settled = True
+        stream = self.stream
         finish, error_code = self._outcome
         attempt, arrived_s, usage = self._serving, self._plan.arrived_s, self._final_usage()
         charge = self._charge(finish, error_code)
         self._plan.bill.settle(charge)
         outcome = Outcome(
-            stream_id=self.stream.id,
-            owner=self.stream.owner,
+            stream_id=stream.id,
+            owner=stream.owner,
             provider=attempt.provider,
             model=attempt.model,
             finish=finish,
@@ -370,7 +372,7 @@ class Generation:
             call_first_token_s=self.pursuit.first_token_s,
             charge=charge,
             queued_s=self.pursuit.queued_s,
-            chunk_gap_s=self.stream.chunk_gap_s(self._first_s),
+            chunk_gap_s=mean_gap_s(stream.chunk_count, self._first_s, stream.finished_s),
             finish_reasons=tuple(reason for _, reason in sorted(self._finish_reasons.items())),
             answered_as=self._head_info[0],
         )

@@ -188,7 +188,7 @@ class Relay:
             for subscription in stream.subscriptions:
                 outlet = subscription.outlet
                 try:
-                    if lines_up or subscription.after != before or outlet.paused:
+                    if lines_up or subscription.after != before or outlet.lines_up:
                         outlet.enqueue(subscription)
                     else:
                         # At the head: what was committed is what this reader would read.

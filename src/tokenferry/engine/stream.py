@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tokenferry.domain import journal
 from tokenferry.engine.ports import Journal, JournalUnavailable
 from tokenferry.errors import TokenferryError  # noqa: TC001 -- no import of its own for one name
-from tokenferry.protocol.frames import Renderer
+from tokenferry.protocol.frames import Renderer, merged
 
 log = logging.getLogger(__name__)
 
@@ -174,20 +174,10 @@ class Stream:
         """How many records there are, all told."""
         return self.head + len(self.in_flight) + len(self.pending)
 
-    def chunk_gap_s(self, first_s: float | None) -> float | None:
-        """Return the mean time between the chunks of a stream that is sealed.
-
-        It is the time from the first chunk to the finish reason, divided by the chunks after the
-        first; None without a finish reason, and with fewer than two chunks.
-
-        Args:
-            first_s: When the first chunk came, monotonic seconds.
-        """
-        last_s = self.finished_s
-        chunks = self.record_count - self._before - 1  # the last one is the terminal record
-        if first_s is None or last_s is None or last_s < first_s or chunks < 2:  # noqa: PLR2004 -- a gap takes two
-            return None
-        return (last_s - first_s) / (chunks - 1)
+    @property
+    def chunk_count(self) -> int:
+        """How many chunks of this generation a stream has that is sealed."""
+        return self.record_count - self._before - 1  # the last one is the terminal record
 
     def release(self) -> None:
         """Give up the ring of a stream that is done; who comes late reads the journal."""
@@ -249,19 +239,10 @@ class Subscription:
 
     def take_turn(self, out: list[bytes], *, merging: bool) -> bool:
         """Append the wire bytes of the next records to `out`; return whether more are waiting."""
-        stream = self.stream
         seq = self.after
-        try:
-            records = stream.read(seq, TURN_RECORDS)
-        except JournalUnavailable:
-            log.exception("the journal cannot be read; the reader is cut off, and may come back")
-            self.outlet.cut()
-            return False
-        if not records and seq < stream.head:
-            self.outlet.gone(self)
-            return False
+        records = self.next_records()
         if merging and self._renderer.merges and len(records) > 1:
-            self._merge(records, out)
+            out += merged(self._renderer, seq, records)
             seq += len(records)
         else:
             render = self.render
@@ -269,24 +250,20 @@ class Subscription:
                 seq += 1
                 out.append(render(seq, record))
         self.after = seq
-        return seq < stream.head
+        return bool(records) and seq < self.stream.head
 
-    def _merge(self, records: Sequence[bytes], out: list[bytes]) -> None:
-        """Render a client's backlog with runs of text joined: fewer and larger frames."""
-        renderer, seq = self._renderer, self.after
-        texts: list[bytes] = []
-        for record in records:
-            if record[0] == journal.TEXT:
-                texts.append(record)
-                seq += 1
-                continue
-            if texts:
-                out.append(renderer.merge(seq - len(texts) + 1, seq, texts))
-                texts = []
-            seq += 1
-            out.append(renderer.render(seq, record))
-        if texts:
-            out.append(renderer.merge(seq - len(texts) + 1, seq, texts))
+    def next_records(self) -> Sequence[bytes]:
+        """Return the records of one turn; none, also where the outlet is cut or closed for that."""
+        stream = self.stream
+        try:
+            records = stream.read(self.after, TURN_RECORDS)
+        except JournalUnavailable:
+            log.exception("the journal cannot be read; the reader is cut off, and may come back")
+            self.outlet.cut()
+            return ()
+        if not records and self.after < stream.head:
+            self.outlet.gone(self)
+        return records
 
 
 def discard(data: bytes) -> None:
@@ -304,11 +281,22 @@ class Outlet:
         lanes: How many subscriptions it has.
         line: Subscriptions that wait for their turn.
         out: Wire bytes of this tick, for the one write at its end.
-        paused: Whether the transport is full.
+        lines_up: Whether each of them waits for its turn with whatever is new: the transport is
+            full, or its client counts bytes (`engine.credit`).
         queued: Whether the relay will pump it in this tick.
     """
 
-    __slots__ = ("_behind", "lanes", "line", "out", "paused", "queued", "write")
+    __slots__ = (
+        "_behind",
+        "_counts",
+        "_paused",
+        "lanes",
+        "line",
+        "lines_up",
+        "out",
+        "queued",
+        "write",
+    )
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self.write = write
@@ -317,8 +305,22 @@ class Outlet:
         # Between a pause and the end of the backlog, text is merged.
         self._behind = False
         self.out: list[bytes] = []
-        self.paused = False
+        self._paused = self._counts = self.lines_up = False
         self.queued = False
+
+    @property
+    def paused(self) -> bool:
+        """Whether the transport is full."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._paused = paused
+        self.lines_up = paused or self._counts
+
+    def count(self) -> None:
+        """Send everything in turns from now on: some subscriptions look at each byte."""
+        self._counts = self.lines_up = True
 
     def delivered(self, subscription: Subscription) -> None:
         """Take note that the client has been sent everything of a stream that is done."""
@@ -329,13 +331,7 @@ class Outlet:
         raise NotImplementedError
 
     def waits(self, subscription: Subscription, position: int, eta_s: float | None) -> None:
-        """Take note that a stream waits for its provider; a client that can be told is told so.
-
-        Args:
-            subscription: Of which stream.
-            position: How many are in front.
-            eta_s: For how long that may be; None if nobody knows.
-        """
+        """Take note that a stream waits for its provider, behind so many, for about so long."""
 
     def gone(self, subscription: Subscription) -> None:
         """Take note that what the client has still to read is no longer kept."""
@@ -367,7 +363,7 @@ class Outlet:
             self._pump_line()
 
     def _pump_line(self) -> None:
-        while self.line and not self.paused:
+        while self.line and not self._paused:
             line = self.line
             self.line = []
             out: list[bytes] = []
@@ -393,6 +389,8 @@ class Outlet:
         self._behind = bool(self.line)
 
     def _reached_head(self, subscription: Subscription) -> None:
+        if subscription.after < subscription.stream.head:
+            return  # it waits for credit, or what it has to read is gone
         if subscription.replays:
             subscription.replays = False
             self.caught_up(subscription)

@@ -7,7 +7,7 @@ Source: spec/PROTOCOL.md (frames), RFC 6455, 5.2 (frame header). Rules for plain
 whose `delta.content` is a string, a `finish_reason` key, a boolean `done`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -25,6 +25,7 @@ _REASONING = journal.REASONING
 
 # RFC 6455, 5.2: lengths up to 125 stand in the second byte, up to 65535 in two further ones.
 _LENGTH_7_MAX = 125
+_LENGTH_16 = 126
 _LENGTH_16_MAX = 0xFFFF
 
 
@@ -125,6 +126,14 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), payload)
 
 
+def payload_bytes(frame: bytes) -> int:
+    """Return the length of the payload of a frame as `text_frame` makes it; 0 if there is none."""
+    if not frame:
+        return 0
+    short = frame[1]
+    return len(frame) - (2 if short <= _LENGTH_7_MAX else 4 if short == _LENGTH_16 else 10)
+
+
 class Renderer(Protocol):
     """Turns the records of one stream into what one client is sent."""
 
@@ -148,6 +157,24 @@ def reasoning_delta(fields: Sequence[str], text: bytes) -> bytes:
 def join_strings(texts: Sequence[bytes]) -> bytes:
     """Join JSON strings (text records) into one; escapes are complete in each."""
     return b'"%b"' % b"".join([text[2:-1] for text in texts])
+
+
+def merged(renderer: Renderer, after: int, records: Sequence[bytes]) -> Iterator[bytes]:
+    """Render a client's backlog after a seq with runs of text joined: fewer and larger messages."""
+    seq = after
+    texts: list[bytes] = []
+    for record in records:
+        if record[0] == _TEXT:
+            texts.append(record)
+            seq += 1
+            continue
+        if texts:
+            yield renderer.merge(seq - len(texts) + 1, seq, texts)
+            texts = []
+        seq += 1
+        yield renderer.render(seq, record)
+    if texts:
+        yield renderer.merge(seq - len(texts) + 1, seq, texts)
 
 
 class FrameRenderer:

@@ -19,7 +19,7 @@ TICKET_PREFIX = "ticket."
 REF_CHARACTERS_MAX = 128
 IDEMPOTENCY_KEY_CHARACTERS = 255
 # What a client may ask for in `hello`, of what this server can do.
-CAPS = ("hb", "coalesce")
+CAPS = ("hb", "coalesce", "credit")
 
 
 class Auth(Struct, tag="auth"):
@@ -33,7 +33,7 @@ class Hello(Struct, tag="hello"):
 
     version: int = VERSION
     caps: list[str] = []
-    window_bytes: int | None = None
+    window_bytes: Annotated[int, Meta(ge=1)] | None = None
 
 
 class CreateOptions(Struct):
@@ -76,9 +76,9 @@ class Cancel(Struct, tag="cancel"):
 
 
 class Credit(Struct, tag="credit"):
-    """Allow further bytes; served only where `ready` lists the cap."""
+    """Allow further bytes, of one stream or of all together."""
 
-    bytes: int
+    bytes: Annotated[int, Meta(ge=1)]
     stream_id: str | None = None
 
 
@@ -100,8 +100,20 @@ ClientMessage = Auth | Hello | Create | Resume | Detach | Cancel | Credit | Ack 
 client_decoder = msgspec.json.Decoder(ClientMessage)
 
 
-def ready(connection_id: str, heartbeat_s: float, limits: dict[str, int]) -> bytes:
-    """Return the frame that greets an authenticated aware client."""
+def ready(
+    connection_id: str,
+    heartbeat_s: float,
+    limits: dict[str, int],
+    windows: dict[str, int] | None = None,
+) -> bytes:
+    """Return the frame that greets an authenticated aware client.
+
+    Args:
+        connection_id: Its name in logs.
+        heartbeat_s: See `hb`.
+        limits: What it may have.
+        windows: How many bytes it is sent without credit, if it counts them.
+    """
     return _frame(
         {
             "type": "ready",
@@ -110,6 +122,7 @@ def ready(connection_id: str, heartbeat_s: float, limits: dict[str, int]) -> byt
             "heartbeat_s": heartbeat_s,
             "caps": CAPS,
             "limits": limits,
+            **(windows or {}),
         }
     )
 

@@ -1,4 +1,4 @@
-"""The WebSocket beneath a connection: writing, pings, heartbeats and the closing handshake.
+"""The WebSocket beneath a connection: writing, pings, announcements and the closing handshake.
 
 Frames are written straight to the transport, see `engine.stream.Outlet`; aiohttp reads and does
 the closing handshake.
@@ -8,12 +8,14 @@ Source: RFC 6455, 5.5 (control frames); spec/PROTOCOL.md, "Flow, heartbeat, drai
 
 import asyncio
 import time
+from dataclasses import asdict
 
 from aiohttp import web
 
+from tokenferry.engine.keys import Key
 from tokenferry.engine.stream import Outlet, Subscription, discard
 from tokenferry.engine.traces import Arrival  # noqa: TC001 -- no import of its own for one name
-from tokenferry.errors import AuthenticationTimeout
+from tokenferry.errors import AuthenticationTimeout, TokenferryError
 from tokenferry.protocol import messages
 from tokenferry.protocol.session import Session
 from tokenferry.server.hub import Hub
@@ -38,8 +40,10 @@ class ClientSocket(Outlet):
         socket: aiohttp's side of it.
         protocol: The transport's owner.
         session: The reader of its frames.
+        key: Whose it is, when the upgrade said so.
 
     Attributes:
+        key: Whose it is, as soon as that is known.
         network: Where it comes from, if its first frame is to say whose it is.
         arrival: What its requests' traces are a part of; None where no traces are sent.
     """
@@ -58,14 +62,21 @@ class ClientSocket(Outlet):
         "_wants_heartbeat",
         "_written_s",
         "arrival",
+        "key",
         "network",
     )
 
     def __init__(
-        self, hub: Hub, socket: web.WebSocketResponse, protocol: ClientProtocol, session: Session
+        self,
+        hub: Hub,
+        socket: web.WebSocketResponse,
+        protocol: ClientProtocol,
+        session: Session,
+        key: Key | None,
     ) -> None:
         # Until nothing may be written any more; see `stop_writing`.
         super().__init__(discard if protocol.transport is None else protocol.transport.write)
+        self.key = key
         self.network = ""
         self.arrival: Arrival | None = None
         self._hub = hub
@@ -110,6 +121,42 @@ class ClientSocket(Outlet):
             await self._drained.wait()
             transport = self._protocol.transport
         self._drained = None
+
+    def say_ready(self, connection_id: str, windows: dict[str, int] | None) -> None:
+        """Greet a client that understands, with what it may have."""
+        settings = self._hub.shared.settings
+        limits = {
+            "frame_bytes_max": settings.frame_bytes_max,
+            "streams_per_connection_max": settings.streams_per_connection_max,
+            "followers_per_stream_max": settings.followers_per_stream_max,
+        }
+        if self.key is not None:
+            limits |= asdict(self._hub.shared.dispatcher.admissions.allowance(self.key))
+        self.write(messages.ready(connection_id, settings.heartbeat_s, limits, windows))
+
+    def caught_up(self, subscription: Subscription) -> None:
+        """Tell the client that the replay is over."""
+        self.write(messages.caught_up(subscription.stream.id, subscription.after))
+
+    def waits(self, subscription: Subscription, position: int, eta_s: float | None) -> None:
+        """Tell a client that understands where its stream stands."""
+        if self._session.aware:
+            self.write(messages.queued(subscription.stream.id, position, eta_s))
+
+    def revoke(self, error: TokenferryError) -> None:
+        """Close, because the key is no longer good."""
+        self.write(messages.error(error) if self._session.aware else messages.plain_error(error))
+        self.close(error.close_code or UNSUPPORTED_DATA, error.message)
+
+    def credit_low(self, account_id: str, balance: str) -> None:
+        """Tell a client of the account, if it understands."""
+        if self._session.aware and self.key is not None and self.key.account_id == account_id:
+            self.write(messages.low_balance(balance))
+
+    def go_away(self, reconnect_after_ms: int, deadline_ms: int) -> None:
+        """Announce the server's stop to a client that understands."""
+        if self._session.aware:
+            self.write(messages.going_away(reconnect_after_ms, deadline_ms))
 
     def sweep(self, now_s: float) -> None:
         """Ping, beat, and give up on a client that does not answer."""

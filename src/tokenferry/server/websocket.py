@@ -10,11 +10,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from aiohttp import WSMsgType, web
 
 from tokenferry.engine.archive import Summary
+from tokenferry.engine.credit import CreditedSubscription, Credits
 from tokenferry.engine.keys import Key
 from tokenferry.engine.options import Options
 from tokenferry.engine.resume import Replay, plan_resume
@@ -61,7 +62,15 @@ class Connection(ClientSocket):
         key: Whose it is, when the upgrade said so.
     """
 
-    __slots__ = ("_arrived_s", "_coalesces", "_greeted", "_id", "_lanes", "_plain_line", "key")
+    __slots__ = (
+        "_arrived_s",
+        "_coalesces",
+        "_credits",
+        "_greeted",
+        "_id",
+        "_lanes",
+        "_plain_line",
+    )
 
     def __init__(
         self,
@@ -71,13 +80,13 @@ class Connection(ClientSocket):
         session: Session,
         key: Key | None,
     ) -> None:
-        super().__init__(hub, socket, protocol, session)
-        self.key = key
+        super().__init__(hub, socket, protocol, session, key)
         self._id = f"c_{random_hex(6)}"
         self._lanes: dict[str, Subscription] = {}
         self._plain_line: deque[bytes] | None = None
         self._greeted = False
         self._coalesces = False
+        self._credits: Credits | None = None
         self._arrived_s = time.monotonic()
         protocol.user = self
 
@@ -182,7 +191,7 @@ class Connection(ClientSocket):
             return False
         self._session.accepted()
         if isinstance(stream, Stream):  # without an idempotency key it is
-            self._subscribe(stream, self._renderer(stream, request, aware=False))
+            self._subscribe(stream, self._renderer(stream, request, aware=False), aware=False)
         return True
 
     # -- the aware manner ----------------------------------------------------------------------
@@ -197,6 +206,10 @@ class Connection(ClientSocket):
     def _on_hello(self, message: messages.Hello) -> None:
         self._wants_heartbeat = "hb" in message.caps
         self._coalesces = "coalesce" in message.caps
+        if "credit" in message.caps and self._credits is None:
+            self._credits = Credits(message.window_bytes)
+            self.count()
+            self._greeted = False  # whoever counts must know from where
         self._greet()
 
     def _on_create(self, message: messages.Create) -> None:
@@ -277,15 +290,26 @@ class Connection(ClientSocket):
 
     def _on_cancel(self, message: messages.Cancel) -> None:
         self._hub.shared.dispatcher.cancel(self._public_id(), message.stream_id)
+        lane = self._lanes.get(message.stream_id)
+        if isinstance(lane, CreditedSubscription):
+            lane.free()
+            self.pump()
+
+    def _on_credit(self, message: messages.Credit) -> None:
+        """Let streams go on; of one that is no longer followed, credit may have been under way."""
+        lane = None
+        if message.stream_id is not None and (lane := self._lanes.get(message.stream_id)) is None:
+            return
+        if self._credits is not None:
+            if not self._credits.add(message.bytes, lane):
+                raise InvalidRequest("There is more credit than anybody can use.", param="bytes")
+            self.pump()
 
     def _on_ping(self, message: messages.Ping) -> None:
         self.write(messages.pong(message.t))
 
-    def _on_nothing(self, message: messages.Ack | messages.Credit) -> None:
-        """Take what needs no answer.
-
-        Retention is by time, not by `ack`; `credit` is not among the caps that `ready` lists.
-        """
+    def _on_ack(self, message: messages.Ack) -> None:
+        """Take what needs no answer: retention is by time."""
 
     _handlers: dict[type, Callable[..., None]] = {  # noqa: RUF012 -- a constant; slots bar ClassVar
         messages.Auth: _on_auth,
@@ -295,8 +319,8 @@ class Connection(ClientSocket):
         messages.Detach: _on_detach,
         messages.Cancel: _on_cancel,
         messages.Ping: _on_ping,
-        messages.Ack: _on_nothing,
-        messages.Credit: _on_nothing,
+        messages.Ack: _on_ack,
+        messages.Credit: _on_credit,
     }
 
     # -- both ----------------------------------------------------------------------------------
@@ -324,9 +348,20 @@ class Connection(ClientSocket):
         return FrameRenderer(stream.id, stream.epoch, aware=aware, merges=merges)
 
     def _subscribe(
-        self, stream: Stream, renderer: Renderer, *, after: int = 0, resumes: bool = False
+        self,
+        stream: Stream,
+        renderer: Renderer,
+        *,
+        aware: bool = True,
+        after: int = 0,
+        resumes: bool = False,
     ) -> None:
-        subscription = Subscription(stream, self, renderer, after=after, resumes=resumes)
+        if self._credits is None or not aware:
+            subscription = Subscription(stream, self, renderer, after=after, resumes=resumes)
+        else:
+            subscription = CreditedSubscription(
+                stream, self, renderer, self._credits, after=after, resumes=resumes
+            )
         self._lanes[stream.id] = subscription
         self._hub.shared.dispatcher.book.follow(subscription)
         self.pump()
@@ -335,15 +370,7 @@ class Connection(ClientSocket):
         if self._greeted or not self._session.authenticated:
             return
         self._greeted = True
-        settings = self._hub.shared.settings
-        limits = {
-            "frame_bytes_max": settings.frame_bytes_max,
-            "streams_per_connection_max": settings.streams_per_connection_max,
-            "followers_per_stream_max": settings.followers_per_stream_max,
-        }
-        if self.key is not None:
-            limits |= asdict(self._hub.shared.dispatcher.admissions.allowance(self.key))
-        self.write(messages.ready(self._id, settings.heartbeat_s, limits))
+        self.say_ready(self._id, None if self._credits is None else self._credits.told())
 
     # -- events ---------------------------------------------------------------------------------
 
@@ -355,35 +382,11 @@ class Connection(ClientSocket):
         if self._plain_line is not None:
             self._next_plain()
 
-    def caught_up(self, subscription: Subscription) -> None:
-        """Tell the client that the replay is over."""
-        self.write(messages.caught_up(subscription.stream.id, subscription.after))
-
-    def waits(self, subscription: Subscription, position: int, eta_s: float | None) -> None:
-        """Tell a client that understands where its stream stands."""
-        if self._session.aware:
-            self.write(messages.queued(subscription.stream.id, position, eta_s))
-
     def lost(self) -> None:
         """Let go of the streams at once; `serve` ends by itself."""
         if self._drained is not None:
             self._drained.set()
         self.detach_all()
-
-    def revoke(self, error: TokenferryError) -> None:
-        """Close, because the key is no longer good."""
-        self.write(messages.error(error) if self._session.aware else messages.plain_error(error))
-        self.close(error.close_code or UNSUPPORTED_DATA, error.message)
-
-    def credit_low(self, account_id: str, balance: str) -> None:
-        """Tell a client of the account, if it understands."""
-        if self._session.aware and self.key is not None and self.key.account_id == account_id:
-            self.write(messages.low_balance(balance))
-
-    def go_away(self, reconnect_after_ms: int, deadline_ms: int) -> None:
-        """Announce the server's stop to a client that understands."""
-        if self._session.aware:
-            self.write(messages.going_away(reconnect_after_ms, deadline_ms))
 
     def progress(self) -> int:
         """Return a number that changes whenever a stream's frames are written."""
