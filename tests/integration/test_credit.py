@@ -8,9 +8,9 @@ import pytest
 
 from harness import websocket
 from harness.answers import body, text_of
-from harness.dialects import closing, opening, token, whole
+from harness.dialects import closing, opening, token, unstreamed, whole
 from harness.gateway import SERVER, Gateway, provider_entry
-from harness.providers import Exchange, Script, ScriptedProvider, replay
+from harness.providers import Exchange, Script, ScriptedProvider, answer, replay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -77,6 +77,10 @@ class Counting:
 
 def words() -> Script:
     return replay(whole("openai", [WORD] * WORDS))
+
+
+def answered(text: str) -> Script:
+    return answer("200 OK", unstreamed("openai", text))
 
 
 async def generated(gateway: Gateway, stream_id: str) -> None:
@@ -149,6 +153,21 @@ async def test_other_streams_and_plain_requests_go_on(
         client.give(PLENTY, standing)
         await client.until_done(standing)
         client.check_whole(standing, WORD * WORDS)
+
+
+async def test_a_whole_answer_needs_no_credit(gateway: Gateway, provider: ScriptedProvider) -> None:
+    slow, whole_one = provider.play(words()), provider.play(answered("네" * 1_000))
+    async with websocket.connect(gateway.port, gateway.key) as socket:
+        client = Counting(socket)
+        socket.send_json({**HELLO, "window_bytes": 1})
+        standing = await client.create(slow)
+        await generated(gateway, standing)
+        request = {**body("m-openai", whole_one), "stream": False}
+        socket.send_json({"type": "create", "ref": "whole", "request": request})
+        while (frame := await client.next())["type"] != "done":
+            pass
+        assert frame["choices"][0]["message"]["content"] == "네" * 1_000
+        assert len(client.frames[standing]) == 1
 
 
 async def test_a_cancel_is_heard_and_brings_the_rest(

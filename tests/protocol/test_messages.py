@@ -133,9 +133,14 @@ def test_ready() -> None:
         "version": 1,
         "connection_id": "conn_1",
         "heartbeat_s": 15.0,
-        "caps": ["hb", "coalesce"],
+        "caps": ["hb", "coalesce", "credit"],
         "limits": {"streams": 32},
     }
+
+
+def test_ready_for_a_client_that_counts_bytes() -> None:
+    windows = {"window_bytes": 8, "stream_window_bytes": 2}
+    assert read(messages.ready("conn_1", 15.0, {}, windows)).items() >= windows.items()
 
 
 @pytest.mark.parametrize("ref", [None, "내 것", 7])

@@ -191,7 +191,7 @@ class Connection(ClientSocket):
             return False
         self._session.accepted()
         if isinstance(stream, Stream):  # without an idempotency key it is
-            self._subscribe(stream, self._renderer(stream, request, aware=False), aware=False)
+            self._subscribe(stream, self._renderer(stream, request, aware=False), counts=False)
         return True
 
     # -- the aware manner ----------------------------------------------------------------------
@@ -246,7 +246,8 @@ class Connection(ClientSocket):
         self.write(messages.started(message.ref, created.id, created.epoch, retention_s))
         self._say_limits(message.ref, request.model)
         if not follows:
-            self._subscribe(created, self._renderer(created, request, aware=True))
+            renderer = self._renderer(created, request, aware=True)
+            self._subscribe(created, renderer, counts=request.stream is not False)
 
     def _say_limits(self, ref: str | int | None, model: str) -> None:
         admissions = self._hub.shared.dispatcher.admissions
@@ -352,11 +353,11 @@ class Connection(ClientSocket):
         stream: Stream,
         renderer: Renderer,
         *,
-        aware: bool = True,
+        counts: bool = True,
         after: int = 0,
         resumes: bool = False,
     ) -> None:
-        if self._credits is None or not aware:
+        if self._credits is None or not counts:
             subscription = Subscription(stream, self, renderer, after=after, resumes=resumes)
         else:
             subscription = CreditedSubscription(
