@@ -80,6 +80,7 @@ class Reader(RecordingOutlet):
         """Check that the last chunk was sent while there was credit, and so all before it."""
         chunks = [(size, frame) for size, frame in self.sent() if frame["type"] == "chunk"]
         assert not chunks or sum(size for size, _ in chunks[:-1]) < self.given
+        assert self.credit.window.left == self.given - sum(size for size, _ in chunks)
         for stream_id, given_bytes in self.given_to.items():
             sizes = [size for size, frame in chunks if frame["stream_id"] == stream_id]
             assert not sizes or sum(sizes[:-1]) < given_bytes
@@ -123,6 +124,7 @@ def test_without_credit_a_stream_stands_still_and_goes_on_with_it() -> None:
     assert reader.of(stream)[-1]["type"] == "done"
     assert reader.text_of(stream) == "x" * 20
     assert reader.done == [stream.id]
+    reader.check()
 
 
 def test_a_chunk_that_is_larger_than_the_window_is_sent() -> None:
@@ -238,18 +240,39 @@ def test_a_client_that_is_behind_gets_fewer_frames_if_it_asked_for_that() -> Non
     bench, reader = Bench(), Reader()
     stream = bench.create()
     subscription = reader.follow(bench, stream, merges=True)
-    say(bench, 0, 100, "한글 ")
+    say(bench, 0, 1_000, "한글 ")
     frames = len(reader.of(stream))
-    reader.give(1_000)
-    reader.give(1_000, subscription)
-    reader.check()
-    merged = reader.of(stream)[frames:]
-    assert 1 <= len(merged) <= 2
-    assert merged[0]["from"] < merged[0]["seq"] < 101
-    end(bench)
     reader.give(PLENTY)
+    for _ in range(5):
+        reader.give(400, subscription)
+        # However the bytes of the records stand to those of the frames, no credit is left over.
+        assert subscription.window.left <= 0
+        reader.check()
+    merged = reader.of(stream)[frames:]
+    assert 5 <= len(merged) <= 15
+    assert merged[0]["from"] < merged[0]["seq"]
+    assert merged[-1]["seq"] < 1_000
     reader.give(PLENTY, subscription)
-    assert reader.text_of(stream) == "한글 " * 100
+    assert reader.text_of(stream) == "한글 " * 1_000
+    # It is no longer behind.
+    for text in ("하나", "둘"):
+        bench.sink.text(text)
+    bench.timers.tick()
+    assert ["from" in frame for frame in reader.of(stream)[-2:]] == [False, False]
+
+
+def test_a_merged_frame_counts_as_it_is_sent() -> None:
+    bench, reader = Bench(), Reader(PLENTY)
+    stream = bench.create()
+    subscription = reader.follow(bench, stream, merges=True)
+    subscription.window.left = 0
+    say(bench, 0, 500)
+    reader.give(300, subscription)
+    # The text of a record has three bytes less than the record: one frame would not use it up.
+    assert subscription.window.left <= 0
+    reader.give(5_000, subscription)
+    assert reader.text_of(stream) == "x" * 500
+    reader.check()
 
 
 def test_who_never_gives_credit_is_closed_when_nothing_is_kept_any_more() -> None:

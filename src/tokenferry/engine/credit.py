@@ -54,8 +54,6 @@ class Credits:
         """
         if subscription is None:
             added = self.window.add(count)
-            # In turn: small credits are not to go to the same stream for ever.
-            self.waiting = self.waiting[1:] + self.waiting[:1]
             for waiting in self.waiting:
                 waiting.outlet.enqueue(waiting)
         elif isinstance(subscription, CreditedSubscription):
@@ -114,16 +112,15 @@ class CreditedSubscription(Subscription):
         if not (self._is_free or is_at_end or self._left > 0):
             self._wait()
             return False
-        records = self.next_records()
-        taken = self._take(records, out, merging=merging or self._is_behind)
-        self.after += taken
-        if taken < len(records):
-            self._wait()
-            return False
-        self._is_behind = bool(records) and self._is_behind and self.after < stream.head
         if self in self._credits.waiting:
+            # Whoever was served is behind all others, if it has to wait again.
             self._credits.waiting.remove(self)
-        return bool(records) and self.after < stream.head
+        records = self.next_records()
+        self.after += self._take(records, out, merging=merging or self._is_behind)
+        if records and self.after < stream.head:
+            return True
+        self._is_behind = False
+        return False
 
     def _take(self, records: Sequence[bytes], out: list[bytes], *, merging: bool) -> int:
         """Render records until the credit is used up; return how many they were."""
@@ -152,10 +149,7 @@ class CreditedSubscription(Subscription):
     def _send_texts(self, through: int, texts: list[bytes], out: list[bytes]) -> None:
         if texts:
             first = through - len(texts) + 1
-            if len(texts) > 1:
-                frame = self._renderer.merge(first, through, texts)
-            else:
-                frame = self.render(through, texts[0])
+            frame = self._renderer.merge(first, through, texts)
             texts.clear()
             out.append(frame)
             self._spend(frame)
