@@ -210,6 +210,20 @@ def test_a_cancelled_stream_is_sent_to_its_end() -> None:
     assert reader.credit.waiting == [waiting]
     waiting.close()
     assert reader.credit.waiting == []
+    assert not other.followed
+
+
+def test_a_cancel_after_the_end_brings_the_rest_as_well() -> None:
+    bench, reader = Bench(), Reader()
+    stream = bench.create()
+    subscription = reader.follow(bench, stream)
+    say(bench, 0, 20)
+    end(bench)
+    assert reader.done == []
+    subscription.free()
+    reader.pump()
+    assert reader.text_of(stream) == "x" * 20
+    assert reader.done == [stream.id]
 
 
 def test_a_replay_that_stands_still_is_not_called_over() -> None:
@@ -234,6 +248,7 @@ def test_a_replay_of_nothing_is_over_without_credit() -> None:
     reader.credit.window.left = 0
     reader.follow(bench, stream, after=3, resumes=True)
     assert reader.caught == [3]
+    assert reader.credit.waiting == []
 
 
 def test_a_client_that_is_behind_gets_fewer_frames_if_it_asked_for_that() -> None:
