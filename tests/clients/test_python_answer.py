@@ -73,6 +73,24 @@ def test_a_snapshot_is_everything() -> None:
     assert answer.tool_calls == (ToolCall("c", "f", "{}"),)
 
 
+def test_a_custom_tool_is_called_with_any_text() -> None:
+    answer = Answer()
+    for seq, custom in enumerate(
+        ({"name": "sql", "input": ""}, {"input": "SELECT "}, {"input": "1"})
+    ):
+        first = {"id": "c1", "type": "custom"} if seq == 0 else {}
+        answer.add(chunk("", seq + 1, tool_calls=[{"index": 0, **first, "custom": custom}]))
+    whole = ToolCall("c1", "sql", "SELECT 1", is_custom=True)
+    assert answer.tool_calls == (whole,)
+    # What it is shown as, and sent back as, is read as the same again.
+    (again,) = answer.standing(1, "r", 1, 3)
+    assert again.delta["tool_calls"] == [
+        {"index": 0, "id": "c1", "type": "custom", "custom": {"name": "sql", "input": "SELECT 1"}}
+    ]
+    answer.replace(Snapshot("r", 1, 9, {"tool_calls": [whole.message()]}))
+    assert answer.tool_calls == (whole,)
+
+
 @pytest.mark.parametrize(
     ("call", "delta"),
     [

@@ -8,13 +8,15 @@ import type { Chunk as ChunkEvent, JsonObject } from "./events.js";
 import { isObject } from "./frames.js";
 import { Trail } from "./trail.js";
 
-/** A piece of one call of a tool; `arguments` are JSON once they are whole. */
+/** A piece of one call of a tool; `arguments` are JSON once they are whole, or a custom tool's input. */
 export interface ToolCallDelta {
   readonly index: number;
   /** In the first piece of a call; else empty. */
   readonly id: string;
   readonly name: string;
   readonly arguments: string;
+  /** There if the tool is one of OpenAI's custom tools: `arguments` are any text then. */
+  readonly type?: "custom";
 }
 
 /** A call of a tool, as far as it has come. */
@@ -22,6 +24,7 @@ export interface ToolCall {
   id: string;
   name: string;
   arguments: string;
+  type?: "custom";
 }
 
 /** How much of a stream somebody has; with it anybody who has the key goes on from there. */
@@ -66,14 +69,16 @@ export function toolCallsOf(delta: JsonObject): ToolCallDelta[] {
   const calls = delta["tool_calls"];
   if (!Array.isArray(calls)) return [];
   return calls.filter(isObject).map((call, place) => {
-    const made = isObject(call["function"]) ? call["function"] : {};
+    const { custom, function: made } = call;
+    const tool = isObject(custom) ? custom : isObject(made) ? made : {};
     const index = call["index"];
     const isIndex = Number.isInteger(index) && Number(index) >= 0 && Number(index) < TOOL_CALLS_MAX;
     return {
       index: isIndex ? Number(index) : place,
       id: word(call, "id"),
-      name: word(made, "name"),
-      arguments: word(made, "arguments"),
+      name: word(tool, "name"),
+      arguments: word(tool, "arguments", "input"),
+      ...(tool === custom && { type: "custom" }),
     };
   });
 }
@@ -106,6 +111,7 @@ export class Choice {
       call.id ||= piece.id;
       call.name += piece.name;
       call.arguments += piece.arguments;
+      if (piece.type) call.type = piece.type;
     }
   }
 }

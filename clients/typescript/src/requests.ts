@@ -11,21 +11,24 @@ export type Message =
   | { role: "assistant"; content?: string | null; tool_calls?: MessageToolCall[]; name?: string }
   | { role: "tool"; content: string | ContentPart[]; tool_call_id: string };
 
-export interface MessageToolCall {
-  id: string;
-  type: "function";
-  function: { name: string; arguments: string };
-}
+export type MessageToolCall =
+  | { id: string; type: "function"; function: { name: string; arguments: string } }
+  | { id: string; type: "custom"; custom: { name: string; input: string } };
 
-export interface Tool {
-  type: "function";
-  function: {
-    name: string;
-    description?: string;
-    parameters?: Record<string, unknown>;
-    strict?: boolean;
-  };
-}
+export type Tool =
+  | {
+      type: "function";
+      function: {
+        name: string;
+        description?: string;
+        parameters?: Record<string, unknown>;
+        strict?: boolean;
+      };
+    }
+  | {
+      type: "custom";
+      custom: { name: string; description?: string; format?: Record<string, unknown> };
+    };
 
 export interface ChatRequest {
   model: string;

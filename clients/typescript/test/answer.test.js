@@ -56,6 +56,23 @@ test("calls of tools come in pieces", () => {
   ]);
 });
 
+test("a custom tool is called with any text", () => {
+  const call = (custom, more) => ({ tool_calls: [{ index: 0, ...more, custom }] });
+  const answer = read(
+    chunk(1, "", call({ name: "sql", input: "" }, { id: "c1", type: "custom" })),
+    chunk(2, "", call({ input: "SELECT " })),
+    chunk(3, "", call({ input: "1" })),
+  );
+  const whole = { id: "c1", name: "sql", arguments: "SELECT 1", type: "custom" };
+  assert.deepEqual(answer.toolCalls, [whole]);
+  const custom = { name: "sql", input: "SELECT 1" };
+  answer.replace(1, 9, { tool_calls: [{ id: "c1", type: "custom", custom }] });
+  assert.deepEqual(answer.toolCalls, [whole]);
+  // What a page keeps of it is JSON, and tells the same.
+  const kept = new Answer(1, 9, JSON.parse(JSON.stringify(answer.steps)));
+  assert.deepEqual(kept.toolCalls, [whole]);
+});
+
 test("the name of a call may come in pieces, as everywhere else in the gateway", () => {
   const call = (name) => ({ tool_calls: [{ index: 0, id: "c0", function: { name } }] });
   const answer = read(chunk(1, "", call("get_")), chunk(2, "", call("weather")));

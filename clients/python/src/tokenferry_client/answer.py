@@ -15,12 +15,22 @@ class ToolCall:
     """A call of a tool that the model wants.
 
     Attributes:
-        arguments: JSON, once the answer is complete.
+        arguments: JSON, once the answer is complete; of a custom tool its input, which is any text.
+        is_custom: Whether the tool is one of OpenAI's custom tools, and not a function.
     """
 
     id: str = ""
     name: str = ""
     arguments: str = ""
+    is_custom: bool = False
+
+    def message(self) -> dict[str, Any]:
+        """Return it as the assistant's message of the next request has it."""
+        if self.is_custom:
+            custom = {"name": self.name, "input": self.arguments}
+            return {"id": self.id, "type": "custom", "custom": custom}
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "type": "function", "function": function}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +133,7 @@ class Answer:
             "reasoning_content": self._reasoning(choice),
             "refusal": self._refusal(choice),
             "tool_calls": [
-                {
-                    "index": index,
-                    "id": call.id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": call.arguments},
-                }
+                {"index": index, **call.message()}
                 for index, call in sorted(self._calls(choice).items())
             ],
         }
@@ -154,3 +159,4 @@ def _join(call: ToolCall, delta: ToolCallDelta) -> None:
     call.id = call.id or delta.id
     call.name += delta.name
     call.arguments += delta.arguments
+    call.is_custom = call.is_custom or delta.is_custom

@@ -82,27 +82,33 @@ class ToolCallDelta:
         index: Which of the answer's calls.
         id: Its id, in its first piece; else empty.
         name: The tool's name, in the first piece; else empty.
-        arguments: What it adds to the arguments, which are JSON once they are whole.
+        arguments: What it adds to the arguments, which are JSON once they are whole; of a custom
+            tool, to its input, which is any text.
+        is_custom: Whether the tool is one of OpenAI's custom tools, and not a function.
     """
 
     index: int
     id: str
     name: str
     arguments: str
+    is_custom: bool = False
 
     @classmethod
     def of(cls, call: dict[str, Any], place: int) -> Self:
         """Return the piece that an object of the wire stands for; what is no text is left out."""
-        found = call.get("function")
-        function = found if isinstance(found, dict) else {}
+        custom, function = call.get("custom"), call.get("function")
+        is_custom = isinstance(custom, dict)
+        found = custom if is_custom else function
+        tool = found if isinstance(found, dict) else {}
         index = call.get("index")
         if not isinstance(index, int) or not 0 <= index < TOOL_CALLS_MAX:
             index = place
         return cls(
             index,
             _word(call, "id"),
-            _word(function, "name"),
-            _word(function, "arguments"),
+            _word(tool, "name"),
+            _word(tool, "input" if is_custom else "arguments"),
+            is_custom,
         )
 
 
