@@ -56,3 +56,17 @@ def test_beancount_has_every_transfer(run) -> None:
     assert out.count(f"open {name} USD") == 1
     assert "  Expenses:Issued:Grant  1.50 USD\n" in out
     assert '\\"친구\\"' in out
+
+
+def test_what_the_operator_used_is_an_expense_and_no_debt(run) -> None:
+    lively(run)
+    with sqlite3.connect(DATABASE) as connection:
+        connection.execute(
+            "INSERT INTO ledger_transfer (kind, reference, debit, credit, amount_nanos, created_ms,"
+            " note) VALUES ('usage', 'strm_1', 'account:operator', 'revenue', 250000000, 0, '')"
+        )
+    connection.close()
+    out = run("ledger", "export", "--format", "beancount").out
+    assert "  Expenses:Operator  0.25 USD\n  Income:Usage  -0.25 USD\n" in out
+    assert "open Expenses:Operator USD\n" in out
+    assert "A-operator" not in out

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK
 from tokenferry.cli.terminal import database, explained
 from tokenferry.domain.csv_cell import harmless
+from tokenferry.domain.ledger import OPERATOR, account_book
 from tokenferry.domain.money import format_dollars
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.stores.sqlite_audit import Entry, SqliteAudit
@@ -78,6 +79,9 @@ def _write_beancount(entries: Iterable[Entry]) -> None:
 
 def _beancount_account(book: str) -> str:
     """Return a book's name in Beancount: components of letters, digits and dashes."""
+    if book == account_book(OPERATOR):
+        # Own use: as a liability it would read as a debt that somebody is to pay.
+        return "Expenses:Operator"
     family, _, name = book.partition(":")
     named = re.sub(r"[^A-Za-z0-9-]", "-", name)
     match family:
