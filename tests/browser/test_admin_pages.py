@@ -255,12 +255,14 @@ async def test_the_check_of_the_books_reads_zero_unless_they_are_wrong(
 ) -> None:
     def change(by: int) -> None:
         with closing(sqlite3.connect(gateway.data_dir / "tokenferry.db")) as database:
-            database.execute(
+            changed = database.execute(
                 "UPDATE ledger_book SET debits_nanos = debits_nanos + ? WHERE book = ?",
                 (by, "issued:signup"),
             )
+            assert changed.rowcount == 1
             database.commit()
 
+    await member(gateway, "books@example.com")  # whose sign-up credit makes that book
     page = await open_page(f"{gateway.url}{ADMIN}/ledger", language="ko", **logged_in(chief))
     await expect(page.get_by_text("아직 점검하지 않았습니다")).to_be_visible()
     await page.get_by_role("button", name="지금 점검").click()
