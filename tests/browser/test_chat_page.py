@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -110,8 +110,11 @@ class Teller:
 
 
 @pytest.fixture
-def teller(provider: ScriptedProvider) -> Teller:
-    return Teller(provider)
+def teller(provider: ScriptedProvider) -> Iterator[Teller]:
+    """One answer of the provider; it ends with its test, so that the next finds an empty line."""
+    telling = Teller(provider)
+    yield telling
+    telling.end()
 
 
 @asynccontextmanager
@@ -302,6 +305,12 @@ async def stops(page: Page, gateway: Gateway, teller: Teller) -> None:
 
 # How often a page keeps how far an answer is; see web/src/chat/answers.ts.
 KEEP_MS = 500
+NOTHING_SAVED = """() => {
+  const { put } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.put = function (value, ...key) {
+    return put.call(this, this.name === "turns" ? { ...value, saved: null } : value, ...key);
+  };
+}"""
 KEPT_TURNS = """new Promise((resolve) => {
   indexedDB.open("tokenferry-chat").onsuccess = ({ target }) => {
     const count = target.result.transaction("turns").objectStore("turns").count();
@@ -378,6 +387,19 @@ async def test_so_does_one_that_no_tab_shows(open_page, gateway, teller):
         await delete_the_conversation(second)
         await teller.until_gone()
         assert await second.evaluate(KEPT_TURNS) == 0
+
+
+async def test_so_does_one_whose_name_was_not_kept_in_time(open_page, gateway, provider, teller):
+    """A tab can be closed after an answer has begun, and before that is written."""
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway) as second:
+        async with with_key(context, gateway) as first:
+            await first.evaluate(NOTHING_SAVED)
+            await begin(first, teller, "secret ")
+        await delete_the_conversation(second)
+        await teller.until_gone()
+        assert await second.evaluate(KEPT_TURNS) == 0
+    assert len(provider.exchanges(teller.prompt)) == 1
 
 
 async def delete_the_conversation(page: Page) -> None:

@@ -75,9 +75,7 @@ export class Answers {
     if (gateway === null) return;
     let stream: Stream;
     try {
-      stream = turn.saved
-        ? gateway.resume(turn.saved)
-        : gateway.ask(turn.model, messagesOf(lineage(this.turns.value, turn.parent ?? ""), REQUEST_BYTES_MAX), turn.idempotencyKey);
+      stream = turn.saved ? gateway.resume(turn.saved) : asked(gateway, turn, this.turns.value);
     } catch (reason) {
       this.put({ ...turn, failure: failureOf(reason) });
       return;
@@ -103,13 +101,17 @@ export class Answers {
     void this.#around.store().putTurn(turn);
   }
 
-  /** Ends the answer of a turn that is being deleted. */
-  remove(turn: Turn): void {
-    this.#removed.add(turn.id);
-    const live = this.live.value.get(turn.id);
-    if (live) live.stop();
-    // Of an earlier visit, or of another tab.
-    else if (turn.state === "running" && turn.saved) void this.#around.gateway()?.resume(turn.saved).cancel();
+  /** Ends the answers of a conversation that is being deleted, given all its turns. */
+  remove(turns: readonly Turn[]): void {
+    const gateway = this.#around.gateway();
+    const known = new Map(turns.map((turn) => [turn.id, turn]));
+    for (const turn of turns) {
+      this.#removed.add(turn.id);
+      const live = this.live.value.get(turn.id);
+      if (live) live.stop();
+      // Of an earlier visit, or of another tab.
+      else if (turn.state === "running" && gateway) end(gateway, turn, known);
+    }
   }
 
   /** Leaves all answers; they go on at the server. */
@@ -204,6 +206,23 @@ export class Answers {
     if (this.turns.value.has(id)) (this.turns.value as Map<string, Turn>).set(id, kept);
     void this.#around.store().putTurn(kept);
   }
+}
+
+/** Asks for the answer of a turn; asked for before, it is the same answer. */
+function asked(gateway: Gateway, turn: Turn, turns: Turns): Stream {
+  return gateway.ask(turn.model, messagesOf(lineage(turns, turn.parent ?? ""), REQUEST_BYTES_MAX), turn.idempotencyKey);
+}
+
+/** Ends an answer that nobody here receives. */
+function end(gateway: Gateway, turn: Turn, turns: Turns): void {
+  if (turn.saved) {
+    void gateway.resume(turn.saved).cancel();
+    return;
+  }
+  // Whoever asked for it was closed before its name was kept: the name is learnt by asking again.
+  const stream = asked(gateway, turn, turns);
+  // Not before it has begun: the client only forgets what it has not sent yet.
+  stream.on("started", () => void stream.cancel());
 }
 
 /** The turn of an answer that has ended, or whose connection is lost. */

@@ -175,7 +175,7 @@ export class Chat {
   }
 
   async remove(id: string): Promise<void> {
-    for (const turn of await this.#store.turns(id)) this.#answers.remove(turn);
+    this.#answers.remove(await this.#store.turns(id));
     await this.#store.remove(id);
     await this.#loadList();
     this.#tabs.say({ kind: "list" });
@@ -346,7 +346,7 @@ export class Chat {
     const found = this.conversations.value.find((each) => each.id === now.id);
     if (found === undefined) {
       if (now.id === this.#unkept) return;
-      for (const turn of this.turns.value.values()) this.#answers.remove(turn);
+      this.#answers.remove([...this.turns.value.values()]);
       return this.open("");
     }
     if (news.kind === "list") {
