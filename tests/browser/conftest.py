@@ -6,13 +6,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from harness.providers import ScriptedProvider, scripted_provider
 
 # The system's own; nothing is downloaded. Without a sandbox, since tests may run as root.
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
+# The default of five seconds is short for a machine that does other things, too.
+expect.set_options(timeout=20_000)
 
 OpenPage = Callable[..., Awaitable[Page]]
 
