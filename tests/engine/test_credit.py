@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.virtual import Bench, RecordingOutlet
+from engine.virtual import Bench, RecordingOutlet, frames_of
 from tokenferry.domain.credit_window import CREDIT_BYTES_MAX
 from tokenferry.engine.credit import CreditedSubscription, Credits
 from tokenferry.engine.ports import JournalUnavailable
@@ -59,15 +59,8 @@ class Reader(RecordingOutlet):
 
     def sent(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the size and content of each message."""
-        data = b"".join(self.written)
-        while data:
-            length, start = data[1], 2
-            if length == 126:
-                length, start = int.from_bytes(data[2:4], "big"), 4
-            elif length == 127:
-                length, start = int.from_bytes(data[2:10], "big"), 10
-            payload, data = data[start : start + length], data[start + length :]
-            yield length, json.loads(payload)
+        for _, payload in frames_of(b"".join(self.written)):
+            yield len(payload), json.loads(payload)
 
     def of(self, stream: Stream) -> list[dict[str, Any]]:
         return [frame for _, frame in self.sent() if frame["stream_id"] == stream.id]
@@ -287,6 +280,23 @@ def test_a_merged_frame_counts_as_it_is_sent() -> None:
     assert subscription.window.left <= 0
     reader.give(5_000, subscription)
     assert reader.text_of(stream) == "x" * 500
+    reader.check()
+
+
+def test_what_comes_after_a_merged_frame_waits_for_credit_of_its_own() -> None:
+    bench, reader = Bench(), Reader(PLENTY)
+    stream = bench.create()
+    subscription = reader.follow(bench, stream, merges=True)
+    say(bench, 0, 1)
+    reader.given_to[stream.id] -= subscription.window.left
+    subscription.window.left = 0
+    say(bench, 0, 2)
+    bench.sink.reasoning("why")
+    bench.timers.tick()
+    before = len(reader.of(stream))
+    # More than the texts have, less than the frame that they make.
+    reader.give(50, subscription)
+    assert len(reader.of(stream)) == before + 1
     reader.check()
 
 

@@ -3,7 +3,7 @@
 import heapq
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -197,9 +197,8 @@ class RecordingOutlet(Outlet):
         return "".join(f["choices"][0]["delta"]["content"] for f in self.frames() if "choices" in f)
 
 
-def read_frames(data: bytes) -> list[dict[str, Any]]:
-    """Read unmasked text frames."""
-    frames = []
+def frames_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Split unmasked text frames; yield each with its payload."""
     while data:
         assert data[0] == 0x81
         length, start = data[1], 2
@@ -207,9 +206,14 @@ def read_frames(data: bytes) -> list[dict[str, Any]]:
             length, start = int.from_bytes(data[2:4], "big"), 4
         elif length == 127:
             length, start = int.from_bytes(data[2:10], "big"), 10
-        frames.append(json.loads(data[start : start + length]))
-        data = data[start + length :]
-    return frames
+        end = start + length
+        yield data[:end], data[start:end]
+        data = data[end:]
+
+
+def read_frames(data: bytes) -> list[dict[str, Any]]:
+    """Read unmasked text frames."""
+    return [json.loads(payload) for _, payload in frames_of(data)]
 
 
 def book_anything(work: Sequence[Work], committed: Committed) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -124,15 +124,3 @@ async def to_thread(function, *args):
     """Take the place of `asyncio.to_thread`: what it does comes when the simulation lets it."""
     await Pause()
     return function(*args)
-
-
-def frames_of(data: bytes) -> Iterable[bytes]:
-    """Split unmasked text frames."""
-    while data:
-        length, start = data[1], 2
-        if length == 126:
-            length, start = int.from_bytes(data[2:4], "big"), 4
-        elif length == 127:
-            length, start = int.from_bytes(data[2:10], "big"), 10
-        yield data[: start + length]
-        data = data[start + length :]

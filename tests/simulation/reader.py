@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from engine.virtual import RecordingOutlet
-from simulation.faults import Disk, frames_of
+from engine.virtual import RecordingOutlet, frames_of
+from simulation.faults import Disk
 from tokenferry.domain.journal import TEXT, is_terminal
 from tokenferry.engine.book import Book
+from tokenferry.engine.credit import CreditedSubscription, Credits
 from tokenferry.engine.ports import Journal
 from tokenferry.engine.stream import Stream, Subscription
 from tokenferry.protocol.frames import FrameRenderer
@@ -45,24 +46,76 @@ class Reader(RecordingOutlet):
         last: Seq of the last record that it has.
         ended: Whether it has the terminal record.
         lost: Whether its connection is gone.
+        credit: Of a client that counts what it is sent.
+        is_free: Whether it is sent the rest without credit.
     """
 
-    def __init__(self, truth: Truth, journal: Journal, disk: Disk | None, book: Book) -> None:
+    def __init__(
+        self,
+        truth: Truth,
+        journal: Journal,
+        disk: Disk | None,
+        book: Book,
+        window_bytes: int | None = None,
+    ) -> None:
         super().__init__()
+        self.credit = None if window_bytes is None else Credits(window_bytes)
+        self.given = self.given_to_stream = self.spent = 0
+        if self.credit is not None:
+            self.count()
+            self.given = self.credit.window_bytes
+            self.given_to_stream = self.credit.stream_window_bytes
+        self.is_free = False
         self._truth, self._journal, self._disk, self._book = truth, journal, disk, book
         self.stream_id, self.epoch, self.last = "", 0, 0
         self.ended = self.lost = False
         self.subscription: Subscription | None = None
 
-    def begin(self, stream_id: str, epoch: int, after: int) -> None:
-        self.stream_id, self.epoch, self.last = stream_id, epoch, after
+    def follow(self, log: Stream, after: int, *, resumes: bool, merges: bool) -> None:
+        """Read a stream from a position on."""
+        self.stream_id, self.epoch, self.last = log.id, log.epoch, after
+        renderer = FrameRenderer(log.id, log.epoch, aware=True, merges=merges)
+        self.subscription = (
+            Subscription(log, self, renderer, after=after, resumes=resumes)
+            if self.credit is None
+            else CreditedSubscription(
+                log, self, renderer, self.credit, after=after, resumes=resumes
+            )
+        )
+        self._book.follow(self.subscription)
+        self.pump()
 
     def record(self, data: bytes) -> None:
         assert not self.lost, "written to a lost connection"
         super().record(data)
-        for frame in frames_of(data):
-            start = {126: 4, 127: 10}.get(frame[1], 2)
-            self._take(json.loads(frame[start:]), frame)
+        for frame, payload in frames_of(data):
+            said = json.loads(payload)
+            if not said["done"]:
+                self._spend(len(payload))
+            self._take(said, frame)
+
+    def _spend(self, count: int) -> None:
+        if self.credit is not None and not self.is_free:
+            given = min(self.given, self.given_to_stream)
+            assert self.spent < given, "sent beyond the credit"
+            self.spent += count
+
+    def give(self, count: int, to_stream: int) -> None:
+        """Give credit to the connection and to the stream."""
+        if self.credit is None or self.lost:
+            return
+        assert self.credit.add(count)
+        assert self.credit.add(to_stream, self.subscription)
+        self.given += count
+        self.given_to_stream += to_stream
+        self.pump()
+
+    def free(self) -> None:
+        """Have sent what is left: this client has cancelled."""
+        if isinstance(self.subscription, CreditedSubscription) and not self.lost:
+            self.is_free = True
+            self.subscription.free()
+            self.pump()
 
     def _take(self, said: dict[str, Any], frame: bytes) -> None:
         assert (said["stream_id"], said["epoch"]) == (self.stream_id, self.epoch)

@@ -7,6 +7,7 @@ from pathlib import Path
 from simulation.world import ORPHAN_S, SPEECH, World
 
 STEPS = 120
+CREDITS = (1, 300, 1_000, 5_000)
 DURABILITIES = ("process", "process", "disk", "disk", "memory")
 
 
@@ -34,6 +35,7 @@ class Scheduler:
             (8, self.leave),
             (6, self.slow),
             (6, self.quick),
+            (8, self.give),
             (4, self.cancel),
             (5, self.pass_time),
             (4, self.world.archive_some),
@@ -58,7 +60,8 @@ class Scheduler:
 
     def create(self) -> None:
         key = self.dice.choice((None, None, "a", "b"))
-        self.world.create(key, cancels=self.dice.random() < 0.2, follows=self.dice.random() < 0.9)
+        cancels, follows = self.dice.random() < 0.2, self.dice.random() < 0.9
+        self.world.create(key, cancels=cancels, follows=follows, window=self._window())
 
     def speak(self) -> None:
         if calls := self.world.calls():
@@ -71,7 +74,16 @@ class Scheduler:
         positions = [*world.positions, *((stream_id, 1, 0) for stream_id in world.known)]
         if positions:
             room = dice.choice((None, None, 1, 2))
-            world.resume(*dice.choice(positions), merges=dice.random() < 0.4, room=room)
+            position, merges = dice.choice(positions), dice.random() < 0.4
+            world.resume(*position, merges=merges, room=room, window=self._window())
+
+    def _window(self) -> int | None:
+        return self.dice.choice((None, None, 1, 4_000))
+
+    def give(self) -> None:
+        if readers := self._readers():
+            count, to_stream = self.dice.choice(CREDITS), self.dice.choice(CREDITS)
+            self.world.give(self.dice.choice(readers), count, to_stream)
 
     def leave(self) -> None:
         if readers := self._readers():

@@ -15,6 +15,9 @@ from simulation.world import ORPHAN_S, SPEECH, World
 
 # By number and not by name: what there is to choose from changes from step to step.
 ANY = st.integers(0, 99)
+# Of clients that count what they are sent, in bytes; a window of 1 lets one frame through.
+WINDOW = st.sampled_from([None, 1, 4_000])
+CREDIT = st.sampled_from([1, 300, 1_000, 5_000])
 
 
 class EngineMachine(RuleBasedStateMachine):
@@ -44,17 +47,22 @@ class EngineMachine(RuleBasedStateMachine):
 
     # -- clients -------------------------------------------------------------------------------
 
-    @rule(key=st.sampled_from([None, "a", "b"]), cancels=st.booleans(), follows=st.booleans())
-    def create(self, key: str | None, *, cancels: bool, follows: bool) -> None:
-        self.world.create(key, cancels=cancels, follows=follows)
+    @rule(
+        key=st.sampled_from([None, "a", "b"]),
+        window=WINDOW,
+        cancels=st.booleans(),
+        follows=st.booleans(),
+    )
+    def create(self, key: str | None, window: int | None, *, cancels: bool, follows: bool) -> None:
+        self.world.create(key, cancels=cancels, follows=follows, window=window)
 
     @precondition(lambda self: self.world.known)
-    @rule(which=ANY, merges=st.booleans(), room=st.sampled_from([None, 1, 2]))
-    def resume(self, which: int, room: int | None, *, merges: bool) -> None:
+    @rule(which=ANY, merges=st.booleans(), room=st.sampled_from([None, 1, 2]), window=WINDOW)
+    def resume(self, which: int, room: int | None, window: int | None, *, merges: bool) -> None:
         starts = [(stream_id, 1, 0) for stream_id in self.world.known]
         positions = [*self.world.positions, *starts]
         stream_id, epoch, after = positions[which % len(positions)]
-        self.world.resume(stream_id, epoch, after, merges=merges, room=room)
+        self.world.resume(stream_id, epoch, after, merges=merges, room=room, window=window)
 
     @precondition(lambda self: self.readers())
     @rule(which=ANY, lost=st.booleans())
@@ -73,6 +81,12 @@ class EngineMachine(RuleBasedStateMachine):
     def quick(self, which: int) -> None:
         readers = self.readers()
         self.world.quick(readers[which % len(readers)])
+
+    @precondition(lambda self: self.readers())
+    @rule(which=ANY, count=CREDIT, to_stream=CREDIT)
+    def give(self, which: int, count: int, to_stream: int) -> None:
+        readers = self.readers()
+        self.world.give(readers[which % len(readers)], count, to_stream)
 
     @precondition(lambda self: self.world.known)
     @rule(which=ANY)

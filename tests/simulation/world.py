@@ -32,10 +32,9 @@ from tokenferry.engine.recovery import recover
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.retention import Periods, Retention
 from tokenferry.engine.router import RoutingRules
-from tokenferry.engine.stream import Stream, Subscription
+from tokenferry.engine.stream import Stream
 from tokenferry.errors import IdempotencyKeyReused, StorageUnavailable
 from tokenferry.protocol.cursor import Position
-from tokenferry.protocol.frames import FrameRenderer
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.memory_archive import MemoryArchive
 
@@ -49,6 +48,8 @@ BEGINNING_MS = 1_790_000_000_000
 RETRYING = RoutingRules(
     RetryTerms(retries=1), gates={"p0": GateTerms(streams_max=2, line_max=3, wait_max_s=20.0)}
 )
+# Credit that no answer here uses up.
+PLENTY = 10**6
 # Of one candidate for one stream: the first, and the retry.
 CALLS_MAX = 2
 SPEECH = ("text", "reasoning", "delta", "finish", "usage", "end", "fail")
@@ -186,7 +187,12 @@ class World:
     # -- clients -------------------------------------------------------------------------------
 
     def create(
-        self, key: str | None = None, *, cancels: bool = False, follows: bool = True
+        self,
+        key: str | None = None,
+        *,
+        cancels: bool = False,
+        follows: bool = True,
+        window: int | None = None,
     ) -> None:
         """Have a client ask for a stream, and follow it."""
         options = Options(
@@ -204,7 +210,7 @@ class World:
             self.known.append(stream_id)
         if isinstance(made, Stream):
             if follows:
-                self._follow(made, made.epoch, 0, resumes=False, merges=False)
+                self._reader(window).follow(made, 0, resumes=False, merges=False)
             else:
                 entry = self.bench.dispatcher.book.get("k", stream_id)
                 assert entry is not None
@@ -217,7 +223,14 @@ class World:
         return self.disk is not None
 
     def resume(
-        self, stream_id: str, epoch: int, after: int, *, merges: bool, room: int | None
+        self,
+        stream_id: str,
+        epoch: int,
+        after: int,
+        *,
+        merges: bool,
+        room: int | None,
+        window: int | None = None,
     ) -> None:
         """Have a client come back with a position that it has."""
         found = self.bench.dispatcher.book.get("k", stream_id) or self.archive.find("k", stream_id)
@@ -235,36 +248,20 @@ class World:
         assert plan.is_reset or plan.after == after
         # All that a client has seen is there still, so nobody has to take anything back.
         assert plan.after == after or not self._promised
-        log = plan.entry.stream
-        reader = self._reader()
+        reader = self._reader(window)
         reader.room = room
-        self._follow(log, log.epoch, plan.after, resumes=True, merges=merges, reader=reader)
+        reader.follow(plan.entry.stream, plan.after, resumes=True, merges=merges)
         self.check()
 
     @property
     def _promised(self) -> bool:
         return self.disk is None or self.disk.is_honest
 
-    def _reader(self) -> Reader:
-        return Reader(self.truth, self.journal, self.disk, self.bench.dispatcher.book)
-
-    def _follow(
-        self,
-        log: Stream,
-        epoch: int,
-        after: int,
-        *,
-        resumes: bool,
-        merges: bool,
-        reader: Reader | None = None,
-    ) -> None:
-        reader = reader or self._reader()
-        reader.begin(log.id, epoch, after)
+    def _reader(self, window: int | None) -> Reader:
+        book = self.bench.dispatcher.book
+        reader = Reader(self.truth, self.journal, self.disk, book, window)
         self.readers.append(reader)
-        renderer = FrameRenderer(log.id, epoch, aware=True, merges=merges)
-        reader.subscription = Subscription(log, reader, renderer, after=after, resumes=resumes)
-        self.bench.dispatcher.book.follow(reader.subscription)
-        reader.pump()
+        return reader
 
     def leave(self, reader: Reader, *, lost: bool) -> None:
         """Have a client drop its connection, or detach."""
@@ -283,11 +280,19 @@ class World:
         reader.resume()
         self.check()
 
+    def give(self, reader: Reader, count: int, to_stream: int) -> None:
+        """Have a client that counts give credit."""
+        reader.give(count, to_stream)
+        self.check()
+
     def cancel(self, stream_id: str) -> None:
         """Have a client end a stream; any number of times."""
         entry = self.bench.dispatcher.book.get("k", stream_id)
         if entry is not None:
             self.bench.dispatcher.cancel("k", stream_id)
+            for reader in self.readers:
+                if reader.stream_id == stream_id:
+                    reader.free()
         self.check()
 
     # -- providers, disk, time -----------------------------------------------------------------
@@ -393,6 +398,8 @@ class World:
         for reader in self.readers:
             if not reader.lost:
                 self.quick(reader)
+                self.give(reader, PLENTY, PLENTY)
+                assert reader.lost or reader.last == self._head(reader.stream_id), "it is stuck"
                 self.leave(reader, lost=True)
         self.advance(ORPHAN_S + 1)
         # A call that fails may be followed by another one, after a wait.
@@ -418,6 +425,11 @@ class World:
             if self._archiving is None and not list(book.owned("k")):
                 break
         self._check_empty()
+
+    def _head(self, stream_id: str) -> int:
+        entry = self.bench.dispatcher.book.get("k", stream_id)
+        assert entry is not None, "what somebody reads is kept"
+        return entry.stream.head
 
     def _check_empty(self) -> None:
         book = self.bench.dispatcher.book

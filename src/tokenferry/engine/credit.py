@@ -130,14 +130,17 @@ class CreditedSubscription(Subscription):
         held = 0  # bytes of these
         for record in records:
             kind = record[0]
+            is_merged = merging and kind == journal.TEXT
+            if not is_merged:
+                # Whether this one may follow shows when those are counted as they are sent.
+                self._send_texts(seq, texts, out)
+                held = 0
             if not self._is_free and kind not in journal.TERMINAL and self._left <= held:
                 break
-            if merging and kind == journal.TEXT:
+            if is_merged:
                 texts.append(record)
                 held += len(record)
             else:
-                self._send_texts(seq, texts, out)
-                held = 0
                 frame = self.render(seq + 1, record)
                 out.append(frame)
                 if kind not in journal.TERMINAL:
