@@ -1,7 +1,7 @@
 // What pages of the console are put together from.
 
 import type { ComponentChildren, VNode } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../shared/api.js";
 import { copyText } from "../shared/clipboard.js";
 import { Dialog } from "../shared/dialog.js";
@@ -25,7 +25,8 @@ interface PageProps {
 /** A page: its heading, which takes the focus when one came here from another page, and its title. */
 export function Page({ title, intro, actions, children }: PageProps): VNode {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
+  // With the page and not after it is drawn: by then somebody may be typing.
+  useLayoutEffect(() => {
     if (headings > 0) heading.current?.focus({ preventScroll: true });
     headings += 1;
   }, []);

@@ -2,7 +2,7 @@
 // and no input lost whatever the server says.
 
 import type { ComponentChildren, VNode } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "./api.js";
 import { texts } from "./language.js";
 import { explained } from "./problems.js";
@@ -121,7 +121,8 @@ interface FormViewProps<V extends Record<string, string>> {
 export function FormView<V extends Record<string, string>>(props: FormViewProps<V>): VNode {
   const { form } = props;
   const summary = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  // With the faults and not after they are drawn: by then somebody may be mending one.
+  useLayoutEffect(() => {
     if (form.attempt > 0) summary.current?.focus();
   }, [form.attempt]);
   const names = Object.keys(form.faults);
