@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "../shared/icons.js";
 import type { Chat } from "./chat.js";
 import { FailureView } from "./failure.js";
@@ -158,7 +158,7 @@ export function Composer({ chat }: { readonly chat: Chat }): VNode {
 
 /** Takes the focus back to the field when the button that had it is another one now. */
 function useFocus(isRunning: boolean): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (hasScreenKeyboard) return;
     const { activeElement } = document;
     const isLost = activeElement === null || activeElement === document.body || activeElement.id === "stop" || activeElement.id === "send";

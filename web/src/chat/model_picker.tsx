@@ -3,7 +3,7 @@
 // Source: WAI-ARIA Authoring Practices, combobox with a listbox, November 2026.
 
 import type { VNode } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../shared/icons.js";
 import type { Chat } from "./chat.js";
 import { rate } from "./figures.js";
@@ -73,7 +73,7 @@ function Choice({ models, chosen, onChoose, onClose }: ChoiceProps): VNode {
   const isSearched = models.length >= SEARCHED_FROM;
   const active = found[Math.min(at, found.length - 1)];
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const focused = isSearched ? box.current?.querySelector("input") : list.current;
     focused?.focus();
     const pressed = (event: Event) => {

@@ -1,5 +1,5 @@
 import type { VNode } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../shared/icons.js";
 import { CopyButton } from "./copy_button.js";
 import { TextField } from "./text_field.js";
@@ -11,7 +11,7 @@ export function QuestionView({ chat, turn, versions, isOld }: TurnProps): VNode 
   const [isEdited, setEdited] = useState(false);
   const button = useRef<HTMLButtonElement>(null);
   const wasEdited = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (wasEdited.current && !isEdited) button.current?.focus();
     wasEdited.current = isEdited;
   }, [isEdited]);
@@ -71,7 +71,7 @@ interface EditorProps {
 function Editor({ text, onSend, onClose }: EditorProps): VNode {
   const [draft, setDraft] = useState(text);
   const box = useRef<HTMLFormElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const field = box.current?.querySelector("textarea");
     field?.focus();
     field?.setSelectionRange(text.length, text.length);

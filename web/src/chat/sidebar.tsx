@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Dialog } from "../shared/dialog.js";
 import { Icon } from "../shared/icons.js";
 import { newChat } from "./app.js";
@@ -21,7 +21,7 @@ interface SidebarProps {
 
 export function Sidebar({ chat, isOpen, isDrawer, onClose }: SidebarProps): VNode {
   const element = useRef<HTMLElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isDrawer && isOpen) element.current?.querySelector<HTMLElement>("button")?.focus();
   }, [isDrawer, isOpen]);
   const go = async (id: string) => {

@@ -2,7 +2,7 @@
 // input methods report it.
 
 import type { VNode } from "preact";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { EnterKey, type Verdict } from "./ime.js";
 import { hasScreenKeyboard } from "./page_state.js";
 
@@ -23,7 +23,7 @@ export function TextField({ onText, onSend, ...props }: TextFieldProps): VNode {
   const field = useRef<HTMLTextAreaElement>(null);
   const latest = useRef({ onText, onSend });
   latest.current = { onText, onSend };
-  useEffect(() => {
+  useLayoutEffect(() => {
     const area = field.current!;
     const enter = new EnterKey(hasScreenKeyboard);
     const send = () => latest.current.onSend(area.value);

@@ -1,7 +1,7 @@
 // A modal dialog; the browser keeps the focus inside, and it is given back at the end.
 
 import type { ComponentChildren, VNode } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 
 interface DialogProps {
   readonly title: string;
@@ -17,7 +17,8 @@ interface DialogProps {
 export function Dialog(props: DialogProps): VNode {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Not after what comes next is drawn: whoever types there already would lose the focus.
+  useLayoutEffect(() => {
     const dialog = element.current!;
     const before = document.activeElement;
     dialog.showModal();

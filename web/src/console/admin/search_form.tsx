@@ -2,7 +2,7 @@
 // address, so that the list can be come back to and sent to others.
 
 import type { ComponentChildren, VNode } from "preact";
-import { useEffect, useId, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useState } from "preact/hooks";
 import { t as admin } from "./texts.js";
 
 interface SearchFormProps {
@@ -18,7 +18,7 @@ interface SearchFormProps {
 export function SearchForm({ label, hint, value, onSearch, maxLength, children }: SearchFormProps): VNode {
   const id = useId();
   const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
+  useLayoutEffect(() => setText(value), [value]);
   return (
     <form
       class="search"
