@@ -401,3 +401,20 @@ async def test_axe_has_nothing_to_say_and_nothing_scrolls_sideways(
         keys = ("API keys", "API 키")[language == "ko"]
         await expect(page.get_by_role("link", name=keys, exact=True)).to_be_visible()
         await console.audit("the navigation of a phone")
+
+
+async def test_a_dialog_gives_the_focus_back_before_anybody_can_type(
+    market: Market, open_console: Any
+) -> None:
+    console: Console = await open_console("/console")
+    await log_in(console, market.buyer.email)
+    await console.follow("API keys")
+    await console.press("Create a key")
+    dialog = console.page.get_by_role("dialog")
+    await expect(dialog.get_by_label("Name")).to_be_focused()
+    # What a click does is done when it is over, but for what waits for the next frame.
+    focused = await dialog.get_by_role("button", name="Cancel").evaluate(
+        "button => { button.click();"
+        " return Promise.resolve().then(() => document.activeElement.textContent.trim()) }"
+    )
+    assert focused == "Create a key"
