@@ -3,6 +3,7 @@
 import re
 import time
 from contextlib import closing
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tokenferry.cli import admin
 from tokenferry.config.reference import settings_page
-from tokenferry.domain.allowance import KeyLimits
+from tokenferry.domain.allowance import GivenLimits, KeyLimits
 from tokenferry.domain.api_key import KeyTerms, parse_key
 from tokenferry.engine.keys import Authenticator
 from tokenferry.errors import InvalidKey
@@ -99,14 +100,38 @@ class TestKeys:
             return found.terms.limits
 
         name = _public_id(run("keys", "create", "n", "--rpm", "600", "--streams", "0").out)
-        assert limits() == KeyLimits(600, None, 0, is_granted=True)
+        assert limits() == KeyLimits(GivenLimits(600, None, 0))
         assert "600 requests/min, no limit of streams" in run("keys", "list").out
         result = run("keys", "limit", name, "--rpm", "default", "--tpm", "50000")
         assert result.out == f"{name}: 50000 tokens/min, no limit of streams\n"
-        assert limits() == KeyLimits(None, 50_000, 0, is_granted=True)
+        assert limits() == KeyLimits(GivenLimits(None, 50_000, 0))
         assert run("keys", "limit", name).code == 0
-        assert limits() == KeyLimits(None, 50_000, 0, is_granted=True)
+        assert limits() == KeyLimits(GivenLimits(None, 50_000, 0))
         assert run("keys", "limit", "AAAAAAAAAAAA", "--rpm", "1").code == 1
+
+    def test_of_an_account_s_key_it_is_said_who_has_set_what(self, run, tmp_path: Path) -> None:
+        run("accounts", "create", "a@b.kr")
+        name = _public_id(run("keys", "create", "n", "--account", "a@b.kr").out)
+        with closing(SqliteKeys(tmp_path / "tokenferry-data" / "tokenferry.db")) as store:
+            found = store.find(name)
+            assert found is not None
+            own = KeyLimits(owner=GivenLimits(60, None, 2))
+            store.change(name, "n", replace(found.terms, limits=own))
+        assert "60 requests/min set by its owner, 2 streams set by its owner" in (
+            run("keys", "list").out
+        )
+        words = (
+            "600 requests/min set by the operator, 60 requests/min set by its owner, "
+            "no limit of streams set by the operator, 2 streams set by its owner, priority"
+        )
+        limits = ("--rpm", "600", "--streams", "0", "--priority")
+        assert run("keys", "limit", name, *limits).out == f"{name}: {words}\n"
+        assert f"  active, {words}\n" in run("keys", "list").out
+        # What the operator takes back is what he has set, and nothing of the owner's.
+        lifted = ("--rpm", "default", "--streams", "default", "--no-priority")
+        assert run("keys", "limit", name, *lifted).out == (
+            f"{name}: 60 requests/min set by its owner, 2 streams set by its owner\n"
+        )
 
     def test_a_new_key_has_none(self, run) -> None:
         name = _public_id(run("keys", "create", "n").out)

@@ -1,13 +1,14 @@
 """What every store of keys does, whatever it is made of."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokenferry.domain.allowance import KeyLimits
+from tokenferry.domain.allowance import GivenLimits, KeyLimits
 from tokenferry.domain.api_key import KeyRecord, KeyTerms
 from tokenferry.engine.keys import KeyExists, KeyStore
 from tokenferry.stores.memory_keys import MemoryKeys
@@ -48,21 +49,43 @@ def test_a_created_key_is_found(store: KeyStore) -> None:
     "limits",
     [
         KeyLimits(),
-        KeyLimits(600, None, 0, is_granted=True),
-        KeyLimits(None, 1_000_000_000, 3),
-        KeyLimits(0, 0, 0, is_granted=True),
+        KeyLimits(GivenLimits(600, None, 0)),
+        KeyLimits(owner=GivenLimits(None, 1_000_000_000, 3)),
+        KeyLimits(GivenLimits(0, 0, 0), GivenLimits(1, 2, 3)),
+        KeyLimits(GivenLimits(4, 5, 6), GivenLimits(7, None, 9), has_priority=True),
     ],
 )
 def test_a_keys_limits_are_kept_and_changed(store: KeyStore, limits: KeyLimits) -> None:
-    store.create("n", "new", HASH, 1, KeyTerms(limits=limits))
-    store.create("n", "old", HASH, 1)
-    assert store.change("old", "n", KeyTerms(limits=limits))
-    for public_id in ("new", "old"):
+    def limits_of(public_id: str) -> KeyLimits:
         record = store.find(public_id)
         assert record is not None
-        assert record.terms.limits == limits
-    assert store.change("new", "n", KeyTerms())
-    assert [record.terms.limits for record in store.all()] == [KeyLimits(), limits]
+        return record.terms.limits
+
+    store.create("n", "new", HASH, 1, KeyTerms(limits=limits))
+    store.create("n", "old", HASH, 1)
+    assert limits_of("new") == limits
+    assert store.change("old", "n", KeyTerms(limits=limits))
+    # Whatever its owner says, and for whom: the operator's are not his to change.
+    assert limits_of("old") == KeyLimits(owner=limits.owner)
+    assert store.limit("old", limits.operator, has_priority=limits.has_priority)
+    assert limits_of("old") == limits
+    assert store.change("old", "n", KeyTerms())
+    assert limits_of("old") == KeyLimits(limits.operator, has_priority=limits.has_priority)
+    assert store.limit("new", GivenLimits(), has_priority=False)
+    assert limits_of("new") == KeyLimits(owner=limits.owner)
+
+
+def test_what_the_operator_gives_is_a_write_and_leaves_the_rest(store: KeyStore) -> None:
+    store.create("n", "id", HASH, 1, TERMS)
+    version = store.data_version()
+    given = GivenLimits(1, 2, 3)
+    assert store.limit("id", given, has_priority=False)
+    terms = replace(TERMS, limits=KeyLimits(given))
+    assert store.find("id") == KeyRecord("id", "n", HASH, 1, None, terms)
+    assert store.changed_after(version) == ["id"]
+    version = store.data_version()
+    assert not store.limit("nobody", given, has_priority=False)
+    assert store.data_version() == version
 
 
 def test_keys_are_listed_oldest_first(store: KeyStore) -> None:
@@ -175,7 +198,9 @@ def test_closing_twice_is_allowed(store: KeyStore) -> None:
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["create", "revoke", "change"]), st.sampled_from("abcd"), st.integers(0, 9)
+        st.sampled_from(["create", "revoke", "change", "limit"]),
+        st.sampled_from("abcd"),
+        st.integers(0, 9),
     ),
     max_size=12,
 )
@@ -205,7 +230,12 @@ def _do(store: KeyStore, kind: str, public_id: str, now_ms: int) -> tuple[object
     if kind == "revoke":
         result = store.revoke(public_id, now_ms)
     elif kind == "change":
-        result = store.change(public_id, f"n{now_ms}", KeyTerms(budget_nanos=now_ms))
+        limits = KeyLimits(owner=GivenLimits(None, now_ms or None))
+        terms = KeyTerms(budget_nanos=now_ms, limits=limits)
+        result = store.change(public_id, f"n{now_ms}", terms)
+    elif kind == "limit":
+        given = GivenLimits(now_ms, None, 9 - now_ms)
+        result = store.limit(public_id, given, has_priority=now_ms % 2 == 1)
     else:
         try:
             terms = KeyTerms(expires_at_ms=now_ms, models=("m",) * (now_ms % 2) or None)

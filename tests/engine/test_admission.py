@@ -17,7 +17,7 @@ from engine.virtual import (
     VirtualTimers,
     request,
 )
-from tokenferry.domain.allowance import Allowance, KeyLimits
+from tokenferry.domain.allowance import Allowance, GivenLimits, KeyLimits
 from tokenferry.domain.ledger import Refusal
 from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price, PriceBook
@@ -149,16 +149,40 @@ def test_an_unknown_model_has_none_of_its_own() -> None:
 
 def test_a_key_may_have_more_or_less_than_others() -> None:
     made = admissions(Allowance(requests_per_minute=2))
-    rich = Key("r", "r", limits=KeyLimits(requests_per_minute=5, is_granted=True))
-    poor = Key("p", "p", limits=KeyLimits(requests_per_minute=1))
+    rich = Key("r", "r", limits=KeyLimits(GivenLimits(5)))
+    poor = Key("p", "p", limits=KeyLimits(owner=GivenLimits(1)))
     for key, count in ((rich, 5), (poor, 1)):
         for _ in range(count):
             made.admit(key, "m", FREE)
         assert str(count) in refused(made, key).message
-    free = Key("f", "f", limits=KeyLimits(requests_per_minute=0, is_granted=True))
+    free = Key("f", "f", limits=KeyLimits(GivenLimits(0)))
     for _ in range(100):
         made.admit(free, "m", FREE)
     assert made.allowance(free) == Allowance()
+
+
+def test_what_a_key_may_have_is_computed_when_it_is_read_anew_and_not_for_each_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    computed = []
+    within = KeyLimits.within
+
+    def counted(self: KeyLimits, usual: Allowance) -> Allowance:
+        computed.append(self)
+        return within(self, usual)
+
+    monkeypatch.setattr(KeyLimits, "within", counted)
+    made = admissions(Allowance(requests_per_minute=100))
+    first = KeyLimits(GivenLimits(50), GivenLimits(20))
+    for _ in range(3):
+        made.admit(Key("k", "k", limits=first), "m", FREE)
+        made.standings(Key("k", "k", limits=first), "m")
+    assert computed == [first]
+    # Its owner lifts his: what the operator has set holds from the next request on.
+    second = KeyLimits(GivenLimits(50))
+    made.admit(Key("k", "k", limits=second), "m", FREE)
+    assert computed == [first, second]
+    assert made.standings(Key("k", "k", limits=second), "m")[0].limit == 50
 
 
 # -- what a refusal says -----------------------------------------------------------------------
@@ -264,8 +288,8 @@ def test_what_was_used_beyond_it_is_paid_for_later() -> None:
 
 def test_a_limit_that_is_changed_meanwhile_leaves_no_trace() -> None:
     made = admissions()
-    before = Key("k", "k", limits=KeyLimits(None, 600, 1, is_granted=True))
-    after = Key("k", "k", limits=KeyLimits(None, 6000, 1, is_granted=True))
+    before = Key("k", "k", limits=KeyLimits(GivenLimits(None, 600, 1)))
+    after = Key("k", "k", limits=KeyLimits(GivenLimits(None, 6000, 1)))
     held = made.admit(before, "m", Tokens(100, 500))
     refused(made, after)
     held.close(0)

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from tokenferry.domain.allowance import KeyLimits
+from tokenferry.domain.allowance import GivenLimits, KeyLimits
 from tokenferry.domain.api_key import RANDOM_BYTES, KeyTerms, format_key, hash_secret, parse_key
 from tokenferry.engine import keys
 from tokenferry.engine.bad_keys import BadKeys
@@ -398,12 +398,18 @@ class TestFloods:
 
 
 def test_a_key_has_its_own_limits_as_they_are_now(store: CountingKeys) -> None:
-    limits = KeyLimits(5, None, 2, is_granted=True)
+    limits = KeyLimits(GivenLimits(5, None, 2))
     token = create_key(store, "n", 1, lambda count: bytes([1]) * count, KeyTerms(limits=limits))
     authenticator = Authenticator(store, each_call_later())
     assert authenticator.authenticate(token).limits == limits
-    store.change(public_id(token), "n", KeyTerms(limits=KeyLimits(6)))
-    assert authenticator.check(public_id(token)).limits == KeyLimits(6)
+    own = KeyLimits(owner=GivenLimits(6))
+    store.change(public_id(token), "n", KeyTerms(limits=own))
+    assert authenticator.check(public_id(token)).limits == KeyLimits(limits.operator, own.owner)
+    store.limit(public_id(token), GivenLimits(), has_priority=True)
+    changed = authenticator.check(public_id(token)).limits
+    assert changed == KeyLimits(owner=own.owner, has_priority=True)
+    # One object until the next write, by which admissions know that nothing has changed.
+    assert authenticator.check(public_id(token)).limits is changed
 
 
 def test_a_guest_is_checked_without_the_store(store: CountingKeys) -> None:

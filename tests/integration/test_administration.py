@@ -122,10 +122,11 @@ class TestAccounts:
         somebody = await member(gateway, "allowed@example.com")
         key = await somebody.key()
         path = f"/api/admin/keys/{key.split('_')[1]}"
-        change = {"requests_per_minute": 5_000, "streams_max": 0, "priority": True}
-        changed = (await chief.call("PATCH", path, change)).json
-        assert changed | change == changed
-        assert (changed["granted"], changed["tokens_per_minute"]) == (True, None)
+        limits = {"requests_per_minute": 5_000, "streams_max": 0}
+        changed = (await chief.call("PATCH", path, {**limits, "priority": True})).json
+        assert changed["operator_limits"] == {**limits, "tokens_per_minute": None}
+        assert changed["effective_limits"] == {**limits, "tokens_per_minute": 0}
+        assert (changed["priority"], changed["requests_per_minute"]) == (True, None)
         assert "5000 requests/min" in await gateway.administer("keys", "list")
         for wrong in ({"requests_per_minute": -1}, {"budget": "1"}):
             answer = await chief.call("PATCH", path, wrong)
@@ -140,26 +141,42 @@ class TestAccounts:
         assert (line["target"], line["requests_per_minute"]) == (key.split("_")[1], 5_000)
         assert (line["by"], line["by_email"]) == (chief.account_id, "chief@예시.kr")
 
-    async def test_who_owns_a_key_cannot_lift_what_the_operator_has_set(
+    async def test_of_the_operator_s_number_and_the_owner_s_the_stricter_holds(
         self, gateway: Gateway, chief: Member
     ) -> None:
         somebody = await member(gateway, "held@example.com")
-        public_id = (await somebody.key()).split("_")[1]
+        key = await somebody.key()
+        own, admin = (f"/api{part}/keys/{key.split('_')[1]}" for part in ("", "/admin"))
         set_by_operator = {"requests_per_minute": 20, "tokens_per_minute": 5_000}
-        await chief.call("PATCH", f"/api/admin/keys/{public_id}", set_by_operator)
-        path = f"/api/keys/{public_id}"
-        for name, most in set_by_operator.items():
-            for wanted in (None, most + 1):
-                answer = await somebody.call("PATCH", path, {name: wanted})
-                assert (answer.status, answer.error["param"]) == (400, name)
-                assert f"may be {most} at most" in answer.error["message"]
-        lower = {"requests_per_minute": 5, "streams_max": 1}
-        facts = (await somebody.call("PATCH", path, lower)).json
-        assert facts | lower == facts
-        assert facts["tokens_per_minute"] == 5_000
-        # Whose number it was is not kept: on such a key the operator raises all of them.
-        answer = await somebody.call("PATCH", path, {"streams_max": None})
-        assert (answer.status, answer.error["param"]) == (400, "streams_max")
+        await chief.call("PATCH", admin, set_by_operator)
+        # The third number is as free as if the operator had set none.
+        for streams in (7, None, 1):
+            assert (await somebody.call("PATCH", own, {"streams_max": streams})).status == 200
+        wanted = {"requests_per_minute": 21, "tokens_per_minute": 400, "streams_max": 1}
+        facts = (await somebody.call("PATCH", own, wanted)).json
+        assert facts | wanted == facts
+        assert facts["operator_limits"] == {**set_by_operator, "streams_max": None}
+        holds = {"requests_per_minute": 20, "tokens_per_minute": 400, "streams_max": 1}
+        assert facts["effective_limits"] == holds
+        response = await gateway.post(
+            "/v1/chat/completions", json.dumps(body("nobody's", "x")).encode(), key
+        )
+        assert response.headers["x-ratelimit-limit-requests"] == "20"
+        assert response.headers["x-ratelimit-limit-tokens"] == "400"
+        # What either takes back is his own, and the other's holds then.
+        for lifted in (None, 1_000_000):
+            for name, number in set_by_operator.items():
+                facts = (await somebody.call("PATCH", own, {name: lifted})).json
+                assert facts["effective_limits"][name] == number
+        await somebody.call("PATCH", own, wanted)
+        facts = (await chief.call("PATCH", admin, dict.fromkeys(set_by_operator))).json
+        assert facts["operator_limits"] == dict.fromkeys(wanted)
+        assert facts | wanted == facts
+        assert facts["effective_limits"]["tokens_per_minute"] == 400
+        (shown,) = (await chief.call("GET", f"/api/admin/accounts/{somebody.account_id}")).json[
+            "keys"
+        ]
+        assert shown == facts
 
 
 class TestGrants:

@@ -306,24 +306,36 @@ async def test_who_owns_a_key_may_lower_its_limits_and_only_the_operator_raises_
     assert made.status == 201
     facts = made.json["facts"]
     assert (facts["requests_per_minute"], facts["streams_max"]) == (2, None)
+    usual = {"requests_per_minute": 2, "tokens_per_minute": TOKENS, "streams_max": STREAMS}
+    assert facts["effective_limits"] == usual
+    assert set(facts["operator_limits"].values()) == {None}
     path = f"/api/keys/{facts['public_id']}"
-    for change in (
-        {"requests_per_minute": PER_MINUTE + 1},
-        {"tokens_per_minute": TOKENS + 1},
-        {"streams_max": 3},
+    # More than keys have as a rule is no fault, and has no effect.
+    for name, most in (
+        ("requests_per_minute", PER_MINUTE),
+        ("tokens_per_minute", TOKENS),
+        ("streams_max", STREAMS),
     ):
-        answer = await call(gateway, "PATCH", path, change, token)
-        assert answer.status == 400, change
-        assert answer.error["param"] in change
-        assert "operator" in answer.error["message"]
+        facts = (await call(gateway, "PATCH", path, {name: most + 1}, token)).json
+        assert (facts[name], facts["effective_limits"][name]) == (most + 1, most)
+        facts = (await call(gateway, "PATCH", path, {name: None}, token)).json
+        assert (facts[name], facts["effective_limits"][name]) == (None, most)
     assert (await call(gateway, "PATCH", path, {"streams_max": 0}, token)).status == 400
     await gateway.administer("keys", "limit", facts["public_id"], "--rpm", str(PER_MINUTE * 2))
-    facts = (await call(gateway, "GET", "/api/keys", None, token)).json["data"][0]
-    assert facts["requests_per_minute"] == PER_MINUTE * 2
-    answer = await call(gateway, "PATCH", path, {"requests_per_minute": PER_MINUTE + 1}, token)
-    assert answer.json["requests_per_minute"] == PER_MINUTE + 1
-    answer = await call(gateway, "PATCH", path, {"requests_per_minute": None, "name": "n"}, token)
-    assert (answer.json["requests_per_minute"], answer.json["name"]) == (None, "n")
+    (facts,) = (await call(gateway, "GET", "/api/keys", None, token)).json["data"]
+    assert facts["operator_limits"]["requests_per_minute"] == PER_MINUTE * 2
+    assert facts["effective_limits"]["requests_per_minute"] == PER_MINUTE * 2
+    change = {"requests_per_minute": PER_MINUTE + 1, "name": "n"}
+    facts = (await call(gateway, "PATCH", path, change, token)).json
+    assert facts["effective_limits"]["requests_per_minute"] == PER_MINUTE + 1
+    assert f"{PER_MINUTE * 2} requests/min set by the operator" in (
+        await gateway.administer("keys", "list")
+    )
+    response = await gateway.post("/v1/chat/completions", BODY, made.json["key"])
+    assert response.headers["x-ratelimit-limit-requests"] == str(PER_MINUTE + 1)
+    facts = (await call(gateway, "PATCH", path, {"requests_per_minute": None}, token)).json
+    assert facts["effective_limits"]["requests_per_minute"] == PER_MINUTE * 2
+    assert facts["name"] == "n"
 
 
 async def test_a_change_counts_from_the_next_request_on(gateway: Gateway) -> None:

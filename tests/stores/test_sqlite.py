@@ -3,13 +3,20 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from tokenferry.domain.allowance import NO_OWN_LIMITS
-from tokenferry.domain.api_key import KeyRecord
+from tokenferry.domain.allowance import (
+    LIMIT_NAMES,
+    NO_OWN_LIMITS,
+    Allowance,
+    GivenLimits,
+    KeyLimits,
+)
+from tokenferry.domain.api_key import KeyRecord, KeyTerms
 from tokenferry.engine.keys import Authenticator, StoreUnusable, ensure_first_key
 from tokenferry.errors import InvalidKey
 from tokenferry.stores import sqlite_database
@@ -55,6 +62,76 @@ def test_keys_that_are_older_than_limits_have_the_usual_ones(
     # What nearly all keys have is one object, which costs a request nothing.
     assert record.terms.limits is NO_OWN_LIMITS
     store.close()
+
+
+def before_limits_were_kept_apart(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a data directory with the steps that there were, and a key for each row."""
+    every = sqlite_database.MIGRATIONS
+    with monkeypatch.context() as patch:
+        steps = every[: every.index("limits_2.sql")]
+        patch.setattr(sqlite_database.Database, "migrations", steps)
+        SqliteKeys(path).close()
+    with closing(sqlite3.connect(path)) as old, old:
+        old.executemany(
+            "INSERT INTO api_key (public_id, name, secret_hash, created_at_ms, version, "
+            "account_id, requests_per_minute, tokens_per_minute, streams_max, "
+            "limits_granted, has_priority) "
+            "VALUES (?, 'n', zeroblob(32), ?, ?, 'acc_1', ?, ?, ?, ?, ?)",
+            [(name, at, at, *row) for at, (name, row) in enumerate(BEFORE.items(), 1)],
+        )
+
+
+# Requests, tokens, streams, whether the operator had set one, priority.
+BEFORE = {
+    "nobody's": (None, None, None, 0, 0),
+    "owner's": (10, None, 3, 0, 0),
+    "operator's": (5, 600, 0, 1, 0),
+    "lowered by its owner": (300, None, 2, 1, 1),
+    "taken back": (None, None, None, 1, 0),
+}
+AFTER = {
+    "nobody's": NO_OWN_LIMITS,
+    "owner's": KeyLimits(owner=GivenLimits(10, None, 3)),
+    "operator's": KeyLimits(GivenLimits(5, 600, 0)),
+    "lowered by its owner": KeyLimits(GivenLimits(300, None, 2), has_priority=True),
+    "taken back": NO_OWN_LIMITS,
+}
+
+
+def test_of_limits_that_were_one_the_operator_s_are_told_from_the_owner_s(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_limits_were_kept_apart(path, monkeypatch)
+    with closing(SqliteKeys(path)) as store:
+        assert {record.public_id: record.terms.limits for record in store.all()} == AFTER
+
+
+@pytest.mark.parametrize("usual", [Allowance(), Allowance(60, 1000, 4), Allowance(2, 2, 2)])
+def test_what_holds_is_what_held_before_limits_were_kept_apart(
+    path: Path, monkeypatch: pytest.MonkeyPatch, usual: Allowance
+) -> None:
+    def held_before(number: int | None, of_all: int, *, is_granted: bool) -> int:
+        if number is None or (number > of_all > 0 and not is_granted):
+            return of_all
+        return number
+
+    before_limits_were_kept_apart(path, monkeypatch)
+    with closing(SqliteKeys(path)) as store:
+        for public_id, (*numbers, is_granted, _) in BEFORE.items():
+            record = store.find(public_id)
+            assert record is not None
+            held = record.terms.limits.within(usual)
+            for number, name in zip(numbers, LIMIT_NAMES, strict=True):
+                expected = held_before(number, getattr(usual, name), is_granted=bool(is_granted))
+                assert getattr(held, name) == expected, (public_id, name)
+            # Its owner lifts all that is his: of a key that the operator had limited, nothing.
+            store.change(public_id, "n", KeyTerms())
+            lifted = store.find(public_id)
+            assert lifted is not None
+            if is_granted:
+                assert lifted.terms.limits.within(usual) == held
+            else:
+                assert lifted.terms.limits.within(usual) == usual
 
 
 def test_another_connection_s_writes_are_seen_at_once(path: Path) -> None:

@@ -109,7 +109,7 @@ def _limits(arguments: argparse.Namespace) -> KeyTerms:
 
 
 def _rates(arguments: argparse.Namespace, so_far: KeyLimits) -> KeyLimits:
-    """Return a key's limits with those that options name; the operator may give any.
+    """Return a key's limits with those of the operator's that options name; they may be any.
 
     Raises:
         ValueError: If an option's value cannot be; the message says why.
@@ -123,10 +123,9 @@ def _rates(arguments: argparse.Namespace, so_far: KeyLimits) -> KeyLimits:
         )
         if (text := getattr(arguments, option)) is not None
     }
-    if given:
-        so_far = replace(so_far, **given, is_granted=True)
+    limits = replace(so_far, operator=replace(so_far.operator, **given))
     return (
-        so_far if arguments.priority is None else replace(so_far, has_priority=arguments.priority)
+        limits if arguments.priority is None else replace(limits, has_priority=arguments.priority)
     )
 
 
@@ -194,24 +193,30 @@ def limit_key(arguments: argparse.Namespace) -> int:
         except ValueError as exc:
             print_fault(str(exc))
             return EXIT_USAGE
-        store.change(record.public_id, record.name, replace(record.terms, limits=limits))
-        sys.stdout.write(f"{record.public_id}: {_rates_in_words(limits) or 'as other keys'}\n")
+        store.limit(record.public_id, limits.operator, has_priority=limits.has_priority)
+        words = _rates_in_words(replace(record.terms, limits=limits))
+        sys.stdout.write(f"{record.public_id}: {words or 'as other keys'}\n")
         return EXIT_OK
     return EXIT_FAULT
 
 
-def _rates_in_words(limits: KeyLimits) -> str:
-    """Return what a key was given: `600 requests/min, no limit of streams`."""
-    given = (
-        (limits.requests_per_minute, "requests/min"),
-        (limits.tokens_per_minute, "tokens/min"),
-        (limits.streams_max, "streams"),
-    )
-    words = [
-        f"{count} {what}" if count else f"no limit of {what}"
-        for count, what in given
-        if count is not None
-    ]
+def _rates_in_words(terms: KeyTerms) -> str:
+    """Return what a key was given, and by whom where two may have.
+
+    `600 requests/min, no limit of streams`, or
+    `600 requests/min set by the operator, 60 requests/min set by its owner`.
+    """
+    limits, is_shared = terms.limits, terms.account_id != OPERATOR
+    words = []
+    for name, what in (
+        ("requests_per_minute", "requests/min"),
+        ("tokens_per_minute", "tokens/min"),
+        ("streams_max", "streams"),
+    ):
+        for given, whose in ((limits.operator, "the operator"), (limits.owner, "its owner")):
+            if (count := getattr(given, name)) is not None:
+                number = f"{count} {what}" if count else f"no limit of {what}"
+                words.append(f"{number} set by {whose}" if is_shared else number)
     return ", ".join([*words, "priority"] if limits.has_priority else words)
 
 
@@ -266,7 +271,7 @@ def _row(record: KeyRecord, owner: str) -> tuple[str, str, str, str, str]:
         state += f", {format_dollars(terms.budget_nanos)} a month"
     if terms.models is not None:
         state += f", for {', '.join(terms.models)}"
-    if rates := _rates_in_words(terms.limits):
+    if rates := _rates_in_words(terms):
         state += f", {rates}"
     return record.public_id, record.name, owner, local_time(record.created_at_ms), state
 

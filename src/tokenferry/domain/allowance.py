@@ -1,7 +1,7 @@
 """How much a key, an account or a model may have: requests and tokens a minute, and streams.
 
-A key has the gateway's own numbers unless it was given some of its own. Whoever owns the key may
-only lower them; the operator may set any.
+A key has the gateway's own numbers unless the operator has set others for it, which may be more or
+less. Whoever owns the key may set numbers of his own beside them: of each, the stricter holds.
 """
 
 from dataclasses import dataclass
@@ -33,40 +33,55 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyLimits:
-    """What one key was given; None where it has the gateway's own number.
+class GivenLimits:
+    """What one party has set for a key; None where it has set nothing.
 
     Attributes:
         requests_per_minute: See `Allowance`.
         tokens_per_minute: See there.
         streams_max: See there.
-        is_granted: Whether the operator gave it, so that it may be more than others have.
-        has_priority: Whether it may ask for the service tier `priority`; only the operator says so.
     """
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     streams_max: int | None = None
-    is_granted: bool = False
+
+
+NOTHING_GIVEN = GivenLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """What one key was given, and by whom.
+
+    Attributes:
+        operator: In place of what keys have as a rule; 0 is no limit.
+        owner: Beside that; it can only be stricter.
+        has_priority: Whether it may ask for the service tier `priority`; only the operator says so.
+    """
+
+    operator: GivenLimits = NOTHING_GIVEN
+    owner: GivenLimits = NOTHING_GIVEN
     has_priority: bool = False
 
     def within(self, usual: Allowance) -> Allowance:
         """Return what the key may have, where keys have `usual` as a rule."""
         if self is NO_OWN_LIMITS:
             return usual  # nearly all
+        operator, owner = self.operator, self.owner
         return Allowance(
-            self._of(self.requests_per_minute, usual.requests_per_minute),
-            self._of(self.tokens_per_minute, usual.tokens_per_minute),
-            self._of(self.streams_max, usual.streams_max),
+            _stricter(
+                operator.requests_per_minute, owner.requests_per_minute, usual.requests_per_minute
+            ),
+            _stricter(operator.tokens_per_minute, owner.tokens_per_minute, usual.tokens_per_minute),
+            _stricter(operator.streams_max, owner.streams_max, usual.streams_max),
         )
-
-    def _of(self, own: int | None, usual: int) -> int:
-        if own is None:
-            return usual
-        if self.is_granted or not usual:
-            return own
-        return min(own, usual) if own else usual
 
 
 NO_OWN_LIMITS = KeyLimits()
 EVERYTHING = Allowance()
+
+
+def _stricter(operator: int | None, owner: int | None, usual: int) -> int:
+    most = usual if operator is None else operator
+    return min(owner, most) if owner and most else owner or most

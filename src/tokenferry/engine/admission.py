@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from tokenferry.domain.allowance import EVERYTHING, NO_OWN_LIMITS, Allowance
+from tokenferry.domain.allowance import EVERYTHING, NO_OWN_LIMITS, Allowance, KeyLimits
 from tokenferry.domain.rate_limit import (
     Refused,
     Standing,
@@ -82,11 +82,15 @@ class Subject:
         arrival_ns: Of its requests, see `rate_limit`.
         tokens: Of its tokens.
         running: How many streams it has.
+        limits: Of a key, what it was given when it was seen last; None before that.
+        allowance: What that comes to.
     """
 
-    __slots__ = ("arrival_ns", "running", "tokens")
+    __slots__ = ("allowance", "arrival_ns", "limits", "running", "tokens")
 
     def __init__(self) -> None:
+        self.limits: KeyLimits | None = None
+        self.allowance = EVERYTHING
         self.arrival_ns = 0
         self.tokens = TokenRate()
         self.running = 0
@@ -241,7 +245,10 @@ class Admissions:
         """Return whose limits apply to a request."""
         rates = self.rates
         subject = _remembered(self._keys, key.public_id)
-        held = [_Held("key", subject, key.limits.within(rates.key))]
+        # One object until the key is read anew: it is computed then, and not for each request.
+        if subject.limits is not key.limits:
+            subject.limits, subject.allowance = key.limits, key.limits.within(rates.key)
+        held = [_Held("key", subject, subject.allowance)]
         if key.is_limited and rates.account.is_limited:
             subject = _remembered(self._accounts, key.account_id)
             held.append(_Held("account", subject, rates.account))

@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable
 
-from tokenferry.domain.allowance import KeyLimits
+from tokenferry.domain.allowance import GivenLimits, KeyLimits
 from tokenferry.domain.rate_limit import Allowed, check, per_minute, whole_ms
 from tokenferry.engine.keys import Key
 from tokenferry.engine.throttle import NS_PER_S, Remembered
@@ -27,7 +27,9 @@ _ID_CHARACTERS = 24
 _ID = re.compile(rf"{PREFIX}[0-9a-f]{{{_ID_CHARACTERS}}}")
 # A conversation by hand is far below; a flood by machine is not worth its trouble. Tokens bound
 # what guests can make the journal hold.
-GUEST_LIMITS = KeyLimits(requests_per_minute=20, tokens_per_minute=20_000, streams_max=4)
+GUEST_LIMITS = KeyLimits(
+    owner=GivenLimits(requests_per_minute=20, tokens_per_minute=20_000, streams_max=4)
+)
 MS_PER_S = 1_000
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from tokenferry.domain.allowance import NO_OWN_LIMITS, KeyLimits
+from tokenferry.domain.allowance import NO_OWN_LIMITS, GivenLimits, KeyLimits
 from tokenferry.domain.api_key import (
     RANDOM_BYTES,
     UNLIMITED,
@@ -82,7 +82,14 @@ class KeyStore(Protocol):
     def change(self, public_id: str, name: str, terms: KeyTerms) -> bool:
         """Give a key another name and other terms, durably, and return whether it exists.
 
-        Its account stays the same, whatever the terms say.
+        Its account and what the operator has given it stay the same, whatever the terms say: this
+        is what owners do.
+        """
+
+    def limit(self, public_id: str, given: GivenLimits, *, has_priority: bool) -> bool:
+        """Give a key other limits of the operator's, durably, and return whether it exists.
+
+        Those of its owner stay the same.
         """
 
     def revoke(self, public_id: str, now_ms: int) -> bool:

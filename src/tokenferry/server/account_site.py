@@ -99,11 +99,12 @@ async def account_site(settings: Settings, requests: RequestStore) -> AsyncItera
         secure = server.tls_cert is not None or server.public_url.startswith("https:")
         own = AccountsApi(membership, proxies=settings.accounts.trusted_proxies, secure=secure)
         payments = await stack.enter_async_context(payment_site(settings, store, world))
+        usual = settings.limits.key_allowance()
         routes = [
             *own.routes(),
-            *KeysApi(keys, statements, disk, world, settings.limits.key_allowance()).routes(),
-            *AdminApi(store, keys, statements, disk, world).routes(),
-            *KeyAdminApi(keys, statements, disk, world).routes(),
+            *KeysApi(keys, statements, disk, world, usual).routes(),
+            *AdminApi(store, keys, statements, disk, world, usual).routes(),
+            *KeyAdminApi(keys, statements, disk, world, usual).routes(),
             *GrantsApi(statements, store, store.book, disk, world).routes(),
             *VoucherAdminApi(vouchers, disk, world).routes(),
             *VouchersApi(

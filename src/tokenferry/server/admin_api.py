@@ -20,6 +20,7 @@ from tokenferry.domain.account import (
     State,
     clean_reason,
 )
+from tokenferry.domain.allowance import Allowance
 from tokenferry.domain.money import format_dollars
 from tokenferry.engine.accounts import LISTED_MAX, AccountFilter, AccountRow, AccountStore
 from tokenferry.engine.keys import KeyStore
@@ -92,6 +93,7 @@ class AdminApi:
         statements: What keys were used for; likewise.
         disk: A single thread.
         world: The clock.
+        usual: What keys may have as a rule.
     """
 
     def __init__(
@@ -101,7 +103,9 @@ class AdminApi:
         statements: Statements,
         disk: Workers,
         world: World,
+        usual: Allowance,
     ) -> None:
+        self._usual = usual
         self._store = store
         self._keys = keys
         self._statements = statements
@@ -167,7 +171,8 @@ class AdminApi:
             if not rows:
                 raise account_not_found()
             records = self._keys.of_account(account_id)
-            keys = any_key_facts(records, self._statements, self._world.wall_ms())
+            now_ms = self._world.wall_ms()
+            keys = any_key_facts(records, self._statements, now_ms, self._usual)
             return AccountDetail(**_facts(rows[0]), keys=keys)
 
         return await self._disk.run(detail)

@@ -16,6 +16,7 @@ from tokenferry.domain.allowance import (
     REQUESTS_PER_MINUTE_MAX,
     STREAMS_MAX,
     TOKENS_PER_MINUTE_MAX,
+    Allowance,
     KeyLimits,
 )
 from tokenferry.domain.api_key import KeyRecord
@@ -35,7 +36,10 @@ Streams = Annotated[int, Meta(ge=0, le=STREAMS_MAX, description=_ANY)]
 
 
 class KeyAllowance(Body):
-    """What is to change of a key's limits; the operator may give any."""
+    """What is to change of the operator's limits of a key; they may be any.
+
+    Those of its owner stay, and hold where they are stricter.
+    """
 
     requests_per_minute: Requests | UnsetType | None = UNSET
     tokens_per_minute: Tokens | UnsetType | None = UNSET
@@ -46,12 +50,10 @@ class KeyAllowance(Body):
 class AnyKeyFacts(KeyFacts, kw_only=True):
     """A key, as administrators see it.
 
-    `granted` says whether its limits are the operator's, so that they may be more than others have;
-    `priority` whether it may ask for the service tier of that name.
+    `priority` says whether it may ask for the service tier of that name.
     """
 
     account: str
-    granted: bool
     priority: bool
     suspended: bool
 
@@ -64,11 +66,18 @@ class KeyAdminApi:
         statements: What keys were used for; likewise.
         disk: A single thread.
         world: The clock.
+        usual: What keys may have as a rule.
     """
 
     def __init__(
-        self, store: KeyStore, statements: Statements, disk: Workers, world: World
+        self,
+        store: KeyStore,
+        statements: Statements,
+        disk: Workers,
+        world: World,
+        usual: Allowance,
     ) -> None:
+        self._usual = usual
         self._store = store
         self._statements = statements
         self._disk = disk
@@ -88,9 +97,8 @@ class KeyAdminApi:
         public_id, body = call.request.match_info["public_id"], call.body
 
         def limit() -> AnyKeyFacts:
-            record = self._found(public_id)
-            terms = replace(record.terms, limits=_limits(body, record.terms.limits))
-            self._store.change(public_id, record.name, terms)
+            limits = _limits(body, self._found(public_id).terms.limits)
+            self._store.limit(public_id, limits.operator, has_priority=limits.has_priority)
             return self._facts(public_id)
 
         changed = await self._disk.run(limit)
@@ -100,7 +108,7 @@ class KeyAdminApi:
             public_id,
             account=changed.account,
             priority=changed.priority,
-            **{name: getattr(changed, name) for name in LIMIT_NAMES},
+            **asdict(changed.operator_limits),
         )
         return changed
 
@@ -118,7 +126,7 @@ class KeyAdminApi:
 
     def _facts(self, public_id: str) -> AnyKeyFacts:
         records = [self._found(public_id)]
-        return any_key_facts(records, self._statements, self._world.wall_ms())[0]
+        return any_key_facts(records, self._statements, self._world.wall_ms(), self._usual)[0]
 
     def _found(self, public_id: str) -> KeyRecord:
         record = self._store.find(public_id)
@@ -128,18 +136,17 @@ class KeyAdminApi:
 
 
 def any_key_facts(
-    records: Sequence[KeyRecord], statements: Statements, now_ms: int
+    records: Sequence[KeyRecord], statements: Statements, now_ms: int, usual: Allowance
 ) -> list[AnyKeyFacts]:
     """Return keys as administrators see them; as `key_facts`."""
     return [
         AnyKeyFacts(
             **asdict(own),
             account=record.terms.account_id,
-            granted=record.terms.limits.is_granted,
             priority=record.terms.limits.has_priority,
             suspended=record.suspended,
         )
-        for record, own in zip(records, key_facts(records, statements, now_ms), strict=True)
+        for record, own in zip(records, key_facts(records, statements, now_ms, usual), strict=True)
     ]
 
 
@@ -147,7 +154,7 @@ def _limits(body: KeyAllowance, so_far: KeyLimits) -> KeyLimits:
     given: dict[str, Any] = {
         name: value for name in LIMIT_NAMES if (value := getattr(body, name)) is not UNSET
     }
-    limits = replace(so_far, **given, is_granted=True) if given else so_far
+    limits = replace(so_far, operator=replace(so_far.operator, **given))
     if body.priority is not UNSET:
         limits = replace(limits, has_priority=body.priority)
     return limits

@@ -55,15 +55,10 @@ Budget = Annotated[
 ]
 Expiry = Annotated[int, Meta(ge=0, le=SECONDS_MAX, description="Unix time until which it is good.")]
 
-Requests = Annotated[
-    int, Meta(ge=1, le=REQUESTS_PER_MINUTE_MAX, description="At most what keys have as a rule.")
-]
-Tokens = Annotated[
-    int, Meta(ge=1, le=TOKENS_PER_MINUTE_MAX, description="At most what keys have as a rule.")
-]
-Streams = Annotated[
-    int, Meta(ge=1, le=STREAMS_MAX, description="Running at a time; at most what keys have.")
-]
+_STRICTER = "It holds where it is stricter than what the operator lets the key have."
+Requests = Annotated[int, Meta(ge=1, le=REQUESTS_PER_MINUTE_MAX, description=_STRICTER)]
+Tokens = Annotated[int, Meta(ge=1, le=TOKENS_PER_MINUTE_MAX, description=_STRICTER)]
+Streams = Annotated[int, Meta(ge=1, le=STREAMS_MAX, description=_STRICTER)]
 
 T = TypeVar("T")
 
@@ -92,8 +87,24 @@ class KeyChange(Body):
     streams_max: Streams | UnsetType | None = UNSET
 
 
+class OperatorLimits(Struct):
+    """What the operator has set for a key: null where nothing, 0 for no limit."""
+
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    streams_max: int | None
+
+
+class EffectiveLimits(Struct):
+    """What holds for a key, the strictest that was set for it or for all; 0 for no limit."""
+
+    requests_per_minute: int
+    tokens_per_minute: int
+    streams_max: int
+
+
 class KeyFacts(Struct):
-    """A key, without its secret; null where a limit is the gateway's own.
+    """A key, without its secret; null where its owner has not limited it.
 
     `last_used` is when its latest request ended, null if there was none; `spent` is USD of this
     calendar month (UTC), which `budget` limits.
@@ -107,6 +118,8 @@ class KeyFacts(Struct):
     requests_per_minute: int | None
     tokens_per_minute: int | None
     streams_max: int | None
+    operator_limits: OperatorLimits
+    effective_limits: EffectiveLimits
     created: int
     revoked: int | None
     last_used: int | None
@@ -134,8 +147,7 @@ class KeysApi:
         statements: What keys were used for; likewise.
         disk: A single thread.
         world: Clocks and dice.
-        usual: What keys may have as a rule; who owns one may lower that, and only the operator
-            raises it.
+        usual: What keys may have as a rule.
     """
 
     def __init__(
@@ -175,7 +187,7 @@ class KeysApi:
             _models(body.models),
             _budget(body.budget),
             self._expiry(body.expires_at),
-            self._limits(body, NO_OWN_LIMITS),
+            _limits(body, NO_OWN_LIMITS),
         )
         name, now_ms = _name(body.name), self._world.wall_ms()
 
@@ -202,7 +214,7 @@ class KeysApi:
 
         def change() -> KeyFacts:
             record = self._owned(account_id, public_id)
-            limits = self._limits(body, record.terms.limits)
+            limits = _limits(body, record.terms.limits)
             terms = replace(record.terms, **changes, limits=limits)
             self._store.change(public_id, name or record.name, terms)
             return self._facts_of(account_id, public_id)
@@ -233,29 +245,7 @@ class KeysApi:
         return self._facts([self._owned(account_id, public_id)])[0]
 
     def _facts(self, records: Sequence[KeyRecord]) -> list[KeyFacts]:
-        return key_facts(records, self._statements, self._world.wall_ms())
-
-    def _limits(self, body: NewKey | KeyChange, so_far: KeyLimits) -> KeyLimits:
-        """Return a key's limits with those that a body names."""
-        highest = so_far.within(self._usual)
-        given: dict[str, Any] = {}
-        for name in LIMIT_NAMES:
-            value, most = getattr(body, name), getattr(highest, name)
-            if value is UNSET or (value is None and isinstance(body, NewKey)):
-                continue
-            usual = getattr(self._usual, name)
-            if not so_far.is_granted:
-                most = usual
-            # Without a number of its own the key has the usual one, which may be none at all: that
-            # would lift what the operator has set.
-            wanted = usual if value is None else value
-            if most and not 0 < wanted <= most:
-                raise InvalidRequest(
-                    f"`{name}` may be {most} at most; the operator of this gateway can raise it.",
-                    param=name,
-                )
-            given[name] = value
-        return replace(so_far, **given) if given else so_far
+        return key_facts(records, self._statements, self._world.wall_ms(), self._usual)
 
     def _expiry(self, seconds: int | None) -> int | None:
         if seconds is None:
@@ -282,6 +272,12 @@ def check_room(store: KeyStore, account_id: str) -> None:
         raise TooManyKeys(
             f"This account has had {KEYS_MAX} keys, as many as it may; ask the operator."
         )
+
+
+def _limits(body: NewKey | KeyChange, so_far: KeyLimits) -> KeyLimits:
+    """Return a key's limits with what its owner says in a body; the operator's stay."""
+    given = {name: value for name in LIMIT_NAMES if (value := getattr(body, name)) is not UNSET}
+    return replace(so_far, owner=replace(so_far.owner, **given)) if given else so_far
 
 
 def _name(text: str) -> str:
@@ -311,29 +307,38 @@ def _models(names: list[str] | None) -> tuple[str, ...] | None:
     return models
 
 
-def key_facts(records: Sequence[KeyRecord], statements: Statements, now_ms: int) -> list[KeyFacts]:
+def key_facts(
+    records: Sequence[KeyRecord], statements: Statements, now_ms: int, usual: Allowance
+) -> list[KeyFacts]:
     """Return keys as their owner sees them, with what they did; in the disk's thread.
 
     Args:
         records: The keys.
         statements: What they were used for.
         now_ms: Unix time; of its calendar month is what they spent.
+        usual: What keys may have as a rule.
     """
     uses = statements.key_use([record.public_id for record in records], now_ms)
-    return [_facts(record, use) for record, use in zip(records, uses, strict=True)]
+    return [_facts(record, use, usual) for record, use in zip(records, uses, strict=True)]
 
 
-def _facts(record: KeyRecord, use: KeyUse) -> KeyFacts:
+def _facts(record: KeyRecord, use: KeyUse, usual: Allowance) -> KeyFacts:
     terms = record.terms
+    own, operator = terms.limits.owner, terms.limits.operator
+    holds = terms.limits.within(usual)
     return KeyFacts(
         record.public_id,
         record.name,
         None if terms.budget_nanos is None else format_dollars(terms.budget_nanos),
         None if terms.models is None else list(terms.models),
         None if terms.expires_at_ms is None else terms.expires_at_ms // 1000,
-        terms.limits.requests_per_minute,
-        terms.limits.tokens_per_minute,
-        terms.limits.streams_max,
+        own.requests_per_minute,
+        own.tokens_per_minute,
+        own.streams_max,
+        OperatorLimits(
+            operator.requests_per_minute, operator.tokens_per_minute, operator.streams_max
+        ),
+        EffectiveLimits(holds.requests_per_minute, holds.tokens_per_minute, holds.streams_max),
         record.created_at_ms // 1000,
         None if record.revoked_at_ms is None else record.revoked_at_ms // 1000,
         None if use.last_ms is None else use.last_ms // 1000,

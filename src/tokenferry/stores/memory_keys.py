@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from tokenferry.domain.allowance import GivenLimits
 from tokenferry.domain.api_key import UNLIMITED, KeyRecord, KeyTerms
 from tokenferry.engine.keys import KeyExists
 
@@ -43,8 +44,18 @@ class MemoryKeys:
         """Give a key another name and other terms; see `KeyStore`."""
         record = self._records.get(public_id)
         if record is not None:
-            kept = replace(terms, account_id=record.terms.account_id)
+            before = record.terms
+            limits = replace(before.limits, owner=terms.limits.owner)
+            kept = replace(terms, account_id=before.account_id, limits=limits)
             self._write(replace(record, name=name, terms=kept))
+        return record is not None
+
+    def limit(self, public_id: str, given: GivenLimits, *, has_priority: bool) -> bool:
+        """Give a key other limits of the operator's; see `KeyStore`."""
+        record = self._records.get(public_id)
+        if record is not None:
+            limits = replace(record.terms.limits, operator=given, has_priority=has_priority)
+            self._write(replace(record, terms=replace(record.terms, limits=limits)))
         return record is not None
 
     def suspend(self, account_id: str, *, suspended: bool) -> None:

@@ -9,15 +9,16 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from tokenferry.domain.allowance import NO_OWN_LIMITS, KeyLimits
+from tokenferry.domain.allowance import NO_OWN_LIMITS, GivenLimits, KeyLimits
 from tokenferry.domain.api_key import UNLIMITED, KeyRecord, KeyTerms
 from tokenferry.engine.keys import KeyExists, StoreUnusable
 from tokenferry.stores.sqlite_database import Database, explain, explained
 
 _SELECT = (
     "SELECT public_id, name, secret_hash, created_at_ms, revoked_at_ms, k.account_id, models, "
-    "budget_nanos, expires_at_ms, requests_per_minute, tokens_per_minute, streams_max, "
-    "limits_granted, has_priority, COALESCE(state = 'suspended', 0) "
+    "budget_nanos, expires_at_ms, owner_requests_per_minute, owner_tokens_per_minute, "
+    "owner_streams_max, requests_per_minute, tokens_per_minute, streams_max, has_priority, "
+    "COALESCE(state = 'suspended', 0) "
     "FROM api_key k LEFT JOIN account a ON a.account_id = k.account_id"
 )
 _NEXT_VERSION = "(SELECT COALESCE(MAX(version), 0) + 1 FROM api_key)"
@@ -53,11 +54,14 @@ class SqliteKeys(Database):
         """Store a new key; see `KeyStore`."""
         insert = (
             "INSERT INTO api_key (public_id, name, secret_hash, created_at_ms, account_id, models, "  # noqa: S608 -- constants only
-            "budget_nanos, expires_at_ms, requests_per_minute, tokens_per_minute, streams_max, "
-            "limits_granted, has_priority, version) "
-            f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_NEXT_VERSION})"
+            "budget_nanos, expires_at_ms, owner_requests_per_minute, owner_tokens_per_minute, "
+            "owner_streams_max, requests_per_minute, tokens_per_minute, streams_max, "
+            "has_priority, version) "
+            f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_NEXT_VERSION})"
         )
-        row = (public_id, name, secret_hash, created_at_ms, terms.account_id, *_stored(terms))
+        limits = terms.limits
+        row = (public_id, name, secret_hash, created_at_ms, terms.account_id, *_owned(terms),
+               *_numbers(limits.operator), limits.has_priority)  # fmt: skip
         try:
             self._connection.execute(insert, row)
         except sqlite3.IntegrityError as exc:
@@ -87,9 +91,20 @@ class SqliteKeys(Database):
         """Give a key another name and other terms; see `KeyStore`."""
         changed = self._connection.execute(
             "UPDATE api_key SET name = ?, models = ?, budget_nanos = ?, expires_at_ms = ?, "  # noqa: S608 -- constants only
-            "requests_per_minute = ?, tokens_per_minute = ?, streams_max = ?, limits_granted = ?, "
+            "owner_requests_per_minute = ?, owner_tokens_per_minute = ?, owner_streams_max = ?, "
+            f"version = {_NEXT_VERSION} WHERE public_id = ?",
+            (name, *_owned(terms), public_id),
+        )
+        self._file_version = -1
+        return changed.rowcount > 0
+
+    @explained
+    def limit(self, public_id: str, given: GivenLimits, *, has_priority: bool) -> bool:
+        """Give a key other limits of the operator's; see `KeyStore`."""
+        changed = self._connection.execute(
+            "UPDATE api_key SET requests_per_minute = ?, tokens_per_minute = ?, streams_max = ?, "  # noqa: S608 -- constants only
             f"has_priority = ?, version = {_NEXT_VERSION} WHERE public_id = ?",
-            (name, *_stored(terms), public_id),
+            (*_numbers(given), has_priority, public_id),
         )
         self._file_version = -1
         return changed.rowcount > 0
@@ -155,9 +170,9 @@ class SqliteKeys(Database):
 
 def _record(row: tuple[Any, ...]) -> KeyRecord:
     public_id, name, secret_hash, created_at_ms, revoked_at_ms, account_id, models, *rest = row
-    budget_nanos, expires_at_ms, requests, tokens, streams, is_granted, priority, suspended = rest
+    budget_nanos, expires_at_ms, *numbers, priority, suspended = rest
     allowed = None if models is None else tuple(json.loads(models))
-    limits = KeyLimits(requests, tokens, streams, bool(is_granted), bool(priority))
+    limits = KeyLimits(GivenLimits(*numbers[3:]), GivenLimits(*numbers[:3]), bool(priority))
     return KeyRecord(
         public_id,
         name,
@@ -175,9 +190,11 @@ def _record(row: tuple[Any, ...]) -> KeyRecord:
     )
 
 
-def _stored(terms: KeyTerms) -> tuple[str | int | None, ...]:
+def _owned(terms: KeyTerms) -> tuple[str | int | None, ...]:
+    """Return the part of the terms that is the owner's to say."""
     models = None if terms.models is None else json.dumps(terms.models, ensure_ascii=False)
-    limits = terms.limits
-    numbers = (limits.requests_per_minute, limits.tokens_per_minute, limits.streams_max)
-    flags = (limits.is_granted, limits.has_priority)
-    return models, terms.budget_nanos, terms.expires_at_ms, *numbers, *flags
+    return models, terms.budget_nanos, terms.expires_at_ms, *_numbers(terms.limits.owner)
+
+
+def _numbers(given: GivenLimits) -> tuple[int | None, ...]:
+    return given.requests_per_minute, given.tokens_per_minute, given.streams_max

@@ -35,6 +35,7 @@ MIGRATIONS = (
     "ledger_3.sql",
     "ledger_4.sql",
     "admin_1.sql",
+    "limits_2.sql",
 )
 # "tfry", so that another program's database is not taken for ours.
 APPLICATION_ID = 0x74667279
