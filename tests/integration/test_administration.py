@@ -102,9 +102,8 @@ class TestAccounts:
         path = f"/api/admin/accounts/{somebody.account_id}"
         shown = (await chief.call("GET", path)).json
         (listed,) = shown["keys"]
-        assert (listed["public_id"], listed["name"], listed["granted"]) == (
-            public_id, "노트북", False,
-        )  # fmt: skip
+        assert (listed["public_id"], listed["name"]) == (public_id, "노트북")
+        assert set(listed["operator_limits"].values()) == {None}
         assert "key" not in listed
         entries = (await chief.call("GET", f"{path}/ledger")).json["data"]
         assert [(entry["kind"], entry["amount"]) for entry in entries] == [("signup", "9.00")]

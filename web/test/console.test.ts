@@ -2,11 +2,13 @@ import { describe, expect, test } from "vitest";
 import { csvOf } from "../src/console/csv.js";
 import type { Options } from "../src/console/credit/order.js";
 import { currenciesOf, mayBePaid, shownState } from "../src/console/credit/order.js";
+import { limitHint, limitWords } from "../src/console/keys/limit_words.js";
 import type { Key } from "../src/console/keys/terms.js";
 import { bodyOf, changeOf, faultsOf, NO_TERMS, stateOf, termsOf } from "../src/console/keys/terms.js";
 import { linkOf } from "../src/console/login/mail_link.js";
 import { emailFault, passwordFault } from "../src/console/login/rules.js";
 import { SNIPPET_LANGUAGES, snippet } from "../src/console/overview/snippets.js";
+import { language } from "../src/shared/language.js";
 import { withQuery } from "../src/console/query.js";
 import { barsOf, csvPath, filterOf } from "../src/console/requests/request.js";
 import type { Try } from "../src/console/requests/request.js";
@@ -20,6 +22,8 @@ const KEY: Key = {
   requests_per_minute: null,
   tokens_per_minute: null,
   streams_max: null,
+  operator_limits: { requests_per_minute: null, tokens_per_minute: null, streams_max: null },
+  effective_limits: { requests_per_minute: 60, tokens_per_minute: 0, streams_max: 0 },
   created: 1,
   revoked: null,
   last_used: null,
@@ -115,6 +119,55 @@ describe("a key's terms", () => {
     [{ expires_at: 11 }, "active"],
     [{ expires_at: 10, revoked: 9 }, "revoked"],
   ])("%j is %s at ten seconds", (changes, state) => expect(stateOf({ ...KEY, ...changes }, 10_000)).toBe(state));
+});
+
+describe("a limit of a key says whose it is, and why a number has no effect", () => {
+  const AS_A_RULE = 60;
+  test.each([
+    [null, null, AS_A_RULE, null, null],
+    [10, null, 10, "10 requests/min", "분당 요청 10건"],
+    [
+      100,
+      null,
+      AS_A_RULE,
+      "60 requests/min (as keys have as a rule, your 100 has no effect)",
+      "분당 요청 60건(기본값, 내 설정 100: 적용 안 됨)",
+    ],
+    [null, 600, 600, "600 requests/min (set by the operator)", "분당 요청 600건(운영자 지정)"],
+    [600, 600, 600, "600 requests/min (set by the operator)", "분당 요청 600건(운영자 지정)"],
+    [300, 600, 300, "300 requests/min (the operator allows 600)", "분당 요청 300건(운영자 지정 한도: 600)"],
+    [
+      10,
+      5,
+      5,
+      "5 requests/min (set by the operator, your 10 has no effect)",
+      "분당 요청 5건(운영자 지정, 내 설정 10: 적용 안 됨)",
+    ],
+    [null, 0, 0, "any number of requests/min (set by the operator)", "분당 요청 제한 없음(운영자 지정)"],
+    [90, 0, 90, "90 requests/min (the operator allows any number)", "분당 요청 90건(운영자 지정 한도: 제한 없음)"],
+  ])("its owner's %j, the operator's %j: %j", (own, operator, holds, english, korean) => {
+    const key = {
+      ...KEY,
+      requests_per_minute: own,
+      operator_limits: { ...KEY.operator_limits, requests_per_minute: operator },
+      effective_limits: { ...KEY.effective_limits, requests_per_minute: holds },
+    };
+    language.value = "en";
+    expect(limitWords(key, "requests_per_minute")).toBe(english);
+    language.value = "ko";
+    expect(limitWords(key, "requests_per_minute")).toBe(korean);
+    language.value = "en";
+  });
+
+  test.each([
+    [null, /^Empty: what keys have as a rule/],
+    [0, /^Set by the operator: no limit/],
+    [5000, /^Set by the operator: 5,000\. Only a lower number/],
+  ])("below its field, where the operator has set %j", (operator, words) => {
+    const key = { ...KEY, operator_limits: { ...KEY.operator_limits, tokens_per_minute: operator } };
+    expect(limitHint(key, "tokens_per_minute")).toMatch(words);
+    expect(limitHint(key, "streams_max")).toBe(limitHint(null, "streams_max"));
+  });
 });
 
 test("addresses and passwords that are refused before the server sees them", () => {

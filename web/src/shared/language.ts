@@ -21,8 +21,10 @@ export function setLanguage(next: Language): void {
 }
 
 type Text = string | ((...values: never[]) => string);
+/** Texts of the same sort may be together, by name. */
+type Entry = Text | Readonly<Record<string, Text>>;
 
 /** The dictionary of the page's language, as a signal: `const t = texts(en, ko)`, `t.value.send`. */
-export function texts<T extends Record<string, Text>>(en: T, ko: T): ReadonlySignal<T> {
+export function texts<T extends Record<string, Entry>>(en: T, ko: T): ReadonlySignal<T> {
   return computed(() => (language.value === "ko" ? ko : en));
 }

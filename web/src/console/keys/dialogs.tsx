@@ -7,8 +7,9 @@ import type { Form } from "../../shared/form.js";
 import { call } from "../../shared/session.js";
 import { Copy } from "../parts.js";
 import { t as frame } from "../texts.js";
+import { limitHint } from "./limit_words.js";
 import type { Key, Terms } from "./terms.js";
-import { bodyOf, changeOf, faultsOf, NO_TERMS, termsOf } from "./terms.js";
+import { bodyOf, changeOf, faultsOf, NO_TERMS, NUMBERS, termsOf } from "./terms.js";
 import { t } from "./texts.js";
 
 const NAME_CHARACTERS_MAX = 64;
@@ -50,7 +51,7 @@ export function EditKey({ of, onClose, onSaved }: EditProps): VNode {
   });
   return (
     <Dialog title={t.value.editOf(of.name)} onClose={onClose}>
-      <TermsForm form={form} action={t.value.save} onClose={onClose} open />
+      <TermsForm form={form} action={t.value.save} onClose={onClose} of={of} />
     </Dialog>
   );
 }
@@ -59,10 +60,11 @@ interface TermsFormProps {
   readonly form: Form<Terms>;
   readonly action: string;
   readonly onClose: () => void;
-  readonly open?: boolean;
+  /** The key that is changed; without it, one is made. */
+  readonly of?: Key;
 }
 
-function TermsForm({ form, action, onClose, open }: TermsFormProps): VNode {
+function TermsForm({ form, action, onClose, of }: TermsFormProps): VNode {
   // Faults must be seen.
   const faulty = Object.keys(form.faults).some((name) => name !== "name");
   return (
@@ -83,7 +85,7 @@ function TermsForm({ form, action, onClose, open }: TermsFormProps): VNode {
         maxLength={NAME_CHARACTERS_MAX}
         required
       />
-      <details open={open || faulty}>
+      <details open={of !== undefined || faulty}>
         <summary>{t.value.more}</summary>
         <div class="fields">
           <Field
@@ -96,9 +98,16 @@ function TermsForm({ form, action, onClose, open }: TermsFormProps): VNode {
           />
           <Field form={form} name="expires_at" label={t.value.expires} hint={t.value.expiresHint} type="date" />
           <Field form={form} name="models" label={t.value.models} hint={t.value.modelsHint} spellcheck={false} />
-          <Field form={form} name="requests_per_minute" label={t.value.rpm} hint={t.value.limitHint} inputMode="numeric" />
-          <Field form={form} name="tokens_per_minute" label={t.value.tpm} hint={t.value.limitHint} inputMode="numeric" />
-          <Field form={form} name="streams_max" label={t.value.streamsMax} hint={t.value.limitHint} inputMode="numeric" />
+          {NUMBERS.map((name) => (
+            <Field
+              key={name}
+              form={form}
+              name={name}
+              label={t.value.limitLabels[name]}
+              hint={limitHint(of ?? null, name)}
+              inputMode="numeric"
+            />
+          ))}
         </div>
       </details>
     </FormView>

@@ -9,8 +9,9 @@ import { Table } from "../../shared/table.js";
 import type { Column } from "../../shared/table.js";
 import { Confirm, Page, Shown, State } from "../parts.js";
 import { CreateKey, EditKey, NewKey } from "./dialogs.js";
+import { limitWords } from "./limit_words.js";
 import type { Key } from "./terms.js";
-import { stateOf } from "./terms.js";
+import { NUMBERS, stateOf } from "./terms.js";
 import { t } from "./texts.js";
 
 type Open =
@@ -179,15 +180,19 @@ function KeyMark({ of }: { readonly of: Key }): VNode {
 
 function Limits({ of }: { readonly of: Key }): VNode {
   const parts = [
-    of.requests_per_minute !== null && t.value.requestsPerMinute(count(of.requests_per_minute)),
-    of.tokens_per_minute !== null && t.value.tokensPerMinute(count(of.tokens_per_minute)),
-    of.streams_max !== null && t.value.streams(count(of.streams_max)),
+    ...NUMBERS.map((name) => limitWords(of, name)),
     of.models !== null && t.value.onlyModels(of.models.join(", ")),
     of.expires_at !== null && `${t.value.goodUntil} ${dateOf(of.expires_at)}`,
-  ].filter(Boolean);
+  ].filter((part) => typeof part === "string");
   return parts.length === 0 ? (
     <span class="note">{t.value.usual}</span>
   ) : (
-    <span class="wrap narrow">{parts.join(" · ")}</span>
+    <span class="two">
+      {parts.map((part) => (
+        <span key={part} class="wrap">
+          {part}
+        </span>
+      ))}
+    </span>
   );
 }

@@ -4,6 +4,9 @@ import type { Faults } from "../../shared/form.js";
 import { missing } from "../../shared/form.js";
 import { t } from "./texts.js";
 
+export const NUMBERS = ["requests_per_minute", "tokens_per_minute", "streams_max"] as const;
+export type LimitName = (typeof NUMBERS)[number];
+
 export interface Key {
   readonly public_id: string;
   readonly name: string;
@@ -14,6 +17,10 @@ export interface Key {
   readonly requests_per_minute: number | null;
   readonly tokens_per_minute: number | null;
   readonly streams_max: number | null;
+  /** null where the operator has set nothing, 0 for no limit. */
+  readonly operator_limits: Readonly<Record<LimitName, number | null>>;
+  /** The strictest of its own, the operator's and those of all keys; 0 for no limit. */
+  readonly effective_limits: Readonly<Record<LimitName, number>>;
   readonly created: number;
   readonly revoked: number | null;
   readonly last_used: number | null;
@@ -30,8 +37,6 @@ export type Terms = {
   tokens_per_minute: string;
   streams_max: string;
 };
-
-const NUMBERS = ["requests_per_minute", "tokens_per_minute", "streams_max"] as const;
 
 export const NO_TERMS: Terms = {
   name: "",
@@ -83,7 +88,7 @@ export function bodyOf(terms: Terms): Record<string, unknown> {
   return body;
 }
 
-/** What of the new terms is not as it was: limits that only the operator could set anew stay untouched. */
+/** What of the new terms is not as it was: what was changed elsewhere meanwhile stays. */
 export function changeOf(key: Key, terms: Terms): Record<string, unknown> {
   const [before, after] = [bodyOf(termsOf(key)), bodyOf(terms)];
   const changed = Object.keys(after).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));

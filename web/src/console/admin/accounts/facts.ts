@@ -18,6 +18,9 @@ export interface Account {
   readonly last_used: number | null;
 }
 
+export const LIMIT_NAMES = ["requests_per_minute", "tokens_per_minute", "streams_max"] as const;
+export type LimitName = (typeof LIMIT_NAMES)[number];
+
 export interface Key {
   readonly public_id: string;
   readonly name: string;
@@ -27,9 +30,10 @@ export interface Key {
   readonly requests_per_minute: number | null;
   readonly tokens_per_minute: number | null;
   readonly streams_max: number | null;
+  /** null where the operator has set nothing, 0 for no limit. */
+  readonly operator_limits: Readonly<Record<LimitName, number | null>>;
   readonly created: number;
   readonly revoked: number | null;
-  readonly granted: boolean;
   readonly priority: boolean;
 }
 

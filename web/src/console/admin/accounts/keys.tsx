@@ -11,14 +11,17 @@ import { Confirm, Panel, State } from "../../parts.js";
 import { FormDialog } from "../form_dialog.js";
 import { t as admin } from "../texts.js";
 import { isWhole } from "../typed.js";
-import type { Key } from "./facts.js";
+import type { Key, LimitName } from "./facts.js";
+import { LIMIT_NAMES } from "./facts.js";
 import { t } from "./texts.js";
 
 type Open = { readonly what: "limit" | "revoke"; readonly key: Key };
 
-const LIMITS = { requests_per_minute: 1_000_000, tokens_per_minute: 1_000_000_000, streams_max: 1_000_000 } as const;
-type Limit = keyof typeof LIMITS;
-const NAMES = Object.keys(LIMITS) as Limit[];
+const MOST: Readonly<Record<LimitName, number>> = {
+  requests_per_minute: 1_000_000,
+  tokens_per_minute: 1_000_000_000,
+  streams_max: 1_000_000,
+};
 
 interface KeysProps {
   readonly of: readonly Key[];
@@ -102,22 +105,29 @@ function Mark({ of }: { readonly of: Key }): VNode {
 }
 
 function Limits({ of }: { readonly of: Key }): VNode {
-  const said = (value: number | null, words: (n: string) => string, name: string): string | false =>
-    value !== null && (value === 0 ? t.value.none(name) : words(count(value)));
+  const said = (name: LimitName, number: number | null, whose: string): string | false =>
+    number !== null &&
+    t.value.setBy(number === 0 ? t.value.none(t.value.limitLabels[name]) : t.value.rates[name](count(number)), whose);
   const parts = [
-    said(of.requests_per_minute, t.value.rpm, t.value.requestsPerMinute),
-    said(of.tokens_per_minute, t.value.tpm, t.value.tokensPerMinute),
-    said(of.streams_max, t.value.concurrent, t.value.streamsMax),
-    of.granted && t.value.granted,
+    ...LIMIT_NAMES.flatMap((name) => [
+      said(name, of.operator_limits[name], t.value.byOperator),
+      said(name, of[name], t.value.byOwner),
+    ]),
     of.priority && t.value.priority,
     of.budget !== null && t.value.budget(dollars(of.budget)),
     of.models !== null && t.value.onlyModels(of.models.join(", ")),
     of.expires_at !== null && t.value.until(dateOf(of.expires_at)),
-  ].filter(Boolean);
+  ].filter((part) => typeof part === "string");
   return parts.length === 0 ? (
     <span class="note">{t.value.usual}</span>
   ) : (
-    <span class="wrap narrow">{parts.join(" · ")}</span>
+    <span class="two">
+      {parts.map((part) => (
+        <span key={part} class="wrap">
+          {part}
+        </span>
+      ))}
+    </span>
   );
 }
 
@@ -129,17 +139,19 @@ interface LimitKeyProps {
 
 function LimitKey({ of, onClose, onSaved }: LimitKeyProps): VNode {
   const [priority, setPriority] = useState(of.priority);
-  const initial = Object.fromEntries(NAMES.map((name) => [name, String(of[name] ?? "")])) as Record<Limit, string>;
+  const initial = Object.fromEntries(
+    LIMIT_NAMES.map((name) => [name, String(of.operator_limits[name] ?? "")]),
+  ) as Record<LimitName, string>;
   const form = useForm(initial, {
     check: (typed) =>
       Object.fromEntries(
-        NAMES.filter((name) => typed[name].trim() !== "" && !isWhole(typed[name].trim(), 0, LIMITS[name])).map(
-          (name) => [name, admin.value.wholeNumber("0", count(LIMITS[name]))],
+        LIMIT_NAMES.filter((name) => typed[name].trim() !== "" && !isWhole(typed[name].trim(), 0, MOST[name])).map(
+          (name) => [name, admin.value.wholeNumber("0", count(MOST[name]))],
         ),
       ),
     send: async (typed) => {
-      // Only what was changed: to set one makes all of the key's limits the operator's.
-      const changes = NAMES.filter((name) => typed[name] !== initial[name]).map(
+      // Only what was changed: another administrator may have changed the rest meanwhile.
+      const changes = LIMIT_NAMES.filter((name) => typed[name] !== initial[name]).map(
         (name) => [name, typed[name].trim() === "" ? null : Number(typed[name])] as const,
       );
       await call("PATCH", `/api/admin/keys/${of.public_id}`, { ...Object.fromEntries(changes), priority });
@@ -150,9 +162,9 @@ function LimitKey({ of, onClose, onSaved }: LimitKeyProps): VNode {
   return (
     <FormDialog title={t.value.limitOf(of.name)} form={form} action={t.value.save} onClose={onClose}>
       <p>{t.value.limitText}</p>
-      <Field {...field} name="requests_per_minute" label={t.value.requestsPerMinute} />
-      <Field {...field} name="tokens_per_minute" label={t.value.tokensPerMinute} />
-      <Field {...field} name="streams_max" label={t.value.streamsMax} />
+      {LIMIT_NAMES.map((name) => (
+        <Field {...field} key={name} name={name} label={t.value.limitLabels[name]} />
+      ))}
       <label class="check">
         <input
           type="checkbox"
