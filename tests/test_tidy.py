@@ -34,6 +34,7 @@ TESTED_ELSEWHERE = {
     "__main__.py": "tests/integration/test_readme.py",
     # Protocols and plain tuples: what can be wrong with them shows in who uses them.
     "engine/accounts.py": "tests/stores/test_sqlite_accounts.py",
+    "engine/audit_trail.py": "tests/stores/test_sqlite_audit_trail.py",
     "engine/ports.py": "tests/engine/test_generation.py",
     # The tree is tested as one.
     **dict.fromkeys(
@@ -80,11 +81,12 @@ TESTED_ELSEWHERE = {
     "server/accounts_api.py": "tests/integration/test_accounts.py",
     "server/admin_api.py": "tests/integration/test_accounts.py",
     "server/admin_site.py": "tests/integration/test_administration.py",
+    "server/audit_api.py": "tests/integration/test_administration.py",
+    "server/audit_facts.py": "tests/cli/test_audit_commands.py",
     "server/audit_log.py": "tests/integration/test_administration.py",
     "server/grants_api.py": "tests/integration/test_administration.py",
     "server/key_admin_api.py": "tests/integration/test_administration.py",
     "server/ledger_check_api.py": "tests/integration/test_administration.py",
-    "server/live_api.py": "tests/integration/test_administration.py",
     "server/prices_api.py": "tests/integration/test_administration.py",
     "server/voucher_admin_api.py": "tests/integration/test_administration.py",
     "server/provider_site.py": "tests/integration/test_readme.py",

@@ -1,6 +1,7 @@
 """What every store of keys does, whatever it is made of."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stores.test_sqlite_audit_trail import ENTRY
 from tokenferry.domain.allowance import GivenLimits, KeyLimits
 from tokenferry.domain.api_key import KeyRecord, KeyTerms
+from tokenferry.engine.audit_trail import AuditEntry, AuditFilter
 from tokenferry.engine.keys import KeyExists, KeyStore
 from tokenferry.stores.memory_keys import MemoryKeys
 from tokenferry.stores.sqlite import SqliteKeys
+from tokenferry.stores.sqlite_audit_trail import SqliteAuditTrail
 
 HASH = bytes(range(32))
 STORES: dict[str, Callable[[Path], KeyStore]] = {
@@ -26,6 +30,15 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyStore]:
     store = STORES[request.param](tmp_path)
     yield store
     store.close()
+
+
+def kept(store: KeyStore) -> list[AuditEntry]:
+    """Return what the audit trail says, the oldest first."""
+    if isinstance(store, MemoryKeys):
+        return store.entries
+    assert isinstance(store, SqliteKeys)
+    with closing(SqliteAuditTrail(store.path)) as trail:
+        return [entry for _, entry in reversed(trail.entries(AuditFilter(99)))]
 
 
 def test_a_new_store_is_empty(store: KeyStore) -> None:
@@ -243,3 +256,13 @@ def _do(store: KeyStore, kind: str, public_id: str, now_ms: int) -> tuple[object
         except KeyExists:
             result = "exists"
     return result, store.data_version()
+
+
+def test_an_entry_is_written_with_what_was_changed(store: KeyStore) -> None:
+    store.create("n", "id", HASH, 1)
+    assert not store.limit("nobody", GivenLimits(), has_priority=True, entry=ENTRY)
+    assert not store.revoke("nobody", 2, ENTRY)
+    assert store.limit("id", GivenLimits(), has_priority=True, entry=ENTRY)
+    for _ in range(2):
+        assert store.revoke("id", 2, ENTRY._replace(action="key.revoke"))
+    assert [entry.action for entry in kept(store)] == ["account.grant", "key.revoke"]

@@ -1,15 +1,19 @@
 """What every store of prices does, whatever it is made of."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from stores.test_sqlite_audit_trail import ENTRY
 from tokenferry.config.prices import shipped_prices
 from tokenferry.domain.price_form import read_terms
 from tokenferry.domain.pricing import Price
+from tokenferry.engine.audit_trail import AuditEntry, AuditFilter
 from tokenferry.engine.prices import PriceStore
 from tokenferry.stores.memory_prices import MemoryPrices
+from tokenferry.stores.sqlite_audit_trail import SqliteAuditTrail
 from tokenferry.stores.sqlite_prices import SqlitePrices
 
 STORES: dict[str, Callable[[Path], PriceStore]] = {
@@ -23,6 +27,15 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PriceStore
     store = STORES[request.param](tmp_path)
     yield store
     store.close()
+
+
+def kept(store: PriceStore) -> list[AuditEntry]:
+    """Return what the audit trail says, the oldest first."""
+    if isinstance(store, MemoryPrices):
+        return store.entries
+    assert isinstance(store, SqlitePrices)
+    with closing(SqliteAuditTrail(store.path)) as trail:
+        return [entry for _, entry in reversed(trail.entries(AuditFilter(99)))]
 
 
 def price(model: str = "m", valid_from_ms: int = 0, dollars: str = "1.00") -> Price:
@@ -81,3 +94,10 @@ def test_the_version_is_another_one_after_every_write_and_only_then(store: Price
 def test_closing_twice_is_no_fault(store: PriceStore) -> None:
     store.close()
     store.close()
+
+
+def test_an_entry_is_written_with_what_was_changed(store: PriceStore) -> None:
+    store.put([price()], 1, ENTRY)
+    assert store.remove("n", None, ENTRY) == 0
+    assert store.remove("m", None, ENTRY._replace(action="price.remove")) == 1
+    assert [entry.action for entry in kept(store)] == ["account.grant", "price.remove"]

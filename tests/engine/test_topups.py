@@ -1,12 +1,15 @@
 """Orders are settled whatever is lost, repeated, reordered or cut off on the way."""
 
 import asyncio
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import pytest
 
+from stores.test_sqlite_audit_trail import ENTRY
 from tokenferry.domain.ledger import Charge, grant
 from tokenferry.domain.topup import Order, Payment
+from tokenferry.engine.audit_trail import AuditEntry, AuditFilter
 from tokenferry.engine.links import World
 from tokenferry.engine.payments import (
     Buyer,
@@ -33,6 +36,7 @@ from tokenferry.errors import (
 )
 from tokenferry.stores.sqlite_accounts import SqliteAccounts
 from tokenferry.stores.sqlite_audit import SqliteAudit
+from tokenferry.stores.sqlite_audit_trail import SqliteAuditTrail
 from tokenferry.stores.sqlite_ledger import SqliteLedger
 from tokenferry.stores.sqlite_topups import SqliteTopUps
 
@@ -134,6 +138,10 @@ class Till:
             return accounts.balance_nanos("acc_1")
         finally:
             accounts.close()
+
+    def audited(self) -> list[AuditEntry]:
+        with closing(SqliteAuditTrail(self.path)) as trail:
+            return [entry for _, entry in trail.entries(AuditFilter(9))]
 
     def spend(self, nanos: int) -> None:
         ledger = SqliteLedger(self.path)
@@ -364,6 +372,22 @@ class TestRefunds:
         assert till.balance() == 7 * DOLLAR
         after = await till.topups.refund(order.order_id, 10_000, "")
         assert (after.refunded_minor, till.balance()) == (10_000, 0)
+
+    async def test_who_wants_it_is_kept_with_the_credit_that_it_takes(self, till):
+        order = await till.paid()
+        told = []
+
+        def on_asked():
+            told.append((till.balance(), till.audited(), [call[0] for call in till.teller.calls]))
+
+        with pytest.raises(RefundRefused):
+            await till.topups.refund(order.order_id, 10_001, "", ENTRY, on_asked)
+        assert (told, till.audited()) == ([], [])
+        before = [call[0] for call in till.teller.calls]
+        till.teller.faults = [("refund", ProviderRefuses("계좌 오류"))]
+        with pytest.raises(PaymentDeclined):
+            await till.topups.refund(order.order_id, 10_000, "", ENTRY, on_asked)
+        assert told == [(0, [ENTRY], before)]
 
     @pytest.mark.parametrize("where", ["refund", "answer"])
     async def test_one_whose_answer_is_lost_holds_the_credit_until_it_is_known(self, till, where):

@@ -342,8 +342,8 @@ class TestGoingOn:
             assert [one["id"] for one in page["data"]] == [waiting["id"]]
             page = (await chief.call("GET", f"/api/admin/streams?before={page['next']}")).json
             assert [one["id"] for one in page["data"]] == [running["id"]]
-            none = (await chief.call("GET", f"/api/admin/streams?account={chief.account_id}")).json
-            assert none["data"] == []
+            page = (await chief.call("GET", f"/api/admin/streams?account={chief.account_id}")).json
+            assert page["data"] == []
 
             queue = (await chief.call("GET", "/api/admin/queue")).json["data"]
             (line,) = [one for one in queue if one["provider"] == "openai"]
@@ -362,10 +362,15 @@ class TestGoingOn:
             # The provider is left at once.
             await (await provider.exchange(prompts[0])).until_gone(WAIT_S)
             await until(streams, lambda found: found["running"] == 0)
-        answer = await chief.call("POST", f"/api/admin/streams/{running['id']}/stop", {})
-        assert (answer.status, answer.error["code"]) == (404, "stream_not_found")
-        lines = audited(gateway, "stream.stop")
-        assert [line["target"] for line in lines] == [running["id"], waiting["id"]]
+        again = await chief.call("POST", f"/api/admin/streams/{running['id']}/stop", {})
+        assert (again.status, again.error["code"]) == (404, "stream_not_found")
+        for action in ("stream.stop", "stream.stopped"):
+            rows = (await chief.call("GET", f"/api/admin/audit?action={action}")).json["data"]
+            assert [(row["target"], row["details"]["model"]) for row in rows] == [
+                (waiting["id"], MODEL), (running["id"], MODEL),
+            ]  # fmt: skip
+            lines = audited(gateway, action)
+            assert [line["target"] for line in lines] == [running["id"], waiting["id"]]
 
     async def test_a_cursor_that_is_none(self, chief: Member) -> None:
         answer = await chief.call("GET", "/api/admin/streams?before=x")
@@ -402,6 +407,94 @@ async def test_vouchers_are_made_listed_and_good(gateway: Gateway, chief: Member
     assert all(code not in gateway.log() for code in made["codes"])
 
 
+def told(line: dict[str, Any]) -> dict[str, Any]:
+    """Return what a line of the log says besides what every line has."""
+    ordinary = {"time", "level", "logger", "message", "action", "target", "by", "by_email"}
+    return {name: value for name, value in line.items() if name not in {*ordinary, "account"}}
+
+
+class TestAudit:
+    PATH = "/api/admin/audit"
+
+    async def test_a_change_is_in_the_list_as_it_is_in_the_log(
+        self, gateway: Gateway, chief: Member
+    ) -> None:
+        somebody = await member(gateway, "listed@example.com")
+        public_id = (await somebody.key()).split("_")[1]
+        account = f"/api/admin/accounts/{somebody.account_id}"
+        wanted = {"amount": "2.50", "reason": "버그를 찾아 주셨습니다", "reference": "a-1"}
+        price = {"model": "audited", "input": "1.00", "output": "2.00"}
+        steps: list[tuple[str, str, Any]] = [
+            ("POST", f"{account}/grants", wanted),
+            ("POST", f"{account}/suspend", {"reason": "도난 카드"}),
+            ("POST", f"{account}/unsuspend", {}),
+            ("PATCH", f"/api/admin/keys/{public_id}", {"streams_max": 3}),
+            ("DELETE", f"/api/admin/keys/{public_id}", None),
+            ("POST", "/api/admin/prices", price),
+            ("DELETE", "/api/admin/prices?model=audited", None),
+            ("POST", "/api/admin/vouchers", {"amount": "1", "batch": "감사 행사"}),
+        ]
+        for method, path, body_ in steps:
+            answer = await chief.call(method, path, body_)
+            assert answer.status in (200, 201), answer.body
+        rows = (await chief.call("GET", f"{self.PATH}?limit={len(steps)}")).json["data"]
+        assert [row["action"] for row in reversed(rows)] == [
+            "account.grant", "account.suspend", "account.unsuspend", "key.limit", "key.revoke",
+            "price.set", "price.remove", "vouchers.make",
+        ]  # fmt: skip
+        for row in rows:
+            line = audited(gateway, row["action"])[-1]
+            assert {name: row[name] for name in ("target", "by", "by_email")} == {
+                "target": line["target"], "by": chief.account_id, "by_email": "chief@예시.kr",
+            }  # fmt: skip
+            assert row["details"] == told(line)
+        about = (await chief.call("GET", f"{self.PATH}?account={somebody.account_id}")).json
+        assert [row["action"] for row in about["data"]] == [
+            "key.revoke", "key.limit", "account.unsuspend", "account.suspend", "account.grant",
+        ]  # fmt: skip
+        assert about["data"][3]["details"] == {"reason": "도난 카드"}
+        assert about["data"][4]["details"] == {
+            "amount": "2.50",
+            "reason": "버그를 찾아 주셨습니다",
+            "reference": f"{chief.account_id}:a-1",
+        }
+        # What changed nothing is no change.
+        for method, path, body_ in (steps[0], steps[2], steps[4]):
+            assert (await chief.call(method, path, body_)).status == 200
+        assert (await chief.call("DELETE", "/api/admin/prices?model=audited")).status == 404
+        again = (await chief.call("GET", f"{self.PATH}?limit=1")).json["data"]
+        assert again == rows[:1]
+        out = await gateway.administer("audit", "--account", somebody.account_id, "--limit", "1")
+        assert "key.revoke" in out
+        assert "chief@예시.kr" in out
+
+    async def test_page_by_page_and_by_days(self, chief: Member) -> None:
+        for number in range(3):
+            made = {"amount": "1", "batch": f"쪽 {number}"}
+            assert (await chief.call("POST", "/api/admin/vouchers", made)).status == 201
+        every, path = [], f"{self.PATH}?action=vouchers.make&limit=2"
+        page = (await chief.call("GET", path)).json
+        every += page["data"]
+        while page["next"] is not None:
+            page = (await chief.call("GET", f"{path}&before={page['next']}")).json
+            every += page["data"]
+        assert [row["target"] for row in every[:3]] == ["쪽 2", "쪽 1", "쪽 0"]
+        numbers = [row["number"] for row in every]
+        assert numbers == sorted(set(numbers), reverse=True)
+        whole = (await chief.call("GET", f"{self.PATH}?action=vouchers.make&limit=500")).json
+        assert (whole["data"], whole["next"]) == (every, None)
+        assert (await chief.call("GET", f"{self.PATH}?to=2020-01-01")).json["data"] == []
+        today = (await chief.call("GET", f"{self.PATH}?from=2020-01-01&limit=1")).json["data"]
+        assert today == every[:1]
+        for wrong in ("before=x", "limit=0", "limit=501", "from=2026-02-30", "from=x", "key=k"):
+            answer = await chief.call("GET", f"{self.PATH}?{wrong}")
+            assert (answer.status, answer.error["param"]) == (400, wrong.split("=")[0]), wrong
+
+    async def test_nobody_changes_it(self, chief: Member) -> None:
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            assert (await chief.call(method, self.PATH, {})).status in (404, 405)
+
+
 class TestLedgerCheck:
     PATH = "/api/admin/ledger/check"
 
@@ -422,6 +515,8 @@ class TestLedgerCheck:
     async def test_right_books_have_no_difference(self, chief: Member) -> None:
         check = await self.checked(chief)
         assert (check["by"], check["fault"]) == ("chief@예시.kr", None)
+        rows = (await chief.call("GET", "/api/admin/audit?limit=1")).json["data"]
+        assert (rows[0]["action"], rows[0]["target"]) == ("ledger.check", "ledger")
         audit = check["audit"]
         assert (audit["differences"], audit["sentences"], audit["sum"]) == (0, [], "0.00")
         assert {book["difference"] for book in audit["books"]} == {"0.00"}

@@ -170,6 +170,10 @@ async def test_killed_in_the_middle_of_a_refund(market: Market) -> None:
         await refund
     market.toss.cut_hung()
     await market.gateway.start()
+    # Who wanted it has been kept with the credit that it took.
+    (row,) = (await admin.call("GET", "/api/admin/audit?action=topup.refund")).json["data"]
+    assert (row["target"], row["by"]) == (order["id"], admin.account_id)
+    assert row["details"] == {"amount_minor": 4_000, "currency": "KRW"}
     # Due since before the provider was asked.
     async with asyncio.timeout(30):
         while (await market.state(order["id"]))[0] != "partly_refunded":

@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_vouchers(commands.add_parser("vouchers", help="make and list credit codes"))
     _add_ledger(commands.add_parser("ledger", help="check and export the books"))
     _add_requests(commands.add_parser("requests", help="list requests, and tell the story of one"))
+    _add_audit(commands.add_parser("audit", help="list what administrators have changed"))
     _add_providers(commands.add_parser("providers", help="show how the providers are"))
     _add_accounts(commands.add_parser("accounts", help="create, suspend and credit accounts"))
     return parser
@@ -310,6 +311,18 @@ def _add_requests(parser: argparse.ArgumentParser) -> None:
         _add_config_option(command)
         _add_data_dir_option(command)
         command.set_defaults(module="tokenferry.cli.request_commands")
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Lists what administrators have changed, the latest first; times are UTC."
+    parser.add_argument("--since", metavar="DAY|MOMENT", help="2026-11-28 or 2026-11-28T07:00:00Z")
+    parser.add_argument("--account", metavar="ID", help="about one account, or by it")
+    parser.add_argument("--action", metavar="NAME", help="of one kind, such as account.grant")
+    parser.add_argument("--json", action="store_true", help="an object a line, as the API has them")
+    parser.add_argument("--limit", metavar="N", type=int, default=50, help="how many (default: 50)")
+    _add_config_option(parser)
+    _add_data_dir_option(parser)
+    parser.set_defaults(module="tokenferry.cli.audit_commands", function="list_audit")
 
 
 def _add_providers(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ Every method may raise `StoreUnusable`, and may be called by any thread.
 from typing import NamedTuple, Protocol
 
 from tokenferry.domain.account import Account, Language, Purpose, Role, State
+from tokenferry.engine.audit_trail import AuditEntry
 
 # Of one account; the oldest login makes room.
 SESSIONS_MAX = 100
@@ -102,11 +103,17 @@ class AccountStore(Protocol):
     def set_language(self, account_id: str, language: Language) -> None:
         """Set the language of an account's mails."""
 
-    def suspend(self, account_id: str, reason: str) -> bool:
-        """Suspend an account and return whether it exists; an unverified one can be, too."""
+    def suspend(self, account_id: str, reason: str, entry: AuditEntry | None = None) -> bool:
+        """Suspend an account and return whether it exists; an unverified one can be, too.
 
-    def unsuspend(self, account_id: str) -> bool:
-        """End a suspension and return whether the account exists."""
+        The entry is written with it, unless the account was suspended already.
+        """
+
+    def unsuspend(self, account_id: str, entry: AuditEntry | None = None) -> bool:
+        """End a suspension and return whether the account exists.
+
+        The entry is written with it, if there was one.
+        """
 
     def open_session(
         self, account_id: str, token_hash: bytes, created_ms: int, expires_ms: int

@@ -25,6 +25,7 @@ from tokenferry.domain.api_key import (
     require_key,
 )
 from tokenferry.domain.ledger import OPERATOR
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.bad_keys import BadKeys
 from tokenferry.errors import AccountSuspended, InvalidKey, KeyExpired, TokenferryError
 
@@ -86,16 +87,23 @@ class KeyStore(Protocol):
         is what owners do.
         """
 
-    def limit(self, public_id: str, given: GivenLimits, *, has_priority: bool) -> bool:
+    def limit(
+        self,
+        public_id: str,
+        given: GivenLimits,
+        *,
+        has_priority: bool,
+        entry: AuditEntry | None = None,
+    ) -> bool:
         """Give a key other limits of the operator's, durably, and return whether it exists.
 
-        Those of its owner stay the same.
+        Those of its owner stay the same. The entry is written with it.
         """
 
-    def revoke(self, public_id: str, now_ms: int) -> bool:
-        """Revoke a key, durably, and return whether it exists.
+    def revoke(self, public_id: str, now_ms: int, entry: AuditEntry | None = None) -> bool:
+        """Revoke a key, durably and with the entry, and return whether it exists.
 
-        Revoking it again changes nothing, not even the time.
+        Revoking it again changes nothing, not even the time, and writes no entry.
         """
 
     def is_empty(self) -> bool:

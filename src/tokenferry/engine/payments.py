@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from tokenferry.domain.topup import Currency, Order, Payment, RefundRefusal, Settled
+from tokenferry.engine.audit_trail import AuditEntry
 
 
 class ProviderUnsure(Exception):
@@ -197,7 +198,13 @@ class TopUpStore(Protocol):
             The order as it is then; None if there is none.
         """
 
-    def change(self, order_id: str, revision: int | None, change: Change) -> Order | None:
+    def change(
+        self,
+        order_id: str,
+        revision: int | None,
+        change: Change,
+        entry: AuditEntry | None = None,
+    ) -> Order | None:
         """Change an order and book its transfers, in one transaction.
 
         An account that a bank took credit from that was spent is suspended in the same.
@@ -206,6 +213,7 @@ class TopUpStore(Protocol):
             order_id: The order.
             revision: What the order must not have changed since; None for whatever it is.
             change: Called with the order as it is; it may raise, and then nothing is changed.
+            entry: What the audit trail is to say of it; written in the same transaction.
 
         Returns:
             The order as it is then; None if it has changed since, or if there is none.

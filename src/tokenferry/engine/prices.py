@@ -14,6 +14,7 @@ from typing import Protocol
 
 from tokenferry.domain.pricing import Listing, Price, PriceBook, Retirement, Tariff
 from tokenferry.domain.routing import Candidate, Catalog
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.errors import ModelNotFound, ModelRetired
 
@@ -25,11 +26,19 @@ FRESH_S = 1.0
 class PriceStore(Protocol):
     """Where the operator's own prices are kept. Every method may raise `StoreUnusable`."""
 
-    def put(self, prices: Sequence[Price], now_ms: int) -> None:
-        """Store prices, all or none, in place of those for the same models and moments."""
+    def put(self, prices: Sequence[Price], now_ms: int, entry: AuditEntry | None = None) -> None:
+        """Store prices, all or none, in place of those for the same models and moments.
 
-    def remove(self, model: str, valid_from_ms: int | None = None) -> int:
-        """Remove a model's price, or all that it has; return how many there were."""
+        The entry is written with them.
+        """
+
+    def remove(
+        self, model: str, valid_from_ms: int | None = None, entry: AuditEntry | None = None
+    ) -> int:
+        """Remove a model's price, or all that it has; return how many there were.
+
+        The entry is written with it, if there was any.
+        """
 
     def all(self) -> list[Price]:
         """Return every price, by model and moment."""

@@ -10,7 +10,7 @@ Weakness: limits are counted in memory; a restart forgets them.
 
 import hmac
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tokenferry.domain.money import format_dollars
@@ -25,6 +25,7 @@ from tokenferry.domain.topup import (
     end_refund,
     settle,
 )
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.links import World
 from tokenferry.engine.payments import (
     Buyer,
@@ -285,13 +286,22 @@ class TopUps:
 
     # -- giving back ---------------------------------------------------------------------------
 
-    async def refund(self, order_id: str, minor: int, account: str) -> Order:
+    async def refund(
+        self,
+        order_id: str,
+        minor: int,
+        account: str,
+        entry: AuditEntry | None = None,
+        on_asked: Callable[[], None] = lambda: None,
+    ) -> Order:
         """Give money back, as far as the credit is unspent; the credit goes first.
 
         Args:
             order_id: The order.
             minor: How much, in the currency's smallest unit; above zero.
             account: See `Order.refund_account`.
+            entry: What the audit trail is to say of it; it is written with what takes the credit.
+            on_asked: Called then, before the provider is asked, whose answer may be an error.
 
         Raises:
             TopUpNotFound: If there is no such order.
@@ -311,7 +321,8 @@ class TopUps:
                 raise _refused(current, asked)
             return asked
 
-        await self._disk.run(lambda: self._store.change(order_id, None, change))
+        await self._disk.run(lambda: self._store.change(order_id, None, change, entry))
+        on_asked()
         settled, refusal = await self._settle(order_id)
         if refusal is not None:
             raise PaymentDeclined(f"The payment provider refuses: {refusal}")

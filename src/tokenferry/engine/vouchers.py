@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from tokenferry.domain import voucher
 from tokenferry.domain.money import parse_dollars
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.throttle import NS_PER_MS, HourlyLimit
 from tokenferry.engine.workers import Workers
 from tokenferry.errors import RateLimited, VoucherExpired, VoucherNotFound, VoucherRedeemed
@@ -56,8 +57,8 @@ Redemption = int | Literal["unknown", "redeemed", "expired"]
 class VoucherStore(Protocol):
     """Where vouchers are kept. Every method may raise `StoreUnusable`."""
 
-    def add(self, vouchers: Sequence[NewVoucher]) -> None:
-        """Store new vouchers, all or none."""
+    def add(self, vouchers: Sequence[NewVoucher], entry: AuditEntry | None = None) -> None:
+        """Store new vouchers and the entry, all or none."""
 
     def redeem(self, code_hash: bytes, account_id: str, now_ms: int) -> Redemption:
         """Credit an account with a voucher, once, and return its nano-dollars or why not."""
@@ -156,7 +157,11 @@ def wanted_voucher(
 
 
 def new_vouchers(
-    store: VoucherStore, wanted: NewVoucher, count: int, token_source: Callable[[int], bytes]
+    store: VoucherStore,
+    wanted: NewVoucher,
+    count: int,
+    token_source: Callable[[int], bytes],
+    entry: AuditEntry | None = None,
 ) -> list[str]:
     """Make vouchers and return their codes, which cannot be had again.
 
@@ -165,6 +170,7 @@ def new_vouchers(
         wanted: What each is like; its hash and id are made here.
         count: How many, at most `VOUCHERS_MAX`.
         token_source: Returns that many random bytes, as `secrets.token_bytes` does.
+        entry: What the audit trail is to say of it.
 
     Raises:
         StoreUnusable: If the store fails; then there is none of them.
@@ -177,6 +183,7 @@ def new_vouchers(
                 voucher_id=f"v_{token_source(voucher.VOUCHER_ID_BYTES).hex()}",
             )
             for code in codes
-        ]
+        ],
+        entry,
     )
     return codes

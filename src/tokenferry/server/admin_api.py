@@ -23,6 +23,7 @@ from tokenferry.domain.account import (
 from tokenferry.domain.allowance import Allowance
 from tokenferry.domain.money import format_dollars
 from tokenferry.engine.accounts import LISTED_MAX, AccountFilter, AccountRow, AccountStore
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.keys import KeyStore
 from tokenferry.engine.links import World
 from tokenferry.engine.statement import Statements
@@ -153,17 +154,23 @@ class AdminApi:
                 "You would lock yourself out. Another administrator can, or the command "
                 "`tokenferry accounts suspend`."
             )
-        if not await self._disk.run(lambda: self._store.suspend(account_id, reason)):
+        entry = self._entry(call, "account.suspend", account_id, reason=reason)
+        if not await self._disk.run(lambda: self._store.suspend(account_id, reason, entry)):
             raise account_not_found()
-        audit_log.record(call, "account.suspend", account_id, reason=reason)
+        audit_log.tell(entry)
         return await self._detail(account_id)
 
     async def _unsuspend(self, call: Call[NoBody]) -> AccountDetail:
         account_id = call.request.match_info["id"]
-        if not await self._disk.run(lambda: self._store.unsuspend(account_id)):
+        entry = self._entry(call, "account.unsuspend", account_id)
+        if not await self._disk.run(lambda: self._store.unsuspend(account_id, entry)):
             raise account_not_found()
-        audit_log.record(call, "account.unsuspend", account_id)
+        audit_log.tell(entry)
         return await self._detail(account_id)
+
+    def _entry(self, call: Call[Any], action: str, account_id: str, **facts: object) -> AuditEntry:
+        now_ms = self._world.wall_ms()
+        return audit_log.entry_of(call, now_ms, action, account_id, account=account_id, **facts)
 
     async def _detail(self, account_id: str) -> AccountDetail:
         def detail() -> AccountDetail:

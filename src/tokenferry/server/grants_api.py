@@ -8,8 +8,7 @@ goes the other way, and never below what is free. A request that names itself (`
 booked once, however often it comes.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from msgspec import Meta
 
@@ -17,6 +16,7 @@ from tokenferry.domain.account import REASON_CHARACTERS_MAX, Account, clean_reas
 from tokenferry.domain.ledger import Transfer, grant
 from tokenferry.domain.money import format_dollars, parse_dollars
 from tokenferry.engine.accounts import AccountStore
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.ledger import BookFull, Overdrawn, ReferenceReused
 from tokenferry.engine.links import World
 from tokenferry.engine.statement import Balance, Statements
@@ -34,6 +34,13 @@ from tokenferry.server.usage_api import (
 )
 
 _REFERENCE_BYTES = 12
+
+
+class Book(Protocol):
+    """What books a transfer, with its entry of the audit trail; see `SqliteAccounts.book`."""
+
+    def __call__(self, transfer: Transfer, entry: AuditEntry | None = None, /) -> bool:
+        """Return False if it was booked before."""
 
 
 class Grant(Body):
@@ -68,7 +75,7 @@ class GrantsApi:
         self,
         statements: Statements,
         accounts: AccountStore,
-        book: Callable[[Transfer], bool],
+        book: Book,
         disk: Workers,
         world: World,
     ) -> None:
@@ -105,26 +112,32 @@ class GrantsApi:
         own = call.body.reference or self._world.random(_REFERENCE_BYTES).hex()
         # Whose it is stands in the books, and two administrators cannot be in each other's way.
         reference = f"{call.account.account_id}:{own}"
-        transfer = grant(account.account_id, nanos, reference, self._world.wall_ms(), reason)
-        is_new, balance = await self._disk.run(lambda: self._booked(transfer, account.account_id))
+        account_id, now_ms = account.account_id, self._world.wall_ms()
+        transfer = grant(account_id, nanos, reference, now_ms, reason)
+        entry = audit_log.entry_of(
+            call,
+            now_ms,
+            "account.grant",
+            account_id,
+            account=account_id,
+            amount=format_dollars(nanos),
+            reason=reason,
+            reference=reference,
+        )
+        is_new, balance = await self._disk.run(lambda: self._booked(transfer, account_id, entry))
         if is_new:
-            audit_log.record(
-                call,
-                "account.grant",
-                account.account_id,
-                amount=format_dollars(nanos),
-                reason=reason,
-                reference=reference,
-            )
+            audit_log.tell(entry)
         return balance_facts(balance)
 
-    def _booked(self, transfer: Transfer, account_id: str) -> tuple[bool, Balance]:
+    def _booked(
+        self, transfer: Transfer, account_id: str, entry: AuditEntry
+    ) -> tuple[bool, Balance]:
         """Book a transfer, and return whether it is new, and the balance; in the disk's thread."""
         known = self._statements.transfer(("grant", "withdrawal"), transfer.reference)
         if known is not None and known._replace(created_ms=transfer.created_ms) != transfer:
             raise _reused()
         try:
-            is_new = known is None and self._book(transfer)
+            is_new = known is None and self._book(transfer, entry)
         except ReferenceReused:
             # Another process was faster.
             raise _reused() from None

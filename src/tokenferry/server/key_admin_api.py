@@ -20,6 +20,7 @@ from tokenferry.domain.allowance import (
     KeyLimits,
 )
 from tokenferry.domain.api_key import KeyRecord
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.keys import KeyStore
 from tokenferry.engine.links import World
 from tokenferry.engine.statement import Statements
@@ -96,32 +97,38 @@ class KeyAdminApi:
     async def _limit(self, call: Call[KeyAllowance]) -> AnyKeyFacts:
         public_id, body = call.request.match_info["public_id"], call.body
 
-        def limit() -> AnyKeyFacts:
-            limits = _limits(body, self._found(public_id).terms.limits)
-            self._store.limit(public_id, limits.operator, has_priority=limits.has_priority)
-            return self._facts(public_id)
+        def limit() -> tuple[AnyKeyFacts, AuditEntry]:
+            terms = self._found(public_id).terms
+            limits = _limits(body, terms.limits)
+            entry = audit_log.entry_of(
+                call,
+                self._world.wall_ms(),
+                "key.limit",
+                public_id,
+                account=terms.account_id,
+                priority=limits.has_priority,
+                **{name: getattr(limits.operator, name) for name in LIMIT_NAMES},
+            )
+            self._store.limit(
+                public_id, limits.operator, has_priority=limits.has_priority, entry=entry
+            )
+            return self._facts(public_id), entry
 
-        changed = await self._disk.run(limit)
-        audit_log.record(
-            call,
-            "key.limit",
-            public_id,
-            account=changed.account,
-            priority=changed.priority,
-            **asdict(changed.operator_limits),
-        )
+        changed, entry = await self._disk.run(limit)
+        audit_log.tell(entry)
         return changed
 
     async def _revoke(self, call: Call[Any]) -> AnyKeyFacts:
         public_id, now_ms = call.request.match_info["public_id"], self._world.wall_ms()
 
-        def revoke() -> AnyKeyFacts:
-            self._found(public_id)
-            self._store.revoke(public_id, now_ms)
-            return self._facts(public_id)
+        def revoke() -> tuple[AnyKeyFacts, AuditEntry]:
+            account = self._found(public_id).terms.account_id
+            entry = audit_log.entry_of(call, now_ms, "key.revoke", public_id, account=account)
+            self._store.revoke(public_id, now_ms, entry)
+            return self._facts(public_id), entry
 
-        revoked = await self._disk.run(revoke)
-        audit_log.record(call, "key.revoke", public_id, account=revoked.account)
+        revoked, entry = await self._disk.run(revoke)
+        audit_log.tell(entry)
         return revoked
 
     def _facts(self, public_id: str) -> AnyKeyFacts:

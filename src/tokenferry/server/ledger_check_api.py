@@ -6,6 +6,7 @@ POST /api/admin/ledger/check   begin one; it is the one that runs, if one does
 Amounts are decimal USD.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from tokenferry.domain.money import format_dollars
 from tokenferry.engine.audit import Audit, Check, LedgerCheck
 from tokenferry.server import audit_log
 from tokenferry.server.api_routes import Call, NoBody, Route
+from tokenferry.server.live_api import Keep
 
 MS_PER_S = 1000
 
@@ -66,10 +68,14 @@ class LedgerCheckApi:
 
     Args:
         check: Runs it.
+        keep: Writes an entry of the audit trail.
+        wall_ms: The wall clock, Unix time.
     """
 
-    def __init__(self, check: LedgerCheck) -> None:
+    def __init__(self, check: LedgerCheck, keep: Keep, wall_ms: Callable[[], int]) -> None:
         self._check = check
+        self._keep = keep
+        self._wall_ms = wall_ms
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -86,7 +92,10 @@ class LedgerCheckApi:
 
     async def _start(self, call: Call[NoBody]) -> CheckStatus:
         if self._check.start(call.account.email or call.account.account_id):
-            audit_log.record(call, "ledger.check", "ledger")
+            # Afterwards: of a check that the process did not outlive nothing is left either.
+            entry = audit_log.entry_of(call, self._wall_ms(), "ledger.check", "ledger")
+            await self._keep(entry)
+            audit_log.tell(entry)
         return self._status()
 
     def _status(self) -> CheckStatus:

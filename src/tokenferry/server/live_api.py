@@ -4,15 +4,21 @@ GET  /api/admin/queue               who waits before each provider
 GET  /api/admin/streams             the running streams
 POST /api/admin/streams/{id}/stop   cancel one, whosever it is
 
-A stream that is stopped ends as if its client had cancelled it: what was produced is charged.
+A stream that is stopped ends as if its client had cancelled it: what was produced is charged. It is
+no row of the database, so that the audit trail has two entries of it: that it is to be stopped,
+before, and that it was.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from tokenferry.domain.fair_queue import ServiceClass
+from tokenferry.engine.audit_trail import AuditEntry
+from tokenferry.engine.book import Entry
 from tokenferry.engine.dispatcher import Dispatcher
+from tokenferry.engine.generation import Generation
 from tokenferry.engine.live_view import (
     LiveState,
     LiveStream,
@@ -27,6 +33,8 @@ from tokenferry.server.cursors import cursor_of, moment_of
 
 PAGE_MAX = 500
 MS_PER_S = 1000
+
+Keep = Callable[[AuditEntry], Awaitable[None]]
 
 
 class ClassFacts(Struct):
@@ -104,10 +112,12 @@ class LiveApi:
 
     Args:
         dispatcher: What it is going on in.
+        keep: Writes an entry of the audit trail.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, keep: Keep) -> None:
         self._dispatcher = dispatcher
+        self._keep = keep
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -158,23 +168,42 @@ class LiveApi:
 
     async def _stop(self, call: Call[NoBody]) -> LiveFacts:
         stream_id = call.request.match_info["id"]
+        entry, _ = self._running(stream_id)
+        await self._record(call, "stream.stop", live_stream(entry))
+        # Once more: it may have ended by itself meanwhile.
+        entry, generation = self._running(stream_id)
+        before = live_stream(entry)
+        generation.cancel()
+        stopped = self._facts(live_stream(entry))
+        await self._record(call, "stream.stopped", before)
+        return stopped
+
+    def _running(self, stream_id: str) -> tuple[Entry, Generation]:
+        """Return a running stream, and what makes it.
+
+        Raises:
+            StreamNotFound: If it runs no more.
+        """
         entry = self._dispatcher.book.find(stream_id)
         if entry is None or entry.generation is None:
             raise StreamNotFound(
                 "No running stream has this id: it may just have ended. "
                 "GET /api/admin/streams lists those that run."
             )
-        before = live_stream(entry)
-        audit_log.record(
+        return entry, entry.generation
+
+    async def _record(self, call: Call[NoBody], action: str, stream: LiveStream) -> None:
+        entry = audit_log.entry_of(
             call,
-            "stream.stop",
-            stream_id,
-            account=before.account_id,
-            model=before.model,
-            chunks=before.chunks,
+            self._dispatcher.engine.wall_ms(),
+            action,
+            stream.stream_id,
+            account=stream.account_id,
+            model=stream.model,
+            chunks=stream.chunks,
         )
-        entry.generation.cancel()
-        return self._facts(live_stream(entry))
+        await self._keep(entry)
+        audit_log.tell(entry)
 
     def _facts(self, stream: LiveStream) -> LiveFacts:
         return LiveFacts(

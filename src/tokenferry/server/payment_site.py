@@ -73,7 +73,7 @@ async def payment_site(
         topups = TopUps(store, disk, Shop(_packages(settings), providers, urls), world)
         reconciler = Reconciler(topups, store, disk, world.wall_ms) if providers else None
         yield PaymentSite(
-            TopUpsApi(topups, pay_url).routes(),
+            TopUpsApi(topups, pay_url, world.wall_ms).routes(),
             PaymentPages(topups, accounts, disk),
             reconciler,
         )

@@ -241,6 +241,15 @@ class PricesApi:
     async def _set(self, call: Call[NewPrice]) -> SetPrice:
         now_ms = self._wall_ms()
         price = _typed(call.body, now_ms)
+        entry = audit_log.entry_of(
+            call,
+            now_ms,
+            "price.set",
+            price.model,
+            valid_from=day_of(price.valid_from_ms),
+            rates=_rates(price.terms.scale.rates),
+            forced=call.body.force,
+        )
 
         def put() -> SetPrice:
             book = self._book()
@@ -251,7 +260,7 @@ class PricesApi:
                     f"{price.model}: {'; '.join(odd)}. `force` takes it all the same.",
                     param="force",
                 )
-            self._store.put([price], now_ms)
+            self._store.put([price], now_ms, entry)
             own = PriceBook((), self._store.all())
             return SetPrice(
                 _own_facts(own, price, now_ms),
@@ -260,27 +269,23 @@ class PricesApi:
             )
 
         done = await self._disk.run(put)
-        audit_log.record(
-            call,
-            "price.set",
-            price.model,
-            valid_from=done.price.valid_from,
-            rates=done.price.rates,
-            forced=call.body.force,
-        )
+        audit_log.tell(entry)
         return done
 
     async def _remove(self, call: Call[Any]) -> Removed:
         wanted: PriceName = call.query
         begin_ms = None if wanted.valid_from is None else _day(wanted.valid_from, "valid_from")
-        removed = await self._disk.run(lambda: self._store.remove(wanted.model, begin_ms))
+        entry = audit_log.entry_of(
+            call, self._wall_ms(), "price.remove", wanted.model, valid_from=wanted.valid_from
+        )
+        removed = await self._disk.run(lambda: self._store.remove(wanted.model, begin_ms, entry))
         if not removed:
             raise PriceNotFound(
                 "No price of that name was set here, for that day or at all; "
                 "GET /api/admin/prices lists all. What Tokenferry brings along is not removed.",
                 param="model",
             )
-        audit_log.record(call, "price.remove", wanted.model, valid_from=wanted.valid_from)
+        audit_log.tell(entry)
         return Removed(removed)
 
     def _book(self) -> PriceBook:

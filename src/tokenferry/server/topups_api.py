@@ -153,11 +153,15 @@ class TopUpsApi:
     Args:
         topups: What does the work.
         pay_url: From an order's id to the page where it is paid.
+        wall_ms: The wall clock, Unix time.
     """
 
-    def __init__(self, topups: TopUps, pay_url: Callable[[str], str]) -> None:
+    def __init__(
+        self, topups: TopUps, pay_url: Callable[[str], str], wall_ms: Callable[[], int]
+    ) -> None:
         self._topups = topups
         self._pay_url = pay_url
+        self._wall_ms = wall_ms
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -247,9 +251,20 @@ class TopUpsApi:
     async def _refund(self, call: Call[Refund]) -> AnyTopUp:
         body, order_id = call.body, call.request.match_info["id"]
         account = "" if body.account is None else msgspec.json.encode(body.account).decode()
-        # Before it is done: what the provider has been asked for stands, whatever comes after.
-        audit_log.record(call, "topup.refund", order_id, amount_minor=body.amount_minor)
-        return _any(await self._topups.refund(order_id, body.amount_minor, account))
+        order = await self._topups.find(order_id)
+        entry = audit_log.entry_of(
+            call,
+            self._wall_ms(),
+            "topup.refund",
+            order_id,
+            account=order.account_id,
+            amount_minor=body.amount_minor,
+            currency=order.currency,
+        )
+        refunded = await self._topups.refund(
+            order_id, body.amount_minor, account, entry, lambda: audit_log.tell(entry)
+        )
+        return _any(refunded)
 
 
 def format_minor(currency: str, minor: int) -> str:

@@ -130,12 +130,16 @@ class VoucherAdminApi:
 
     async def _make(self, call: Call[NewVouchers]) -> MadeVouchers:
         body = call.body
-        wanted = _wanted(body, self._world.wall_ms())
-        codes = await self._disk.run(
-            lambda: new_vouchers(self._store, wanted, body.count, self._world.random)
-        )
+        now_ms = self._world.wall_ms()
+        wanted = _wanted(body, now_ms)
         amount = format_dollars(wanted.amount_nanos)
-        audit_log.record(call, "vouchers.make", wanted.batch, count=body.count, amount=amount)
+        entry = audit_log.entry_of(
+            call, now_ms, "vouchers.make", wanted.batch, count=body.count, amount=amount
+        )
+        codes = await self._disk.run(
+            lambda: new_vouchers(self._store, wanted, body.count, self._world.random, entry)
+        )
+        audit_log.tell(entry)
         return MadeVouchers(codes, amount, wanted.batch, _seconds(wanted.expires_ms))
 
 

@@ -4,16 +4,22 @@ from dataclasses import replace
 
 from tokenferry.domain.allowance import GivenLimits
 from tokenferry.domain.api_key import UNLIMITED, KeyRecord, KeyTerms
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.keys import KeyExists
 
 
 class MemoryKeys:
-    """Keys that live as long as the process."""
+    """Keys that live as long as the process.
+
+    Attributes:
+        entries: What was written of the audit trail.
+    """
 
     def __init__(self) -> None:
         self._records: dict[str, KeyRecord] = {}
         self._versions: dict[str, int] = {}
         self._version = 0
+        self.entries: list[AuditEntry] = []
 
     def create(
         self,
@@ -50,12 +56,19 @@ class MemoryKeys:
             self._write(replace(record, name=name, terms=kept))
         return record is not None
 
-    def limit(self, public_id: str, given: GivenLimits, *, has_priority: bool) -> bool:
+    def limit(
+        self,
+        public_id: str,
+        given: GivenLimits,
+        *,
+        has_priority: bool,
+        entry: AuditEntry | None = None,
+    ) -> bool:
         """Give a key other limits of the operator's; see `KeyStore`."""
         record = self._records.get(public_id)
         if record is not None:
             limits = replace(record.terms.limits, operator=given, has_priority=has_priority)
-            self._write(replace(record, terms=replace(record.terms, limits=limits)))
+            self._write(replace(record, terms=replace(record.terms, limits=limits)), entry)
         return record is not None
 
     def suspend(self, account_id: str, *, suspended: bool) -> None:
@@ -63,11 +76,11 @@ class MemoryKeys:
         for record in self.of_account(account_id):
             self._write(replace(record, suspended=suspended))
 
-    def revoke(self, public_id: str, now_ms: int) -> bool:
+    def revoke(self, public_id: str, now_ms: int, entry: AuditEntry | None = None) -> bool:
         """Revoke a key and return whether it exists; see `KeyStore`."""
         record = self._records.get(public_id)
         if record is not None and record.revoked_at_ms is None:
-            self._write(replace(record, revoked_at_ms=now_ms))
+            self._write(replace(record, revoked_at_ms=now_ms), entry)
         return record is not None
 
     def is_empty(self) -> bool:
@@ -95,7 +108,8 @@ class MemoryKeys:
     def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
 
-    def _write(self, record: KeyRecord) -> None:
+    def _write(self, record: KeyRecord, entry: AuditEntry | None = None) -> None:
         self._version += 1
+        self.entries += [] if entry is None else [entry]
         self._records[record.public_id] = record
         self._versions[record.public_id] = self._version

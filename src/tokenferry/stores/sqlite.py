@@ -11,7 +11,9 @@ from typing import Any
 
 from tokenferry.domain.allowance import NO_OWN_LIMITS, GivenLimits, KeyLimits
 from tokenferry.domain.api_key import UNLIMITED, KeyRecord, KeyTerms
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.keys import KeyExists, StoreUnusable
+from tokenferry.stores import audit_statements
 from tokenferry.stores.sqlite_database import Database, explain, explained
 
 _SELECT = (
@@ -99,24 +101,38 @@ class SqliteKeys(Database):
         return changed.rowcount > 0
 
     @explained
-    def limit(self, public_id: str, given: GivenLimits, *, has_priority: bool) -> bool:
+    def limit(
+        self,
+        public_id: str,
+        given: GivenLimits,
+        *,
+        has_priority: bool,
+        entry: AuditEntry | None = None,
+    ) -> bool:
         """Give a key other limits of the operator's; see `KeyStore`."""
-        changed = self._connection.execute(
-            "UPDATE api_key SET requests_per_minute = ?, tokens_per_minute = ?, streams_max = ?, "  # noqa: S608 -- constants only
-            f"has_priority = ?, version = {_NEXT_VERSION} WHERE public_id = ?",
-            (*_numbers(given), has_priority, public_id),
-        )
+        with self._transaction("IMMEDIATE"):
+            changed = self._connection.execute(
+                "UPDATE api_key SET requests_per_minute = ?, tokens_per_minute = ?, "  # noqa: S608 -- constants only
+                f"streams_max = ?, has_priority = ?, version = {_NEXT_VERSION} "
+                "WHERE public_id = ?",
+                (*_numbers(given), has_priority, public_id),
+            ).rowcount
+            if changed:
+                audit_statements.append(self._connection, entry)
         self._file_version = -1
-        return changed.rowcount > 0
+        return changed > 0
 
     @explained
-    def revoke(self, public_id: str, now_ms: int) -> bool:
+    def revoke(self, public_id: str, now_ms: int, entry: AuditEntry | None = None) -> bool:
         """Revoke a key and return whether it exists; see `KeyStore`."""
-        self._connection.execute(
-            f"UPDATE api_key SET revoked_at_ms = ?, version = {_NEXT_VERSION} "  # noqa: S608 -- constants only
-            "WHERE public_id = ? AND revoked_at_ms IS NULL",
-            (now_ms, public_id),
-        )
+        with self._transaction("IMMEDIATE"):
+            revoked = self._connection.execute(
+                f"UPDATE api_key SET revoked_at_ms = ?, version = {_NEXT_VERSION} "  # noqa: S608 -- constants only
+                "WHERE public_id = ? AND revoked_at_ms IS NULL",
+                (now_ms, public_id),
+            ).rowcount
+            if revoked:
+                audit_statements.append(self._connection, entry)
         self._file_version = -1
         return self.find(public_id) is not None
 

@@ -22,7 +22,8 @@ from tokenferry.engine.accounts import (
     EmailExists,
     LoginSession,
 )
-from tokenferry.stores import account_statements
+from tokenferry.engine.audit_trail import AuditEntry
+from tokenferry.stores import account_statements, audit_statements
 from tokenferry.stores.ledger_statements import post
 from tokenferry.stores.sqlite_database import Database, explained
 
@@ -171,18 +172,20 @@ class SqliteAccounts(Database):
             )
 
     @explained
-    def suspend(self, account_id: str, reason: str) -> bool:
-        """Suspend an account and return whether it exists."""
+    def suspend(self, account_id: str, reason: str, entry: AuditEntry | None = None) -> bool:
+        """Suspend an account and return whether it exists; see `AccountStore`."""
         with self._lock, self._transaction("IMMEDIATE"):
-            account_statements.suspend(self._connection, account_id, reason)
+            if account_statements.suspend(self._connection, account_id, reason):
+                audit_statements.append(self._connection, entry)
             found = self.find(account_id)
         return found is not None and found.email is not None
 
     @explained
-    def unsuspend(self, account_id: str) -> bool:
-        """End a suspension and return whether the account exists."""
+    def unsuspend(self, account_id: str, entry: AuditEntry | None = None) -> bool:
+        """End a suspension and return whether the account exists; see `AccountStore`."""
         with self._lock, self._transaction("IMMEDIATE"):
-            account_statements.unsuspend(self._connection, account_id)
+            if account_statements.unsuspend(self._connection, account_id):
+                audit_statements.append(self._connection, entry)
             return self.find(account_id) is not None
 
     # -- logins --------------------------------------------------------------------------------
@@ -280,15 +283,18 @@ class SqliteAccounts(Database):
     # -- money ---------------------------------------------------------------------------------
 
     @explained
-    def book(self, transfer: Transfer) -> bool:
-        """Book a transfer; return False if it was booked before.
+    def book(self, transfer: Transfer, entry: AuditEntry | None = None) -> bool:
+        """Book a transfer, with its entry; return False if it was booked before.
 
         Raises:
             Overdrawn: If the debited book has not that much; nothing was booked.
             ReferenceReused: If the reference stands for another transfer.
         """
         with self._lock, self._transaction("IMMEDIATE"):
-            return post(self._connection, transfer)
+            is_new = post(self._connection, transfer)
+            if is_new:
+                audit_statements.append(self._connection, entry)
+            return is_new
 
     @explained
     def balance_nanos(self, account_id: str) -> int:

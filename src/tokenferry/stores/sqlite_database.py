@@ -36,6 +36,7 @@ MIGRATIONS = (
     "ledger_4.sql",
     "admin_1.sql",
     "limits_2.sql",
+    "audit_1.sql",
 )
 # "tfry", so that another program's database is not taken for ours.
 APPLICATION_ID = 0x74667279

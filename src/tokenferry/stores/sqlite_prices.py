@@ -16,7 +16,9 @@ from tokenferry.domain.price_form import (
 )
 from tokenferry.domain.price_terms import Terms
 from tokenferry.domain.pricing import Price
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.keys import StoreUnusable
+from tokenferry.stores import audit_statements
 from tokenferry.stores.sqlite_database import Database, explained
 
 
@@ -40,7 +42,7 @@ class SqlitePrices(Database):
         super().__init__(path, any_thread=any_thread)
 
     @explained
-    def put(self, prices: Sequence[Price], now_ms: int) -> None:
+    def put(self, prices: Sequence[Price], now_ms: int, entry: AuditEntry | None = None) -> None:
         """Store prices, all or none; see `PriceStore`."""
         with self._transaction("IMMEDIATE"):
             # Above all others, whatever the clock says, so that every write is seen.
@@ -60,17 +62,23 @@ class SqlitePrices(Database):
                     for price in prices
                 ],
             )
+            audit_statements.append(self._connection, entry)
         self._file_version = -1
 
     @explained
-    def remove(self, model: str, valid_from_ms: int | None = None) -> int:
+    def remove(
+        self, model: str, valid_from_ms: int | None = None, entry: AuditEntry | None = None
+    ) -> int:
         """Remove a model's price, or all that it has; see `PriceStore`."""
-        found = self._connection.execute(
-            "DELETE FROM price WHERE model = ? AND (valid_from_ms = ? OR ? IS NULL)",
-            (model, valid_from_ms, valid_from_ms),
-        )
+        with self._transaction("IMMEDIATE"):
+            removed = self._connection.execute(
+                "DELETE FROM price WHERE model = ? AND (valid_from_ms = ? OR ? IS NULL)",
+                (model, valid_from_ms, valid_from_ms),
+            ).rowcount
+            if removed:
+                audit_statements.append(self._connection, entry)
         self._file_version = -1
-        return found.rowcount
+        return removed
 
     @explained
     def all(self) -> list[Price]:

@@ -6,7 +6,9 @@ worker thread.
 
 from tokenferry.domain.ledger import account_book, may_be_overdrawn
 from tokenferry.domain.topup import Order
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.payments import Change, OrderFilter
+from tokenferry.stores import audit_statements
 from tokenferry.stores.account_statements import suspend
 from tokenferry.stores.ledger_statements import post
 from tokenferry.stores.sqlite_database import SharedDatabase, explained
@@ -90,7 +92,13 @@ class SqliteTopUps(SharedDatabase):
             return self._find(order_id)
 
     @explained
-    def change(self, order_id: str, revision: int | None, change: Change) -> Order | None:
+    def change(
+        self,
+        order_id: str,
+        revision: int | None,
+        change: Change,
+        entry: AuditEntry | None = None,
+    ) -> Order | None:
         """Change an order and book its transfers; see `TopUpStore`."""
         with self._lock, self._transaction("IMMEDIATE"):
             order = self._find(order_id)
@@ -111,6 +119,7 @@ class SqliteTopUps(SharedDatabase):
             if after.refunds != order.refunds or after.status == "waiting" != order.status:
                 # Somebody has to ask for its end, whatever becomes of who asked for this.
                 self._connection.execute(_DUE_NOW, (order_id,))
+            audit_statements.append(self._connection, entry)
             return after
 
     @explained

@@ -7,7 +7,9 @@ a worker thread.
 from collections.abc import Sequence
 
 from tokenferry.domain.ledger import ISSUED_VOUCHER, Transfer, account_book
+from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.vouchers import NewVoucher, Redemption, VoucherRow
+from tokenferry.stores import audit_statements
 from tokenferry.stores.ledger_statements import post
 from tokenferry.stores.sqlite_database import SharedDatabase, explained
 
@@ -31,8 +33,8 @@ class SqliteVouchers(SharedDatabase):
     """
 
     @explained
-    def add(self, vouchers: Sequence[NewVoucher]) -> None:
-        """Store new vouchers, all or none."""
+    def add(self, vouchers: Sequence[NewVoucher], entry: AuditEntry | None = None) -> None:
+        """Store new vouchers and the entry, all or none."""
         with self._lock, self._transaction("IMMEDIATE"):
             self._connection.executemany(
                 "INSERT INTO voucher "
@@ -40,6 +42,7 @@ class SqliteVouchers(SharedDatabase):
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 vouchers,
             )
+            audit_statements.append(self._connection, entry)
 
     @explained
     def redeem(self, code_hash: bytes, account_id: str, now_ms: int) -> Redemption:
