@@ -280,6 +280,42 @@ async def test_the_check_of_the_books_reads_zero_unless_they_are_wrong(
     await expect(page.get_by_text("the balance of issued:signup")).to_be_visible()
 
 
+async def test_what_was_changed_is_listed_by_account_kind_and_page(
+    gateway: Gateway, chief: Member, open_page
+) -> None:
+    somebody = await member(gateway, "audited@example.com")
+    account = f"/api/admin/accounts/{somebody.account_id}"
+    for number in range(51):
+        grant = {"amount": "0.01", "reason": f"감사 {number}"}
+        assert (await chief.call("POST", f"{account}/grants", grant)).status == 200
+    key = (await somebody.key()).split("_")[1]
+    limits = {"streams_max": 0, "requests_per_minute": 600}
+    assert (await chief.call("PATCH", f"/api/admin/keys/{key}", limits)).status == 200
+    page = await open_page(f"{gateway.url}{ADMIN}/accounts", language="ko", **logged_in(chief))
+    await go(page, "변경 기록")
+    table = page.get_by_role("table", name="변경 기록")
+    newest = table.locator("tbody tr").first
+    for text in (key, somebody.account_id, "분당 요청: 600", "동시 스트림: 제한 없음", chief.email):
+        await expect(newest).to_contain_text(text)
+    await page.get_by_label("변경", exact=True).select_option("크레딧 지급·회수")
+    await page.get_by_role("searchbox", name="계정").fill(somebody.account_id)
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile(rf"account={somebody.account_id}"))
+    await expect(table.locator("tbody tr")).to_have_count(50)
+    await expect(newest).to_contain_text("감사 50")
+    await expect(newest).to_contain_text("$0.01")
+    await page.get_by_role("button", name="더 보기").click()
+    await expect(table.locator("tbody tr")).to_have_count(51)
+    await expect(table.locator("tbody tr").last).to_contain_text("감사 0")
+    await page.get_by_label("종료일").fill("2020-01-01")
+    await expect(page.get_by_text("해당하는 변경이 없습니다.")).to_be_visible()
+    # From an account to what was changed of it.
+    await page.goto(f"{gateway.url}{ADMIN}/accounts/{somebody.account_id}")
+    await page.locator(".facts").get_by_role("link", name="보기").last.click()
+    await expect(table.locator("tbody tr")).to_have_count(50)
+    await expect(newest).to_contain_text("키 한도 변경")
+
+
 async def test_members_are_told_that_it_is_not_for_them(gateway: Gateway, open_page) -> None:
     somebody = await member(gateway, "curious@example.com")
     page = await open_page(f"{gateway.url}{ADMIN}/ledger", **logged_in(somebody))
@@ -313,7 +349,7 @@ async def test_axe_has_nothing_to_say_and_nothing_scrolls_sideways(
         "ko": {"models": "가격 설정", "vouchers": "쿠폰 만들기"},
     }[language]
     one = f"accounts/{lengthy.account_id}"
-    for name in ("accounts", one, "providers", "models", "live", "vouchers", "ledger"):
+    for name in ("accounts", one, "providers", "models", "live", "vouchers", "ledger", "audit"):
         await page.goto(f"{gateway.url}{ADMIN}/{name}")
         await expect(page.get_by_role("heading", level=1)).to_be_visible()
         await expect(page.locator(".loading")).to_have_count(0)

@@ -4,6 +4,8 @@ import { describe, expect, test } from "vitest";
 import { minorOf, typedMinor } from "../src/console/admin/accounts/refund.js";
 import { bodyOf, faultsOf, NOTHING_TYPED, typedOf } from "../src/console/admin/models/prices.js";
 import type { Candidate } from "../src/console/admin/models/prices.js";
+import { ACTIONS, actionName, detailsOf } from "../src/console/admin/audit/entry.js";
+import type { Entry } from "../src/console/admin/audit/entry.js";
 import { isAmount, isWhole, newReference } from "../src/console/admin/typed.js";
 
 test("amounts are decimal texts above zero", () => {
@@ -90,5 +92,32 @@ describe("a price", () => {
       ...NOTHING_TYPED, model: "p/m", input: "1.00", output: "2.00", context_tokens_max: "1000",
     });
     expect(typedOf({ ...candidate, price: null }).model).toBe("m");
+  });
+});
+
+describe("what administrators have changed", () => {
+  function told(details: Entry["details"]): string[] {
+    const entry: Entry = { number: 1, created: 1, action: "a", target: "t", account: null, by: "b", by_email: null, details };
+    return detailsOf(entry).map(([name, text]) => `${name}: ${text}`);
+  }
+
+  test("every action has words, and one that is not known keeps its name", () => {
+    for (const action of ACTIONS) expect(actionName(action)).not.toBe(action);
+    expect(actionName("model.melt")).toBe("model.melt");
+  });
+
+  test("details are written as people read them", () => {
+    expect(told({ amount: "-1.50", reason: "버그 제보" })).toEqual(["Amount: -$1.50", "Reason: 버그 제보"]);
+    expect(told({ priority: true, requests_per_minute: 1200, tokens_per_minute: null, streams_max: 0 })).toEqual([
+      "Service tier “priority”: yes", "Requests a minute: 1,200", "Tokens a minute: as other keys", "Streams at a time: no limit",
+    ]);
+    expect(told({ valid_from: null, forced: false, rates: { input: "1.00", cached_input: "0.125" } })).toEqual([
+      "Valid from: –", "Though it is odd: no", "Rates: input $1.00 · cached input $0.125",
+    ]);
+    expect(told({ amount_minor: 4000, currency: "KRW" })).toEqual(["Amount: ₩4,000"]);
+    expect(told({ amount_minor: 450, currency: "USD" })).toEqual(["Amount: $4.50"]);
+    expect(told({ count: 0, flavour: "mint", nested: { deep: { er: 1 } } })).toEqual([
+      "How many: 0", "flavour: mint", 'nested: deep {"er":1}',
+    ]);
   });
 });

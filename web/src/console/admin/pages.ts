@@ -47,4 +47,10 @@ export const ADMIN_PAGES: readonly ConsolePage[] = [
     access: "admin",
     name: () => t.value.ledger,
   },
+  {
+    path: "/console/admin/audit",
+    component: later(() => import("./audit/page.js"), "AuditTrail"),
+    access: "admin",
+    name: () => t.value.audit,
+  },
 ];

@@ -140,6 +140,10 @@ function Facts({ of }: { readonly of: AccountDetail }): VNode {
         <dd>
           <a href={`/console/admin/live?account=${encodeURIComponent(of.id)}`}>{admin.value.show}</a>
         </dd>
+        <dt>{t.value.changes}</dt>
+        <dd>
+          <a href={`/console/admin/audit?account=${encodeURIComponent(of.id)}`}>{admin.value.show}</a>
+        </dd>
       </dl>
     </>
   );
