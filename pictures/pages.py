@@ -118,4 +118,5 @@ PICTURES = (
     Picture("admin-live", "/console/admin/live", "admin", _running, has_answers=True),
     Picture("admin-vouchers", "/console/admin/vouchers", "admin"),
     Picture("admin-ledger", "/console/admin/ledger", "admin", _checked),
+    Picture("admin-audit", "/console/admin/audit", "admin"),
 )

@@ -174,10 +174,24 @@ async def _day(world: World, days_ago: int, dice: random.Random) -> None:
         await world.member.call("POST", "/api/vouchers/redeem", {"code": made.json["codes"][0]})
     if days_ago in (2, 7):
         await _buy(world)
+    if days_ago == 1:
+        await _administer(world)
     # Fewer at the end of the week.
     count = dice.randint(2, 5) if days_ago % 7 in (3, 4) else dice.randint(7, 16)
     asked = [_question(world, dice) for _ in range(count)]
     await asyncio.gather(*(world.ask(*each) for each in asked))
+
+
+async def _administer(world: World) -> None:
+    """Change what is in the list of changes and shows on no other page."""
+    call = world.admin.call
+    (found,) = (await call("GET", f"/api/admin/accounts?search={OTHERS[0]}")).json["data"]
+    key = world.keys[OTHERS[0]].split("_")[1]
+    limits = {"requests_per_minute": 600, "streams_max": 20}
+    await call("PATCH", f"/api/admin/keys/{key}", limits)
+    one = f"/api/admin/accounts/{found['id']}"
+    await call("POST", f"{one}/suspend", {"reason": "A card that was reported as stolen"})
+    await call("POST", f"{one}/unsuspend", {})
 
 
 def _question(world: World, dice: random.Random) -> tuple[str, str, int, str]:

@@ -111,8 +111,11 @@ describe("what administrators have changed", () => {
     expect(told({ priority: true, requests_per_minute: 1200, tokens_per_minute: null, streams_max: 0 })).toEqual([
       "Service tier “priority”: yes", "Requests a minute: 1,200", "Tokens a minute: as other keys", "Streams at a time: no limit",
     ]);
-    expect(told({ valid_from: null, forced: false, rates: { input: "1.00", cached_input: "0.125" } })).toEqual([
-      "Valid from: –", "Though it is odd: no", "Rates: input $1.00 · cached input $0.125",
+    expect(told({ valid_from: "2026-12-01", forced: false, rates: { input: "1.00", cached_input: "0.125" } })).toEqual([
+      "Valid from: 2026-12-01", "Rates: input $1.00 · cached input $0.125",
+    ]);
+    expect(told({ valid_from: null, forced: true, reason: null })).toEqual([
+      "Valid from: All", "Set though it is odd: yes", "Reason: –",
     ]);
     expect(told({ amount_minor: 4000, currency: "KRW" })).toEqual(["Amount: ₩4,000"]);
     expect(told({ amount_minor: 450, currency: "USD" })).toEqual(["Amount: $4.50"]);

@@ -45,11 +45,12 @@ export function actionName(action: string): string {
 export function detailsOf({ details }: Entry): [name: string, text: string][] {
   const names: Readonly<Record<string, string>> = nameTexts.value;
   return Object.entries(details)
-    .filter(([name]) => name !== "currency" || !("amount_minor" in details))
+    .filter(([name, value]) => (name !== "currency" || !("amount_minor" in details)) && (name !== "forced" || value))
     .map(([name, value]) => [names[name] ?? name, textOf(name, value, details)]);
 }
 
 function textOf(name: string, value: Value, details: Entry["details"]): string {
+  if (value === null && name === "valid_from") return t.value.all;
   if (value === null) return LIMITS.has(name) ? t.value.usual : UNKNOWN;
   if (typeof value === "boolean") return value ? t.value.yes : t.value.no;
   if (typeof value === "number") {

@@ -77,7 +77,11 @@ function columns(): Column<Entry>[] {
     {
       key: "by",
       head: t.value.by,
-      cell: (entry) => <AccountLink id={entry.by} text={entry.by_email ?? entry.by} />,
+      cell: (entry) => (
+        <span class="wrap narrow">
+          <AccountLink id={entry.by} text={entry.by_email ?? entry.by} />
+        </span>
+      ),
     },
   ];
 }

@@ -86,7 +86,7 @@ const enNames = {
   priority: "Service tier “priority”",
   valid_from: "Valid from",
   rates: "Rates",
-  forced: "Though it is odd",
+  forced: "Set though it is odd",
   count: "How many",
   model: "Model",
   chunks: "Chunks",
