@@ -59,7 +59,7 @@ export function AuditTrail(): VNode {
 function columns(): Column<Entry>[] {
   return [
     { key: "time", head: t.value.time(zone()), names: true, cell: (entry) => moment(entry.created) },
-    { key: "action", head: t.value.action, cell: (entry) => <span title={entry.action}>{actionName(entry.action)}</span> },
+    { key: "action", head: t.value.action, cell: (entry) => <span class="wrap narrow" title={entry.action}>{actionName(entry.action)}</span> },
     { key: "target", head: t.value.target, cell: (entry) => <Target of={entry} /> },
     {
       key: "details",
@@ -78,7 +78,7 @@ function columns(): Column<Entry>[] {
       key: "by",
       head: t.value.by,
       cell: (entry) => (
-        <span class="wrap narrow">
+        <span class="address">
           <AccountLink id={entry.by} text={entry.by_email ?? entry.by} />
         </span>
       ),
@@ -101,5 +101,15 @@ function Target({ of }: { readonly of: Entry }): VNode {
 }
 
 function AccountLink({ id, text }: { readonly id: string; readonly text: string }): VNode {
-  return <a href={`/console/admin/accounts/${encodeURIComponent(id)}`}>{text}</a>;
+  const [name = "", host] = text.split("@");
+  return (
+    <a href={`/console/admin/accounts/${encodeURIComponent(id)}`}>
+      {name}
+      {host !== undefined && (
+        <>
+          <wbr />@{host}
+        </>
+      )}
+    </a>
+  );
 }
