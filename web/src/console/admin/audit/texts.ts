@@ -36,7 +36,7 @@ const ko: typeof en = {
   empty: "해당하는 변경이 없습니다.",
   yes: "예",
   no: "아니요",
-  usual: "다른 키와 같음",
+  usual: "기본 한도",
   unlimited: "제한 없음",
 };
 
