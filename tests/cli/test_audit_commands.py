@@ -87,7 +87,7 @@ def test_what_is_not_there_and_what_is_wrong(run):
     lively()
     for limit in ("0", "10001"):
         result = run("audit", "--limit", limit)
-        assert (result.code, result.out) == (1, "")
+        assert (result.code, result.out) == (2, "")
         assert "--limit" in result.err
     for since in ("yesterday", "", "2026-02-30", "2026-11-28T25:00"):
         result = run("audit", "--since", since)

@@ -80,4 +80,6 @@ def test_what_is_not_there(run):
     assert (missing.code, missing.out) == (1, "")
     assert "no request" in missing.err
     for limit in ("0", "10001"):
-        assert "--limit" in run("requests", "list", "--limit", limit).err
+        refused = run("requests", "list", "--limit", limit)
+        assert (refused.code, refused.out) == (2, "")
+        assert "--limit" in refused.err

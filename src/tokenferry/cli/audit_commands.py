@@ -24,7 +24,7 @@ def list_audit(arguments: argparse.Namespace) -> int:
     """Print what administrators have changed, the latest first."""
     if not 0 < arguments.limit <= LIMIT_MAX:
         print_fault(f"--limit is 1 to {LIMIT_MAX}")
-        return EXIT_FAULT
+        return EXIT_USAGE
     try:
         since_ms = None if arguments.since is None else _moment_ms(arguments.since)
     except ValueError:

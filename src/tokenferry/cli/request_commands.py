@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, print_fault
+from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
 from tokenferry.cli.terminal import database, explained, table
 from tokenferry.config.server_settings import REQUESTS_NAME
 from tokenferry.domain.ledger import Charge
@@ -35,7 +35,7 @@ def list_requests(arguments: argparse.Namespace) -> int:
     """Print requests, the latest first."""
     if not 0 < arguments.limit <= LIMIT_MAX:
         print_fault(f"--limit is 1 to {LIMIT_MAX}")
-        return EXIT_FAULT
+        return EXIT_USAGE
     wanted = Wanted(
         arguments.limit, arguments.account, arguments.model, arguments.key, arguments.status
     )
