@@ -8,6 +8,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from harness.accounts import Member, administrator
+from harness.gateway import Gateway
 from harness.providers import ScriptedProvider, scripted_provider
 
 # The system's own; nothing is downloaded. Without a sandbox, since tests may run as root.
@@ -32,6 +34,12 @@ async def browser() -> AsyncIterator[Browser]:
 async def provider() -> AsyncIterator[ScriptedProvider]:
     async with scripted_provider() as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chief(gateway: Gateway) -> Member:
+    """An administrator at the module's gateway."""
+    return await administrator(gateway, "chief@example.com")
 
 
 class Watch:

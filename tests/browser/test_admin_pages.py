@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
 from harness import axe, websocket
-from harness.accounts import COOKIE, Member, administrator, member
+from harness.accounts import Member, logged_in, member
 from harness.answers import body
 from harness.dialects import opening, token
 from harness.gateway import SERVER, Gateway, provider_entry
@@ -43,17 +43,6 @@ async def gateway(
         await running.stop()
     finally:
         await running.kill()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chief(gateway: Gateway) -> Member:
-    return await administrator(gateway, "chief@example.com")
-
-
-def logged_in(somebody: Member) -> dict[str, Any]:
-    """Return what a browser has of somebody who is logged in."""
-    cookie = {"name": COOKIE, "value": somebody.token, "url": somebody.gateway.url}
-    return {"storage_state": {"cookies": [cookie], "origins": []}}
 
 
 async def endless(exchange: Exchange) -> None:

@@ -8,7 +8,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from harness import axe
-from harness.accounts import COOKIE, Member, administrator, member
+from harness.accounts import Member, logged_in, member
 from harness.gateway import SERVER, Gateway
 
 pytestmark = [pytest.mark.needs("chromium", "web"), pytest.mark.asyncio(loop_scope="module")]
@@ -85,17 +85,6 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
         await running.stop()
     finally:
         await running.kill()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chief(gateway: Gateway) -> Member:
-    return await administrator(gateway, "chief@example.com")
-
-
-def logged_in(somebody: Member) -> dict[str, Any]:
-    """Return what a browser has of somebody who is logged in."""
-    cookie = {"name": COOKIE, "value": somebody.token, "url": somebody.gateway.url}
-    return {"storage_state": {"cookies": [cookie], "origins": []}}
 
 
 async def says(page: Page, words: tuple[str, ...]) -> None:

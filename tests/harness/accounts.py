@@ -49,6 +49,12 @@ class Member:
         return str(response.json["key"])
 
 
+def logged_in(somebody: Member) -> dict[str, Any]:
+    """Return what a new browser context has of somebody who is logged in."""
+    cookie = {"name": COOKIE, "value": somebody.token, "url": somebody.gateway.url}
+    return {"storage_state": {"cookies": [cookie], "origins": []}}
+
+
 async def sign_up(gateway: Gateway, email: str) -> Response:
     return await call(gateway, "POST", "/api/accounts", {"email": email, "password": PASSWORD})
 
