@@ -41,7 +41,7 @@ export interface Platform {
   readonly pings: boolean;
   socket(): Promise<SocketConstructor>;
   /** Says what an upgrade means that was answered otherwise; null if nothing is known of it. */
-  refusal?(error: unknown, http: string): Meaning | null;
+  refusal?(error: unknown, http: string): Promise<Meaning | null>;
   /** Says why no connection could be made. */
   diagnose(address: Address, own: typeof fetch, error: unknown): Promise<ConnectionError>;
   /** Calls back when the network may be there again, and says if it was away; returns how to stop that. */

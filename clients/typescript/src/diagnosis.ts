@@ -105,3 +105,43 @@ async function probe(http: string, own: typeof fetch): Promise<Found> {
     clearTimeout(timer);
   }
 }
+
+// Not a literal in `import`, as no types of Node are wanted; what is used of it stands here.
+const HTTP_MODULE = "node:http";
+const HTTPS_MODULE = "node:https";
+
+interface Request {
+  on(name: string, listener: (response: { statusCode: number }) => void): Request;
+  destroy(): void;
+}
+
+interface HttpModule {
+  get(address: string, options: { headers: object; timeout: number; agent: false }): Request;
+}
+
+/**
+ * Returns the status by which an upgrade is refused; null if it is accepted, or there is no answer.
+ * `fetch` may not ask for one.
+ */
+export async function upgradeStatus(http: string): Promise<number | null> {
+  const module = http.startsWith("https:") ? HTTPS_MODULE : HTTP_MODULE;
+  const { get } = (await import(module)) as HttpModule;
+  const headers = {
+    Connection: "Upgrade",
+    Upgrade: "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": btoa("0123456789abcdef"), // 16 bytes; nobody looks at the answer to them
+  };
+  return new Promise((resolve) => {
+    const request = get(`${http}/v1/stream`, { headers, timeout: PROBE_MS, agent: false });
+    const end = (status: number | null) => {
+      resolve(status);
+      request.destroy();
+    };
+    request
+      .on("response", ({ statusCode }) => end(statusCode >= 400 ? statusCode : null))
+      .on("upgrade", () => end(null))
+      .on("timeout", () => end(null))
+      .on("error", () => resolve(null));
+  });
+}

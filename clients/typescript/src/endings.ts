@@ -76,7 +76,7 @@ export class Endings {
     if (wasOpen) return lost(reason || `The connection was closed with ${code}.`);
     if (cause instanceof ConfigurationError) return [cause, null];
     if (cause instanceof APIError) return [cause, cause.retryable ? BACK_OFF : null];
-    const refused = this.#platform.refusal?.(cause, http);
+    const refused = await this.#platform.refusal?.(cause, http);
     if (refused) return refused;
     if (cause instanceof ConnectionError && cause.kind === "ticket")
       return [cause, this.#connected || attempt < this.#maxRetries ? code : null];

@@ -2,7 +2,7 @@
 
 import { Client } from "./client.js";
 import type { ClientOptions, Platform } from "./client-options.js";
-import { diagnose } from "./diagnosis.js";
+import { causeCode, diagnose, upgradeStatus } from "./diagnosis.js";
 import type { Meaning } from "./endings.js";
 import { ConfigurationError, UpgradeError } from "./errors.js";
 import type { SocketConstructor } from "./socket.js";
@@ -26,13 +26,20 @@ async function loadSocket(): Promise<SocketConstructor> {
   }
 }
 
-/** Section 8 of the protocol, from what `ws` says of an upgrade that was answered otherwise. */
-function refusal(cause: unknown, http: string): Meaning | null {
-  const { message } = (cause ?? {}) as Error;
-  const [, text] = /server response: (\d+)/.exec(message) ?? [];
-  if (text === undefined) return null;
-  const said = `${http} answers HTTP and opens no WebSocket: ${message}`;
-  return [new UpgradeError(said, "upgrade", { cause }), closeCode(Number(text))];
+/**
+ * Section 8 of the protocol, from how an upgrade was answered otherwise. `ws` says it; of an error of
+ * Node's own WebSocket, which has neither a status nor a code, the same address is asked once more.
+ */
+async function refusal(cause: unknown, http: string): Promise<Meaning | null> {
+  if (!(cause instanceof Error)) return null;
+  const [, text] = /server response: (\d+)/.exec(cause.message) ?? [];
+  if (text === undefined && causeCode(cause) !== null) return null;
+  const status = text === undefined ? await upgradeStatus(http) : Number(text);
+  if (status === null) return null;
+  // The gateway's own answer to what has lost its Upgrade header.
+  const hint = status === 426 ? " Does a proxy drop the Upgrade header?" : "";
+  const said = `${http} answers HTTP and opens no WebSocket: it says ${status}.${hint}`;
+  return [new UpgradeError(said, "upgrade", { cause }), closeCode(status)];
 }
 
 function closeCode(status: number): number | null {

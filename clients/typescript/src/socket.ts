@@ -150,6 +150,8 @@ export class Dialler {
     };
     socket.onerror = ({ error, message }: { error?: unknown; message?: unknown }) => {
       attempt.error = error ?? message ?? null;
+      // Nothing more comes of it: in Node 22 not even a close.
+      if (!attempt.wasOpen) this.#end(attempt);
     };
     socket.onclose = ({ code, reason }: { code: number; reason?: unknown }) =>
       this.#end(attempt, code, String(reason ?? ""));
