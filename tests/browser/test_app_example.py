@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
+from browser.chat_page import until_true
 from harness.gateway import ROOT, SERVER, Gateway, environment, free_port, provider_entry
 from harness.providers import ScriptedProvider, scripted_provider
 from harness.relay import Steps
@@ -114,7 +115,12 @@ def normal(text: str) -> str:
 
 async def test_the_guides_quote_the_console(app: App, page: Page) -> None:
     said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
+
+    def heard(message: ConsoleMessage) -> None:
+        if "404" not in message.text:  # the browser's own: /favicon.ico
+            said.append(message.text)
+
+    page.on("console", heard)
     await page.goto(app.url)
     dead = f"127.0.0.1:{free_port()}"
     outcome = await page.evaluate(
@@ -131,11 +137,12 @@ async def test_the_guides_quote_the_console(app: App, page: Page) -> None:
         }""",
         [dead, app.gateway.url.replace("http", "ws")],
     )
+    # What the console is told comes after what the page is told, and not to the next page.
+    await until_true(lambda: len(said) == 2)
     await page.goto(app.url.replace("127.0.0.1", "localhost"))
     await page.evaluate("(url) => fetch(url).catch(String)", f"{app.gateway.url}/v1/models")
     *sockets, unauthorized = outcome["fetch"], outcome["dead"], outcome["unauthorized"]
-    said = [text for text in said if "404" not in text]  # the browser's own: /favicon.ico
-    assert len(said) == 4
+    await until_true(lambda: len(said) == 4)
     for guide, texts in {
         "cannot-connect": [*said, *sockets],
         "unauthorized": [unauthorized],
