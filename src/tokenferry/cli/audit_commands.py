@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
-from tokenferry.cli.terminal import database, explained, table
+from tokenferry.cli.terminal import existing_database, explained, table
 from tokenferry.engine.audit_trail import AuditEntry, AuditFilter, AuditTrail
-from tokenferry.engine.keys import StoreUnusable
 from tokenferry.server.audit_facts import entry_facts
 from tokenferry.stores.sqlite_audit_trail import SqliteAuditTrail
 
@@ -40,10 +39,7 @@ def list_audit(arguments: argparse.Namespace) -> int:
 
 
 def _trail(arguments: argparse.Namespace) -> AuditTrail:
-    path = database(arguments)
-    if not path.exists():
-        raise StoreUnusable(f"there is nothing in {path.parent}; name the server's --data-dir")
-    return SqliteAuditTrail(path)
+    return SqliteAuditTrail(existing_database(arguments, "is nothing"))
 
 
 def _moment_ms(text: str) -> int:

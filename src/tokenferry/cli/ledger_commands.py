@@ -9,11 +9,10 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK
-from tokenferry.cli.terminal import database, explained
+from tokenferry.cli.terminal import existing_database, explained
 from tokenferry.domain.csv_cell import harmless
 from tokenferry.domain.ledger import OPERATOR, account_book
 from tokenferry.domain.money import format_dollars
-from tokenferry.engine.keys import StoreUnusable
 from tokenferry.stores.sqlite_audit import Entry, SqliteAudit
 
 _COLUMNS = ("number", "time", "kind", "reference", "debit", "credit", "amount_usd", "note")
@@ -46,10 +45,7 @@ def export_ledger(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> SqliteAudit:
-    path = database(arguments)
-    if not path.exists():
-        raise StoreUnusable(f"there are no books in {path.parent}; name the server's --data-dir")
-    return SqliteAudit(path)
+    return SqliteAudit(existing_database(arguments, "are no books"))
 
 
 def _write_csv(entries: Iterable[Entry]) -> None:

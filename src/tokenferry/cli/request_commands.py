@@ -10,14 +10,13 @@ from pathlib import Path
 import msgspec
 
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
-from tokenferry.cli.terminal import database, explained, table
+from tokenferry.cli.terminal import existing_database, explained, table
 from tokenferry.config.server_settings import REQUESTS_NAME
 from tokenferry.domain.ledger import Charge
 from tokenferry.domain.money import format_dollars
 from tokenferry.domain.request_page import Wanted, merged
 from tokenferry.domain.request_record import RequestRecord, status_of
 from tokenferry.domain.routing import Try
-from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.request_log import RequestStore
 from tokenferry.engine.statement import Booked, Statements
 from tokenferry.stores.memory_requests import MemoryRequests
@@ -72,9 +71,7 @@ def show_request(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _opened(arguments: argparse.Namespace) -> Iterator[tuple[Statements, RequestStore]]:
-    path = database(arguments)
-    if not path.exists():
-        raise StoreUnusable(f"there are no books in {path.parent}; name the server's --data-dir")
+    path = existing_database(arguments, "are no books")
     with closing(SqliteStatements(path)) as statements, closing(_log_of(path)) as store:
         yield statements, store
 

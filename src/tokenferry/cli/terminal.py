@@ -34,6 +34,23 @@ def database(arguments: argparse.Namespace) -> Path:
     return ServerSettings(data_dir=data_dir).database
 
 
+def existing_database(arguments: argparse.Namespace, missing: str) -> Path:
+    """Return the same file, of which there has to be one.
+
+    Args:
+        arguments: See `database`.
+        missing: What is said where there is none: `are no books`.
+
+    Raises:
+        ConfigError: See `database`.
+        StoreUnusable: If there is none.
+    """
+    path = database(arguments)
+    if not path.exists():
+        raise StoreUnusable(f"there {missing} in {path.parent}; name the server's --data-dir")
+    return path
+
+
 def server_url(config: Path | None) -> str:
     """Return the address of the server that a configuration is of.
 

@@ -8,9 +8,8 @@ from datetime import datetime
 
 from tokenferry.cli.admin import local_time, now_ms
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
-from tokenferry.cli.terminal import database, explained, table
+from tokenferry.cli.terminal import database, existing_database, explained, table
 from tokenferry.domain.money import format_dollars
-from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.vouchers import (
     VOUCHERS_MAX,
     NewVoucher,
@@ -40,11 +39,8 @@ def create_vouchers(arguments: argparse.Namespace) -> int:
 
 def list_vouchers(arguments: argparse.Namespace) -> int:
     """Print vouchers without their codes, the oldest first."""
-    path = database(arguments)
     with explained():
-        if not path.exists():
-            raise StoreUnusable(f"there is nothing in {path.parent}; name the server's --data-dir")
-        with closing(SqliteVouchers(path)) as store:
+        with closing(SqliteVouchers(existing_database(arguments, "is nothing"))) as store:
             rows = [_row(voucher) for voucher in store.listing(arguments.batch)]
         header = ("VOUCHER", "BATCH", "USD", "CREATED", "STATE")
         sys.stdout.write(table([header, *rows]))

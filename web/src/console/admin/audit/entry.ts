@@ -1,6 +1,7 @@
 // What the API says of a change, and how its details are written.
 
 import { count, exactDollars, price, UNKNOWN } from "../../../shared/format.js";
+import { LIMIT_NAMES } from "../accounts/facts.js";
 import { typedMinor } from "../accounts/refund.js";
 import { actionTexts, nameTexts, t } from "./texts.js";
 
@@ -33,7 +34,7 @@ export const ACTIONS = [
   "ledger.check",
 ] as const;
 
-const LIMITS: ReadonlySet<string> = new Set(["requests_per_minute", "tokens_per_minute", "streams_max"]);
+const LIMITS: ReadonlySet<string> = new Set(LIMIT_NAMES);
 
 /** An action in words; one that this page does not know keeps its name. */
 export function actionName(action: string): string {
