@@ -1,7 +1,5 @@
 """What an answer has consumed, asked of at any moment."""
 
-from dataclasses import replace
-
 import pytest
 
 from engine.virtual import Bench
@@ -21,7 +19,7 @@ class Answer:
         self.stream = self.bench.create()
         (entry,) = self.bench.dispatcher.book.running()
         assert entry.generation is not None
-        self.plan = replace(entry.generation.plan, beginning=beginning)
+        self.plan = entry.generation.plan._replace(beginning=beginning)
         self.of = Consumption(self.stream, self.plan)
 
     def final(self, *, opened: bool = True) -> Usage | None:

@@ -1,6 +1,5 @@
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -55,7 +54,7 @@ def test_errors_are_counted_by_code_wherever_they_arise() -> None:
     metrics = Metrics(ignore)
     metrics.refused(InvalidKey("no"))
     metrics.started()
-    metrics.settled(replace(OUTCOME, finish="error", error_code="provider_timeout", usage=None))
+    metrics.settled(OUTCOME._replace(finish="error", error_code="provider_timeout", usage=None))
     assert value(metrics, 'tokenferry_errors_total{code="invalid_api_key"}') == 1
     assert value(metrics, 'tokenferry_errors_total{code="provider_timeout"}') == 1
     assert b"tokens_total{" not in metrics.exposition()
@@ -76,7 +75,7 @@ def test_what_a_limit_refuses_is_counted_by_limit() -> None:
 
 def test_a_stream_that_never_had_a_token_has_no_time_to_it() -> None:
     metrics = Metrics(ignore)
-    metrics.settled(replace(OUTCOME, first_token_s=None))
+    metrics.settled(OUTCOME._replace(first_token_s=None))
     assert b"first_token_seconds_count{" not in metrics.exposition()
 
 
@@ -87,11 +86,11 @@ def test_settled_streams_are_a_log_line_each_and_one_record_together(
     metrics = Metrics(later.append)
     with caplog.at_level(logging.INFO, "tokenferry.streams"):
         metrics.settled(OUTCOME)
-        metrics.settled(replace(OUTCOME, stream_id="st_2"))
+        metrics.settled(OUTCOME._replace(stream_id="st_2"))
         assert not caplog.records
         (write,) = later
         write()
-        metrics.settled(replace(OUTCOME, stream_id="st_3"))
+        metrics.settled(OUTCOME._replace(stream_id="st_3"))
         later[1]()
     first, second = ([*record.__dict__[CLEAN]] for record in caplog.records)
     assert [fields["stream_id"] for fields in first + second] == ["st_1", "st_2", "st_3"]

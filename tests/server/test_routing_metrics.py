@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 from prometheus_client import CollectorRegistry, generate_latest
 
 from engine.virtual import VirtualTimers
@@ -20,9 +18,9 @@ def test_calls_are_counted_by_outcome_and_by_why_they_were_made() -> None:
         Try("b", "m", "ok", 9),
     )
     for _ in range(2):
-        metrics.count(replace(OUTCOME, provider="b", model="m", tries=calls))
-    metrics.count(replace(OUTCOME, provider="b", model="m", tries=(), call_first_token_s=0.3))
-    metrics.count(replace(OUTCOME, provider="b", model="m", tries=(), chunk_gap_s=0.04))
+        metrics.count(OUTCOME._replace(provider="b", model="m", tries=calls))
+    metrics.count(OUTCOME._replace(provider="b", model="m", tries=(), call_first_token_s=0.3))
+    metrics.count(OUTCOME._replace(provider="b", model="m", tries=(), chunk_gap_s=0.04))
     metrics.refresh()
     text = generate_latest(registry).decode()
     for outcome, name in (("provider_http_503", "a"), ("provider_timeout", "a"), ("ok", "b")):

@@ -1,7 +1,6 @@
 """What spans say; the SDK hands them to the test in place of a collector."""
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,7 +40,7 @@ class Bench:
 
 
 def end(**changes: Any) -> End:
-    outcome = replace(OUTCOME, **{"usage": Usage(5, 7), "finish_reasons": ("stop",)} | changes)
+    outcome = OUTCOME._replace(**{"usage": Usage(5, 7), "finish_reasons": ("stop",)} | changes)
     return End(outcome, None, "alias", 0)
 
 

@@ -16,7 +16,8 @@ does; see `Tariff.unknown_service_tier`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 from tokenferry.domain.price_terms import (
@@ -213,6 +214,8 @@ class PriceBook:
         # What was said in this minute: nothing begins or ends within one but a price that is
         # valid from its middle, and then nothing is remembered.
         self._said: dict[tuple[str, str], Listing | None] = {}
+        # Of them, what requests cost that ask for no service tier, by margin.
+        self._plain: dict[tuple[str, str, int], Tariff] = {}
         self._minute = -1
         self._remembers = all(
             price.valid_from_ms % MS_PER_MINUTE == 0
@@ -241,20 +244,25 @@ class PriceBook:
         listing = self.listing(provider, model, now_ms)
         if listing is None:
             return None
-        return Tariff(
-            listing.scale,
-            listing.terms.service_tiers,
-            service_tier,
-            margin_ppm,
-            listing.output_tokens_max,
-            listing.context_tokens_max,
-        )
+        name = (provider, model, margin_ppm)
+        plain = self._plain.get(name)
+        if plain is None:
+            plain = self._plain[name] = Tariff(
+                listing.scale,
+                listing.terms.service_tiers,
+                None,
+                margin_ppm,
+                listing.output_tokens_max,
+                listing.context_tokens_max,
+            )
+        return plain if service_tier is None else replace(plain, asked_tier=service_tier)
 
     def listing(self, provider: str, model: str, now_ms: int) -> Listing | None:
         """Return what there is to say of a model; None if no price is known."""
         minute = now_ms // MS_PER_MINUTE
         if minute != self._minute or len(self._said) >= SAID_MAX or not self._remembers:
             self._said.clear()
+            self._plain.clear()
             self._minute = minute
         name = (provider, model)
         if name not in self._said:
@@ -362,6 +370,10 @@ def _first(values: Iterable[_T | None]) -> _T | None:
 
 def _sums(rates: Rates, usage: Usage) -> tuple[int, int]:
     """Return the cost of usage and what the cache saved of it, in tokens times rates."""
+    if not any(_parts(usage)):
+        # Most answers are plain text, asked for in plain text.
+        plain, text = max(0, usage.prompt_tokens), max(0, usage.completion_tokens)
+        return plain * rates.input + text * rates.output, 0
     left = max(0, usage.prompt_tokens)
     cached, left = _taken(usage.cached_tokens, left)
     written, left = _taken(usage.cache_write_tokens, left)
@@ -386,6 +398,17 @@ def _sums(rates: Rates, usage: Usage) -> tuple[int, int]:
         + written_1h * (rates.input - rates.cache_write_1h)
     )
     return cost, saved
+
+
+# What is priced apart from the rest.
+_parts = attrgetter(
+    "cached_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "prompt_audio_tokens",
+    "reasoning_tokens",
+    "completion_audio_tokens",
+)
 
 
 def _taken(part: int, whole: int) -> tuple[int, int]:

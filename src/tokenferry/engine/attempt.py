@@ -56,8 +56,7 @@ class Beginning:
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What a generation is to do.
 
     Attributes:

@@ -26,7 +26,7 @@ class Consumption:
         # Of what came after the report, and how many records there were then.
         self._estimate: Usage | None = None
         self._said = plan.beginning.head if plan.beginning else 0
-        # What `final` has returned, and whether nothing was said or reported since.
+        # What `final` has returned, and whether nothing was reported since.
         self._usage: Usage | None = None
         self._is_final = False
 
@@ -45,17 +45,17 @@ class Consumption:
         """Return the report, with an estimate of what was delivered after it; None for nothing.
 
         Claude reports the answer at its end only. What an earlier process received is in it, as an
-        estimate: nobody reported that.
+        estimate: nobody reported that. The stream is sealed with what this returns first: nothing
+        is said afterwards, but a call that is drained may still report.
 
         Args:
             plan: What the stream does.
             attempt: Who serves it.
             opened: Whether anything was delivered.
         """
-        if self._is_final:
-            return self._usage
-        self._usage = self._worked_out(plan, attempt, opened=opened)
-        self._is_final = self._stream.sealed
+        if not self._is_final:
+            self._usage = self._worked_out(plan, attempt, opened=opened)
+            self._is_final = True
         return self._usage
 
     def _worked_out(self, plan: Plan, attempt: Attempt, *, opened: bool) -> Usage | None:

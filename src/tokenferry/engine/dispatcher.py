@@ -6,7 +6,7 @@ generation. What becomes of the stream after that is in the book.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -169,7 +169,7 @@ class Dispatcher:
             prompt = tokens.prompt + beside_text(request)
             meta = stream_meta(bill, request, options, request_hash, attempts[0], prompt)
             plan = self.plan(request, attempts, meta, bill, arrived_s)
-            return self._begin(meta, plan if trace is None else replace(plan, trace=trace))
+            return self._begin(meta, plan if trace is None else plan._replace(trace=trace))
         except BaseException:
             # From the beginning on, the settlement does it.
             admission.close(0)

@@ -8,7 +8,6 @@ Weakness: when a cancel drains, the outcome waits for the provider's end; its ad
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from msgspec import Raw
 
@@ -96,7 +95,7 @@ class Generation:
 
     def limit(self, request: ChatRequest, attempts: Sequence[Attempt]) -> None:
         """Take a request with an output limit, and its translations, before `start`."""
-        self._plan = replace(self._plan, request=request, attempts=attempts)
+        self._plan = self._plan._replace(request=request, attempts=attempts)
 
     @property
     def plan(self) -> Plan:
@@ -224,7 +223,7 @@ class Generation:
             reasons = self._finish_reasons
             count = self._plan.request.choice_count
             reasons = {i: reasons.get(i, "cancelled") for i in range(count)}
-            self._seal(journal.FINISH, self._terminal(reasons), "cancelled", None)
+            self._seal(journal.FINISH, reasons, "cancelled")
         self._stop_call()
 
     def abort(self, error: TokenferryError) -> None:
@@ -291,40 +290,38 @@ class Generation:
             if self.stream.sealed:
                 return  # there was no room even for that
         reasons = self._finish_reasons
-        self._seal(journal.FINISH, self._terminal(reasons), reasons.get(0, "stop"), None)
+        self._seal(journal.FINISH, reasons, reasons.get(0, "stop"))
 
     def _terminate_with_error(self, error: TokenferryError) -> None:
         if not self.stream.sealed:
-            terminal = self._terminal({})
-            terminal.error = wire_error(error)
-            self._seal(journal.ERROR, terminal, "error", error)
-
-    def _terminal(self, reasons: dict[int, str]) -> Terminal:
-        usage, said = self._final_usage(), [reasons[index] for index in sorted(reasons)]
-        return Terminal(finish_reasons=said, usage=None if usage is None else wire_usage(usage))
+            self._seal(journal.ERROR, {}, "error", error)
 
     def _final_usage(self) -> Usage | None:
         return self._consumption.final(self._plan, self._serving, opened=self._opened)
 
     def _seal(
-        self, kind: int, terminal: Terminal, finish: str, error: TokenferryError | None
+        self, kind: int, reasons: dict[int, str], finish: str, error: TokenferryError | None = None
     ) -> None:
         """Append the terminal record: the one place where a stream ends."""
         stream = self.stream
+        usage, said = self._final_usage(), [reasons[index] for index in sorted(reasons)]
+        terminal = Terminal(finish_reasons=said, usage=None if usage is None else wire_usage(usage))
+        if error is not None:
+            terminal.error = wire_error(error)
         stream.sealed = True
         if self._hold is not None:
             self._hold.cancel()
         self._outcome = (finish, None if error is None else error.kind)
-        self._plan.bill.complete(terminal, self._charge(*self._outcome))
+        self._plan.bill.complete(terminal, self._charge(usage, *self._outcome))
         stream.error, stream.calls = error, self.pursuit.calls
         if not stream.pending:
             self._relay.mark(stream)
         stream.pending.append(journal.pack(kind, encode(terminal)))
 
-    def _charge(self, finish: str, error_code: str | None) -> Charge | None:
-        arrived_s, usage, attempt = self._plan.arrived_s, self._final_usage(), self._serving
-        if self._charged is not None and usage == self._charged[0]:
+    def _charge(self, usage: Usage | None, finish: str, error_code: str | None) -> Charge | None:
+        if self._charged is not None and (usage is self._charged[0] or usage == self._charged[0]):
             return self._charged[1]
+        arrived_s, attempt = self._plan.arrived_s, self._serving
         end = End(
             finish,
             error_code,
@@ -356,7 +353,7 @@ class Generation:
         stream = self.stream
         finish, error_code = self._outcome
         attempt, arrived_s, usage = self._serving, self._plan.arrived_s, self._final_usage()
-        charge = self._charge(finish, error_code)
+        charge = self._charge(usage, finish, error_code)
         self._plan.bill.settle(charge)
         outcome = Outcome(
             stream_id=stream.id,

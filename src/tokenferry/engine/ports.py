@@ -7,7 +7,7 @@ event loop's thread, and nothing on that path awaits.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Raw
 
@@ -235,8 +235,7 @@ class Timers(Protocol):
         """Run a callback after `delay` seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one generation ended: what is metered, and in time billed.
 
     Attributes:

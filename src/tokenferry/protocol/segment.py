@@ -35,6 +35,7 @@ Weakness: a CRC is no signature, and misses one in 2^32 of the damages of more t
 import struct
 import zlib
 from collections.abc import Sequence
+from itertools import starmap
 from typing import NamedTuple
 
 MAGIC_NAME = b"TFRYSEG"
@@ -65,7 +66,7 @@ _OPEN = struct.Struct("<BIIHHI")
 _RECORD = struct.Struct("<BIII")
 _RECORDS = struct.Struct("<BIIII")
 _DROP = struct.Struct("<BI")
-_EPOCH_BYTES = 8
+_EPOCH = struct.Struct("<II")
 
 pack_record = _RECORD.pack
 pack_records = _RECORDS.pack
@@ -132,8 +133,7 @@ def opening_bytes(opening: Opening) -> bytes:
     ):
         raise ValueError("The stream's id, meta or list of epochs is over its limit.")
     header = _OPEN.pack(OPEN, number, head, len(epochs), len(name), len(meta))
-    flat = [value for pair in epochs for value in pair]
-    return b"".join((header, struct.pack(f"<{len(flat)}I", *flat), name, meta))
+    return b"".join((header, *starmap(_EPOCH.pack, epochs), name, meta))
 
 
 def run_parts(number: int, first: int, records: Sequence[bytes]) -> list[bytes]:
@@ -289,7 +289,7 @@ def _entry(kind: int, view: memoryview, at: int, base: int) -> tuple[Entry, int]
     _, number, head, count, id_bytes, meta_bytes = _OPEN.unpack_from(view, at)
     at += _OPEN.size
     flat = struct.unpack_from(f"<{2 * count}I", view, at)
-    at += _EPOCH_BYTES * count
+    at += _EPOCH.size * count
     name = str(view[at : at + id_bytes], "utf-8")
     at += id_bytes
     meta = bytes(view[at : at + meta_bytes])

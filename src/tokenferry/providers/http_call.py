@@ -181,8 +181,11 @@ class HttpCall:
             self._finish()
         elif self._unframed_bytes > HEAD_BYTES_MAX:
             self._fail(self._asked.invalid("the response's head or trailers are too large"))
-        elif self._is_between_chunks and not data.endswith(b"\r\n"):
-            self._is_between_chunks = False  # a part of the next chunk's size came along
+        else:
+            if self._timer is None and self._body is not None and not self._is_over:
+                self._arm(self._settings.idle_timeout_s, self._check_idle)
+            if self._is_between_chunks and not data.endswith(b"\r\n"):
+                self._is_between_chunks = False  # a part of the next chunk's size came along
 
     def lost(self, exc: Exception | None) -> None:
         """Take the end of the connection: a retry, a complete body, or a cut."""
@@ -249,7 +252,7 @@ class HttpCall:
         if self._is_over:  # the new decoder's first call to its sink had it cancelled
             return
         self._take = self._body.feed
-        self._arm(self._settings.idle_timeout_s, self._check_idle)
+        self._disarm()  # what follows for a body that is not all there; see `_parse`
 
     def on_chunk_header(self) -> None:
         """Take note that the parser is inside a chunk."""

@@ -49,7 +49,7 @@ from tokenferry.server.metrics import Metrics
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
 from tokenferry.server.provider_site import providers, router
-from tokenferry.server.random_ids import random_hex
+from tokenferry.server.random_ids import stream_id
 from tokenferry.server.request_site import RequestSite, request_site
 from tokenferry.server.status_board import StatusBoard
 from tokenferry.server.status_page import StatusPage
@@ -325,7 +325,7 @@ def _hub(
         timers=timers,
         meter=metrics,
         wall_ms=_wall_ms,
-        new_id=lambda: f"st_{random_hex(12)}",
+        new_id=lambda: stream_id(_wall_ms()),
         reasoning_fields=REASONING_FIELDS[server.reasoning_field],
         prices=money.prices,
         router=candidates,

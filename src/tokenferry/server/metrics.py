@@ -6,13 +6,12 @@ their number is bounded.
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     disable_created_metrics,
     generate_latest,
 )
@@ -23,6 +22,7 @@ from tokenferry.engine.ports import Outcome
 from tokenferry.errors import LimitError, TokenferryError, TokensOverLimit
 from tokenferry.server.log import CLEAN
 from tokenferry.server.routing_metrics import RoutingMetrics
+from tokenferry.server.tally import CounterTally, HistogramTally
 
 log = logging.getLogger("tokenferry.streams")
 
@@ -54,7 +54,8 @@ class Metrics:
         self.routing = RoutingMetrics(registry)
         gauge = partial(Gauge, registry=registry)
         counter = partial(Counter, registry=registry)
-        seconds = partial(Histogram, registry=registry)
+        tally = partial(CounterTally, registry=registry)
+        seconds = partial(HistogramTally, registry=registry)
         self._open = gauge("tokenferry_open_streams", "Streams that are generating.")
         self._open_count = 0
         # What has ended and is not counted yet, see `_count`, or not logged.
@@ -63,10 +64,10 @@ class Metrics:
         self._unlogged: list[Outcome] = []
         self._soon = soon
         self._connections = gauge("tokenferry_open_connections", "Open WebSocket connections.")
-        self._requests = counter(
+        self._requests = tally(
             "tokenferry_requests", "Finished requests.", ("provider", "model", "finish")
         )
-        self._tokens = counter(
+        self._tokens = tally(
             "tokenferry_tokens",
             "Tokens; cached is a part of prompt, reasoning a part of completion.",
             ("provider", "model", "kind"),
@@ -86,24 +87,20 @@ class Metrics:
             "tokenferry_time_to_first_token_seconds",
             "From the request's arrival to its first token.",
             ("provider", "model"),
-            buckets=_SECONDS,
+            _SECONDS,
         )
         self._duration = seconds(
             "tokenferry_request_duration_seconds",
             "From the request's arrival to its end.",
             ("provider", "model"),
-            buckets=_SECONDS,
+            _SECONDS,
         )
         self._overhead = seconds(
             "tokenferry_gateway_overhead_seconds",
             "From the request's arrival until it is on its way to the provider.",
-            buckets=_OVERHEAD_SECONDS,
+            (),
+            _OVERHEAD_SECONDS,
         )
-        # Looking a child up by its labels costs more than counting; names are configured, so few.
-        self._request_child = lru_cache(4096)(self._requests.labels)
-        self._token_child = lru_cache(4096)(self._tokens.labels)
-        self._first_token_child = lru_cache(1024)(self._first_token.labels)
-        self._duration_child = lru_cache(1024)(self._duration.labels)
 
     def started(self) -> None:
         """Count a stream that begins."""
@@ -130,17 +127,17 @@ class Metrics:
         outcomes, self._outcomes = self._outcomes, []
         overheads_s, self._overheads_s = self._overheads_s, []
         for overhead_s in overheads_s:
-            self._overhead.observe(overhead_s)
+            self._overhead.observe((), overhead_s)
         for outcome in outcomes:
             self._count_outcome(outcome)
 
     def _count_outcome(self, outcome: Outcome) -> None:
-        provider, model = outcome.provider, outcome.model
+        candidate = (outcome.provider, outcome.model)
         self.routing.count(outcome)
-        self._request_child(provider, model, outcome.finish).inc()
-        self._duration_child(provider, model).observe(outcome.duration_s)
+        self._requests.add((*candidate, outcome.finish))
+        self._duration.observe(candidate, outcome.duration_s)
         if outcome.first_token_s is not None:
-            self._first_token_child(provider, model).observe(outcome.first_token_s)
+            self._first_token.observe(candidate, outcome.first_token_s)
         if outcome.error_code is not None:
             self._errors.labels(outcome.error_code).inc()
         usage = outcome.usage
@@ -152,7 +149,7 @@ class Metrics:
                 ("reasoning", usage.reasoning_tokens),
             ):
                 if count:
-                    self._token_child(provider, model, kind).inc(count)
+                    self._tokens.add((*candidate, kind), count)
 
     def refused(self, error: TokenferryError) -> None:
         """Count a request that never became a stream."""

@@ -39,3 +39,16 @@ class RandomIds:
 
 # The process's own.
 random_hex = RandomIds().hex
+
+
+def stream_id(wall_ms: int) -> str:
+    """Return a new stream's id: eight digits of the time, in seconds, and sixteen random ones.
+
+    What is written together so stands together in every table and index that has it for a key.
+    With the random digits alone, each new row changed pages of its own, the more the larger the
+    tables were. Whose stream it is is checked besides, so that 64 bits are enough.
+
+    Args:
+        wall_ms: Unix time.
+    """
+    return f"st_{wall_ms // 1000:08x}{random_hex(8)}"

@@ -3,13 +3,12 @@
 Counters are of what has ended; breakers and keys are read when somebody asks.
 """
 
-from functools import lru_cache
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from tokenferry.engine.ports import Outcome
 from tokenferry.engine.router import Router
 from tokenferry.server.line_metrics import LineMetrics
+from tokenferry.server.tally import CounterTally, HistogramTally
 
 _CANDIDATE = ("provider", "model")
 _STATES = ("closed", "half_open", "open")
@@ -27,11 +26,11 @@ class RoutingMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._router: Router | None = None
-        self._calls = Counter(
+        self._calls = CounterTally(
             "tokenferry_provider_calls",
             "Calls of providers that have ended, by what became of them.",
             (*_CANDIDATE, "outcome"),
-            registry=registry,
+            registry,
         )
         self._retries = Counter(
             "tokenferry_retries",
@@ -45,20 +44,20 @@ class RoutingMetrics:
             _CANDIDATE,
             registry=registry,
         )
-        self._first_token = Histogram(
+        self._first_token = HistogramTally(
             "tokenferry_provider_first_token_seconds",
             "From the call of a provider to its first token.",
             _CANDIDATE,
-            buckets=_SECONDS,
-            registry=registry,
+            _SECONDS,
+            registry,
         )
-        self._chunk_gap = Histogram(
+        self._chunk_gap = HistogramTally(
             "tokenferry_provider_chunk_gap_seconds",
             "The mean time between the chunks of an answer, once for each answer: from its first "
             "chunk to the finish reason, divided by the chunks after the first.",
             _CANDIDATE,
-            buckets=_GAP_SECONDS,
-            registry=registry,
+            _GAP_SECONDS,
+            registry,
         )
         self._breaker = Gauge(
             "tokenferry_breaker_state",
@@ -79,10 +78,6 @@ class RoutingMetrics:
             registry=registry,
         )
         self._line = LineMetrics(registry)
-        # Looking a child up by its labels costs more than counting.
-        self._call_child = lru_cache(4096)(self._calls.labels)
-        self._first_token_child = lru_cache(1024)(self._first_token.labels)
-        self._chunk_gap_child = lru_cache(1024)(self._chunk_gap.labels)
 
     def watch(self, router: Router) -> None:
         """Show the breakers, keys and lines of a router."""
@@ -93,17 +88,17 @@ class RoutingMetrics:
         """Count the calls of a stream that has ended."""
         before: tuple[str, str] | None = None
         for call in outcome.tries:
-            self._call_child(call.provider, call.model, call.outcome).inc()
             candidate = (call.provider, call.model)
+            self._calls.add((*candidate, call.outcome))
             if before is not None:
                 counter = self._retries if before == candidate else self._fallbacks
                 counter.labels(*candidate).inc()
             before = candidate
+        candidate = (outcome.provider, outcome.model)
         if outcome.call_first_token_s is not None:
-            child = self._first_token_child(outcome.provider, outcome.model)
-            child.observe(outcome.call_first_token_s)
+            self._first_token.observe(candidate, outcome.call_first_token_s)
         if outcome.chunk_gap_s is not None:
-            self._chunk_gap_child(outcome.provider, outcome.model).observe(outcome.chunk_gap_s)
+            self._chunk_gap.observe(candidate, outcome.chunk_gap_s)
 
     def refresh(self) -> None:
         """Read the breakers and keys."""

@@ -24,6 +24,7 @@ from tokenferry.protocol.segment import (
     COMMIT_OVERHEAD_BYTES,
     RECORD,
     RECORD_OVERHEAD_BYTES,
+    Opening,
     commit_bytes,
     dropping_bytes,
     opening_bytes,
@@ -102,7 +103,7 @@ class SegmentJournal:
             raise Fenced(f"{stream_id}: epoch {epoch} is not newer than that of its owner")
         opened = known or self._book.new_log(stream_id)
         epochs = (*opened.epochs, (epoch, opened.head + 1))
-        opening = opening_bytes(opened.opening()._replace(epochs=epochs, meta=meta))
+        opening = opening_bytes(Opening(opened.number, opened.head, epochs, stream_id, meta))
         self._ready()
         self._commit([opening], len(opening))
         opened.own(epochs, meta)
