@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tokenferry.server.random_ids import POOL_BYTES, RandomIds
+from tokenferry.server.random_ids import POOL_BYTES, RandomIds, stream_id
 
 
 def test_no_byte_is_used_twice() -> None:
@@ -27,3 +27,13 @@ def test_an_id_has_two_characters_a_byte(size: int) -> None:
     ids = RandomIds()
     for _ in range(3):
         assert re.fullmatch(rf"[0-9a-f]{{{2 * size}}}", ids.hex(size))
+
+
+def test_a_stream_of_a_later_second_comes_later_in_every_index() -> None:
+    seconds = [0, 1, 1_790_000_000, 1_790_000_001, 2**32 - 1]
+    made = [stream_id(second * 1000 + ms) for second in seconds for ms in (0, 999)]
+    assert [text[:11] for text in made] == [
+        f"st_{second:08x}" for second in seconds for _ in range(2)
+    ]
+    assert all(re.fullmatch(r"st_[0-9a-f]{24}", text) for text in made)
+    assert len({text[11:] for text in made}) == len(made)

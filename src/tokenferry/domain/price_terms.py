@@ -1,4 +1,4 @@
-"""The terms of a price: rates, and what they depend on.
+"""The terms of a price: rates, what they depend on, and what tokens come to at them.
 
 A rate is whole nano-dollars per million tokens. What is not given costs what the nearest thing
 costs: cached input and cache writes like input, cache writes for an hour like other ones, reasoning
@@ -11,8 +11,11 @@ hours.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple
+
+from tokenferry.domain.usage import Usage
 
 MINUTES_PER_DAY = 24 * 60
 _MS_PER_MINUTE = 60_000
@@ -186,3 +189,52 @@ class Terms:
             if window.holds_at(now_ms):
                 return window.scale
         return self.scale
+
+
+def token_sums(rates: Rates, usage: Usage) -> tuple[int, int]:
+    """Return the cost of usage and what the cache saved of it, in tokens times rates."""
+    if not any(_parts(usage)):
+        # Most answers are plain text, asked for in plain text.
+        plain, text = max(0, usage.prompt_tokens), max(0, usage.completion_tokens)
+        return plain * rates.input + text * rates.output, 0
+    left = max(0, usage.prompt_tokens)
+    cached, left = _taken(usage.cached_tokens, left)
+    written, left = _taken(usage.cache_write_tokens, left)
+    written_1h, written = _taken(usage.cache_write_1h_tokens, written)
+    prompt_audio, plain = _taken(usage.prompt_audio_tokens, left)
+    left = max(0, usage.completion_tokens)
+    reasoning, left = _taken(usage.reasoning_tokens, left)
+    completion_audio, text = _taken(usage.completion_audio_tokens, left)
+    cost = (
+        cached * rates.cached_input
+        + written * rates.cache_write
+        + written_1h * rates.cache_write_1h
+        + prompt_audio * rates.audio_input
+        + plain * rates.input
+        + reasoning * rates.reasoning
+        + completion_audio * rates.audio_output
+        + text * rates.output
+    )
+    saved = (
+        cached * (rates.input - rates.cached_input)
+        + written * (rates.input - rates.cache_write)
+        + written_1h * (rates.input - rates.cache_write_1h)
+    )
+    return cost, saved
+
+
+# What is priced apart from the rest.
+_parts = attrgetter(
+    "cached_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "prompt_audio_tokens",
+    "reasoning_tokens",
+    "completion_audio_tokens",
+)
+
+
+def _taken(part: int, whole: int) -> tuple[int, int]:
+    """Return what a part takes of a whole, and what it leaves."""
+    taken = min(max(0, part), whole)
+    return taken, whole - taken

@@ -17,14 +17,9 @@ does; see `Tariff.unknown_service_tier`.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
-from tokenferry.domain.price_terms import (
-    Rates,
-    Scale,
-    Terms,
-)
+from tokenferry.domain.price_terms import Scale, Terms, token_sums
 from tokenferry.domain.usage import Usage
 
 _T = TypeVar("_T")
@@ -150,7 +145,7 @@ class Tariff:
         """
         served = self.asked_tier if service_tier is None else service_tier
         rates = self.service_tiers.get(served or "", self.scale).rates_for(usage.prompt_tokens)
-        sum_, saved = _sums(rates, usage)
+        sum_, saved = token_sums(rates, usage)
         factor = PPM + self.margin_ppm
         return Cost(
             _divided_up(sum_ * factor, _UNIT),
@@ -366,55 +361,6 @@ def _end(prices: Iterable[Price], provider: str) -> tuple[int | None, str | None
 
 def _first(values: Iterable[_T | None]) -> _T | None:
     return next((value for value in values if value is not None), None)
-
-
-def _sums(rates: Rates, usage: Usage) -> tuple[int, int]:
-    """Return the cost of usage and what the cache saved of it, in tokens times rates."""
-    if not any(_parts(usage)):
-        # Most answers are plain text, asked for in plain text.
-        plain, text = max(0, usage.prompt_tokens), max(0, usage.completion_tokens)
-        return plain * rates.input + text * rates.output, 0
-    left = max(0, usage.prompt_tokens)
-    cached, left = _taken(usage.cached_tokens, left)
-    written, left = _taken(usage.cache_write_tokens, left)
-    written_1h, written = _taken(usage.cache_write_1h_tokens, written)
-    prompt_audio, plain = _taken(usage.prompt_audio_tokens, left)
-    left = max(0, usage.completion_tokens)
-    reasoning, left = _taken(usage.reasoning_tokens, left)
-    completion_audio, text = _taken(usage.completion_audio_tokens, left)
-    cost = (
-        cached * rates.cached_input
-        + written * rates.cache_write
-        + written_1h * rates.cache_write_1h
-        + prompt_audio * rates.audio_input
-        + plain * rates.input
-        + reasoning * rates.reasoning
-        + completion_audio * rates.audio_output
-        + text * rates.output
-    )
-    saved = (
-        cached * (rates.input - rates.cached_input)
-        + written * (rates.input - rates.cache_write)
-        + written_1h * (rates.input - rates.cache_write_1h)
-    )
-    return cost, saved
-
-
-# What is priced apart from the rest.
-_parts = attrgetter(
-    "cached_tokens",
-    "cache_write_tokens",
-    "cache_write_1h_tokens",
-    "prompt_audio_tokens",
-    "reasoning_tokens",
-    "completion_audio_tokens",
-)
-
-
-def _taken(part: int, whole: int) -> tuple[int, int]:
-    """Return what a part takes of a whole, and what it leaves."""
-    taken = min(max(0, part), whole)
-    return taken, whole - taken
 
 
 def _divided_up(number: int, divisor: int) -> int:
