@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from emulators.portone_pages import ACTIONS, SCRIPT, pay_page
+from emulators.portone_pages import ACTIONS, SCRIPT, check_window, pay_page
 from emulators.portone_payments import Payment, PgError, Refused
 from emulators.portone_service import PortOneService
 
@@ -229,6 +229,7 @@ class PortOneEmulator(PortOneService):
         allowed = {"access-control-allow-origin": "*"}
         try:
             asked = json.loads(await request.text())
+            check_window(asked)
             payment = await self.open_window(asked)
         except Refused as refused:
             said = {"code": refused.body["type"], "message": refused.body["message"]}

@@ -1,8 +1,10 @@
 """The pages of the emulated PortOne: its browser's script, and where a buyer pays."""
 
+import re
 from html import escape
+from typing import Any
 
-from emulators.portone_payments import Payment
+from emulators.portone_payments import Payment, Refused
 
 # `PortOne.requestPayment` as in the browser SDK V2; it always leads to the page, as on phones.
 SCRIPT = """\
@@ -29,6 +31,22 @@ ACTIONS = {
     "pend": "Leave it pending",
     "give_up": "Close the window",
 }
+
+
+def check_window(request: dict[str, Any]) -> None:
+    """Want from a browser what the strictest of the companies behind PortOne want.
+
+    Source: PortOne's pages about KCP, KPN and Smartro (`paymentId`), NICE, KSNET and Galaxia
+    (`accountExpiry`).
+
+    Raises:
+        Refused: If it is not as they want it.
+    """
+    if not re.fullmatch("[A-Za-z0-9]{1,40}", str(request["paymentId"])):
+        raise Refused(400, "PG_PROVIDER_ERROR", "paymentId: letters and digits only")
+    deposit = request.get("virtualAccount", {}).get("accountExpiry")
+    if request.get("payMethod") == "VIRTUAL_ACCOUNT" and not deposit:
+        raise Refused(400, "PG_PROVIDER_ERROR", "virtualAccount.accountExpiry is missing")
 
 
 def pay_page(payment: Payment) -> str:

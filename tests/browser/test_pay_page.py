@@ -103,6 +103,18 @@ async def test_at_portone(market: Market, page: Page) -> None:
     assert await market.balance() == order["credit"]
 
 
+async def test_by_a_deposit_at_portone(market: Market, page: Page) -> None:
+    order = await market.order(market.sellers["portone"])
+    await page.goto(order["pay_url"])
+    await page.get_by_role("button", name=WORDS["en"]["virtual"]).click()
+    await page.get_by_role("button", name="Take a virtual account").click()
+    await expect(page.get_by_role("status")).to_have_text(OUTCOMES["en"]["waiting"])
+    await market.portone.deposit(order["id"])
+    await page.get_by_role("link", name=WORDS["en"]["refresh"]).click()
+    await expect(page.get_by_role("status")).to_have_text(OUTCOMES["en"]["paid"])
+    assert await market.balance() == order["credit"]
+
+
 async def test_at_stripe(market: Market, page: Page) -> None:
     order = await market.order(market.sellers["stripe"])
     await page.goto(f"{market.gateway.url}/pay/{order['id']}")

@@ -1,6 +1,7 @@
 """Orders are settled whatever is lost, repeated, reordered or cut off on the way."""
 
 import asyncio
+import re
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -173,6 +174,11 @@ class TestOrdering:
         [order] = till.store.listing(OrderFilter("acc_1", None, 5))
         assert (order.amount_minor, order.credit_nanos) == (10_000, 7 * DOLLAR)
         assert order.note == PACKAGE.note
+
+    async def test_its_name_is_one_that_every_payment_company_takes(self, till):
+        """KCP, KPN and Smartro want letters and digits, up to 40; Toss at least 6."""
+        order = await till.order()
+        assert re.fullmatch("[A-Za-z0-9]{6,40}", order.order_id)
 
     async def test_the_payments_name_is_written_before_the_buyer_goes_there(self, till):
         order = await till.order()

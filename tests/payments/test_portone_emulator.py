@@ -13,7 +13,7 @@ from emulators.portone import PortOneEmulator
 from emulators.portone_pages import ACTIONS
 from emulators.portone_service import PortOneService
 
-ID = "tu_aaaaaaaaaaaaaaaa"
+ID = "tuaaaaaaaaaaaaaaaa"
 KEY = {"idempotency-key": '"0123456789abcdef"'}
 REDIRECT = "https://gateway.example/paid?page=1"
 
@@ -184,6 +184,21 @@ class TestPages:
         refused = await http.post("/_pay", json=request(totalAmount=1))
         assert refused.json()["code"] == "INVALID_REQUEST"
         assert "url" in (await http.post("/_pay", json=request())).json()
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"paymentId": "tu_1"},
+            {"paymentId": "a" * 41},
+            {"payMethod": "VIRTUAL_ACCOUNT"},
+            {"payMethod": "VIRTUAL_ACCOUNT", "virtualAccount": {"accountExpiry": {}}},
+        ],
+    )
+    async def test_what_a_company_behind_it_does_not_take(
+        self, http: httpx.AsyncClient, changes: dict[str, Any]
+    ) -> None:
+        refused = await http.post("/_pay", json=request(**changes))
+        assert refused.json()["code"] == "PG_PROVIDER_ERROR"
 
     async def test_no_such_button(self, http: httpx.AsyncClient) -> None:
         url = (await http.post("/_pay", json=request())).json()["url"]

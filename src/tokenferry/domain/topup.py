@@ -20,7 +20,9 @@ from tokenferry.domain.money import NANOS_PER_DOLLAR
 Currency = Literal["USD", "KRW"]
 # ISO 4217: dollars have two digits after the point, won none.
 NANOS_PER_CENT = NANOS_PER_DOLLAR // 100
-ID_PREFIX = "tu_"
+# Letters and digits alone: KCP, KPN and Smartro, which stand behind PortOne, refuse others.
+# Orders of earlier versions begin with `tu_`.
+ID_PREFIX = "tu"
 ID_BYTES = 12
 
 # `open`: nobody has paid. `waiting`: an account to pay into was given. `paid`: it was paid, what

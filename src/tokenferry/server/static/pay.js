@@ -10,11 +10,13 @@ const TOSS_METHODS = {
   virtual: { method: "VIRTUAL_ACCOUNT" },
 };
 
+// Some of the companies behind PortOne give no account to deposit into without a time limit.
+const DEPOSIT = { accountExpiry: { validHours: 72 } };
 const PORTONE_METHODS = {
-  card: "CARD",
-  easy: "EASY_PAY",
-  transfer: "TRANSFER",
-  virtual: "VIRTUAL_ACCOUNT",
+  card: { payMethod: "CARD" },
+  easy: { payMethod: "EASY_PAY" },
+  transfer: { payMethod: "TRANSFER" },
+  virtual: { payMethod: "VIRTUAL_ACCOUNT", virtualAccount: DEPOSIT },
 };
 
 const PAY = {
@@ -24,7 +26,7 @@ const PAY = {
     await payment.requestPayment({ ...request, ...TOSS_METHODS[method] });
   },
   async portone(options, method) {
-    const request = { ...options, payMethod: PORTONE_METHODS[method] };
+    const request = { ...options, ...PORTONE_METHODS[method] };
     // It leads to the provider's page and comes back by itself; an answer is a failure before that.
     const answer = await window.PortOne.requestPayment(request);
     if (answer?.code !== undefined) throw new Error(answer.message);
