@@ -4,14 +4,16 @@ import asyncio
 
 import pytest
 
-from engine.test_topups import PAID, Till
+from engine.test_topups import BUYER, PAID, Teller, Till
 from tokenferry.domain.topup import Order, Payment, ask_refund
 from tokenferry.engine.payments import ProviderUnsure
 from tokenferry.engine.reconciler import (
+    CONFIRM_LOOK_MS,
     DAY_MS,
     HOUR_MS,
     LIST_EVERY_MS,
     LIST_FIRST_MS,
+    LIST_LOST_MS,
     LIST_OVERLAP_MS,
     LOOK_MS_MAX,
     MINUTE_MS,
@@ -20,6 +22,7 @@ from tokenferry.engine.reconciler import (
     Reconciler,
     next_look,
 )
+from tokenferry.engine.topups import ORDER_MS
 from tokenferry.errors import PaymentUncertain
 
 
@@ -43,14 +46,14 @@ async def live_through(till, reconciler, ms):
     looks = 0
     while till.now_ms < end_ms:
         till.now_ms = min(till.now_ms + MINUTE_MS, end_ms)
-        looks += await reconciler.look_once()
+        looks += await reconciler.look_once(till.teller)
     return looks
 
 
 async def test_a_payment_without_any_notice_is_credited(till, reconciler):
     order = await till.order()
     till.teller.payment = PAID
-    assert await reconciler.look_once() == 0
+    assert await reconciler.look_once(till.teller) == 0
     await live_through(till, reconciler, 2 * MINUTE_MS)
     assert till.balance() == order.credit_nanos
     assert await live_through(till, reconciler, DAY_MS) == 0
@@ -109,7 +112,7 @@ async def test_a_refund_that_is_asked_for_while_the_next_look_is_planned_is_not_
         looked_at(order_id, *plan)
 
     monkeypatch.setattr(till.store, "looked_at", asked_meanwhile)
-    await reconciler.look_once()
+    await reconciler.look_once(till.teller)
     assert till.store.find(order.order_id).pending_minor == 10_000
     await live_through(till, reconciler, MINUTE_MS)
     assert till.store.find(order.order_id).refunded_minor == 10_000
@@ -135,6 +138,52 @@ async def test_one_order_that_fails_keeps_no_other_from_its_credit(till, reconci
     assert standing == {0, first.credit_nanos}
     await live_through(till, reconciler, 5 * MINUTE_MS)
     assert till.balance() == 2 * first.credit_nanos
+
+
+async def test_an_order_of_a_clock_that_was_ahead_is_asked_for(till, reconciler):
+    till.now_ms += DAY_MS
+    order = await till.order()
+    till.now_ms -= DAY_MS
+    till.teller.payment = PAID
+    assert await reconciler.look_once(till.teller) == 1
+    assert till.balance() == order.credit_nanos
+    assert await live_through(till, reconciler, 2 * DAY_MS) == 0
+
+
+async def test_a_provider_that_does_not_answer_keeps_nobody_from_anothers_credit(
+    till, reconciler, monkeypatch
+):
+    monkeypatch.setattr("tokenferry.engine.reconciler.POLL_S", 0)
+    other = Teller("stripe", payment=PAID)
+    till.topups.shop.providers["stripe"] = other
+    await till.order()
+    paid, _ = await till.topups.create(BUYER, "stripe", "KRW-10000")
+    till.now_ms += MINUTE_MS
+    silent = asyncio.Event()
+
+    async def wait_for_ever():
+        silent.set()
+        await asyncio.Event().wait()
+
+    till.teller.meanwhile = wait_for_ever
+    running = asyncio.create_task(reconciler.run())
+    await silent.wait()
+    while till.balance() == 0:
+        await asyncio.sleep(0)
+    assert till.balance() == paid.credit_nanos
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_whoever_was_to_confirm_a_payment_may_die_within_its_ten_minutes(till, reconciler):
+    """The buyer is slow, agrees, and the server dies before it asks for the confirmation."""
+    order = await till.order()
+    for minutes in (30, 39):
+        await live_through(till, reconciler, minutes * MINUTE_MS)
+    till.store.agree(order.order_id, "pk_1")
+    await live_through(till, reconciler, 10 * MINUTE_MS)
+    assert till.teller.calls.count(("look_up", "pk_1")) >= 2
 
 
 class TestLists:
@@ -172,6 +221,21 @@ class TestLists:
         await live_through(till, reconciler, 2 * HOUR_MS)
         assert till.balance() == 0
 
+    async def test_a_clock_that_was_ahead_leaves_nothing_unlisted(self, till, reconciler):
+        asked = []
+
+        async def changed_since(since_ms):
+            asked.append(since_ms)
+            return []
+
+        till.teller.changed_since = changed_since
+        till.now_ms += 400 * DAY_MS
+        assert await reconciler.list_once(till.teller)
+        till.now_ms -= 200 * DAY_MS
+        assert await reconciler.list_once(till.teller)
+        assert asked[1] == till.now_ms - LIST_LOST_MS
+        assert till.store.watermark("toss") == till.now_ms
+
     async def test_a_silent_provider_is_asked_again_from_where_it_was(self, till, reconciler):
         till.teller.faults = [("changed_since", ProviderUnsure("502"))]
         assert not await reconciler.list_once(till.teller)
@@ -185,7 +249,7 @@ async def test_it_goes_on_whatever_happens(till, reconciler, monkeypatch):
     till.now_ms += MINUTE_MS
     rounds = 0
 
-    def due(now_ms, limit):
+    def due(*_):
         nonlocal rounds
         rounds += 1
         if rounds < 3:
@@ -207,6 +271,8 @@ async def test_it_goes_on_whatever_happens(till, reconciler, monkeypatch):
     [
         ("open", 0, MINUTE_MS),
         ("open", 8 * MINUTE_MS, 2 * MINUTE_MS),
+        ("open", 79 * MINUTE_MS, CONFIRM_LOOK_MS),
+        ("open", 80 * MINUTE_MS, 20 * MINUTE_MS),
         ("open", 2 * DAY_MS, LOOK_MS_MAX),
         ("open", OPEN_MS - 5, 5),
         ("open", OPEN_MS, None),
@@ -218,7 +284,8 @@ async def test_it_goes_on_whatever_happens(till, reconciler, monkeypatch):
     ],
 )
 def test_when_an_order_is_due_again(status, age_ms, after_ms):
-    order = Order("tu_1", "a", "toss", "KRW", 1, 1, True, "", 1_000, 2_000, status=status)
+    expires_ms = 1_000 + ORDER_MS
+    order = Order("tu_1", "a", "toss", "KRW", 1, 1, True, "", 1_000, expires_ms, status=status)
     now_ms = 1_000 + age_ms
     assert next_look(order, now_ms) == (None if after_ms is None else now_ms + after_ms)
     pending = order._replace(pending_minor=1)

@@ -405,7 +405,7 @@ class TestRefunds:
         with pytest.raises(RefundRefused):
             await till.topups.refund(order.order_id, 10_000, "")
         # Somebody has to ask: the order is due.
-        assert till.store.due(till.now_ms, 5) == [order.order_id]
+        assert till.store.due("toss", till.now_ms, 10**9, 5) == [order.order_id]
         settled = await till.topups.settle(order.order_id)
         assert (settled.refunded_minor, settled.pending_minor) == (10_000, 0)
         assert till.teller.refunds == {1: 10_000}

@@ -105,18 +105,21 @@ def test_the_payments_name_is_the_latest_until_it_is_credited(store):
 def test_what_is_due_and_when_again(store):
     store.add(ORDER._replace(order_id="tu_2", created_ms=1), 9)
     first = 1 + FIRST_LOOK_MS
-    assert store.due(first - 1, 9) == []
-    assert store.due(first, 9) == ["tu_2"]
-    assert store.due(first + 4, 9) == ["tu_2", "tu_1"]
-    assert store.due(first + 4, 1) == ["tu_2"]
+    assert store.due("toss", first - 1, 10**9, 9) == []
+    assert store.due("toss", first, 10**9, 9) == ["tu_2"]
+    assert store.due("toss", first + 4, 10**9, 9) == ["tu_2", "tu_1"]
+    assert store.due("toss", first + 4, 10**9, 1) == ["tu_2"]
+    assert store.due("stripe", first + 4, 10**9, 9) == []
+    # Planned for later than anything is.
+    assert store.due("toss", first - 1, first, 9) == ["tu_1"]
     store.looked_at("tu_2", 10**9)
     store.looked_at("tu_1", None)
     # What has changed since somebody looked is as due as it was.
     revision = store.find("tu_2").revision
     store.agree("tu_2", "pk_1")
     store.looked_at("tu_2", None, revision)
-    assert store.due(10**9, 5) == ["tu_2"]
-    assert store.due(10**9, 9) == ["tu_2"]
+    assert store.due("toss", 10**9, 10**9, 5) == ["tu_2"]
+    assert store.due("toss", 10**9, 10**9, 9) == ["tu_2"]
 
 
 def test_watermarks(store):

@@ -219,8 +219,15 @@ class TopUpStore(Protocol):
             The order as it is then; None if it has changed since, or if there is none.
         """
 
-    def due(self, now_ms: int, limit: int) -> list[str]:
-        """Return the ids of orders that the provider is to be asked for, the longest due first."""
+    def due(self, provider: str, now_ms: int, latest_ms: int, limit: int) -> list[str]:
+        """Return the ids of orders that a provider is to be asked for, the longest due first.
+
+        Args:
+            provider: Which one.
+            now_ms: Unix time.
+            latest_ms: Until when anything can have been planned; what is later is due, too.
+            limit: At most so many.
+        """
 
     def looked_at(
         self, order_id: str, next_look_ms: int | None, revision: int | None = None

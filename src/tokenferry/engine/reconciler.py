@@ -2,7 +2,8 @@
 
 Orders that nobody has paid yet are asked for after a minute, then at growing intervals, for days;
 refunds that found no end, every minute. What changes later, a refund or a dispute, is in the
-provider's own list, which is gone through every hour, from where it was left.
+provider's own list, which is gone through every hour, from where it was left. Each provider is
+asked by itself: one that does not answer keeps nobody from credit that another one has money for.
 
 Source: docs/decisions/0011-payments.md.
 """
@@ -15,7 +16,7 @@ from typing import Final
 from tokenferry.domain.topup import Order, Settled, expire
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.payments import PaymentProvider, ProviderUnsure, TopUpStore
-from tokenferry.engine.topups import TopUps
+from tokenferry.engine.topups import ORDER_MS, TopUps
 from tokenferry.engine.workers import Workers
 from tokenferry.errors import TokenferryError
 
@@ -29,6 +30,9 @@ DAY_MS: Final = 24 * HOUR_MS
 # A quarter of its age: 5 looks in the first quarter of an hour, 30 in the first day.
 AGE_DIVISOR: Final = 4
 LOOK_MS_MAX: Final = 3 * HOUR_MS
+# Toss waits ten minutes for the confirmation of what the buyer has agreed to. Whoever was to give
+# it may have died: two looks come in that time.
+CONFIRM_LOOK_MS: Final = 4 * MINUTE_MS
 # How long an order is asked for. Accounts to deposit into are given for a week, as a rule.
 OPEN_MS: Final = 4 * DAY_MS
 WAITING_MS: Final = 15 * DAY_MS
@@ -36,6 +40,9 @@ LIST_EVERY_MS: Final = HOUR_MS
 # What is listed again each time: a provider may list late.
 LIST_OVERLAP_MS: Final = 2 * HOUR_MS
 LIST_FIRST_MS: Final = 3 * DAY_MS
+# A clock that went ahead, and was put right, has left a time that is still to come: since when
+# nothing was listed is not known. Stripe keeps its events so long.
+LIST_LOST_MS: Final = 30 * DAY_MS
 
 
 class Reconciler:
@@ -58,24 +65,30 @@ class Reconciler:
 
     async def run(self) -> None:
         """Ask until cancelled. No failure ends it."""
+        async with asyncio.TaskGroup() as group:
+            for provider in self._topups.shop.providers.values():
+                group.create_task(self._run(provider))
+
+    async def _run(self, provider: PaymentProvider) -> None:
         while True:
             try:
-                await self.look_once()
-                for provider in self._topups.shop.providers.values():
-                    await self.list_once(provider)
+                await self.look_once(provider)
+                await self.list_once(provider)
             except Exception:
                 # Money of others depends on the next round.
                 log.exception("the reconciliation of payments failed; it goes on")
             await asyncio.sleep(POLL_S)
 
-    async def look_once(self) -> int:
-        """Settle the orders that are due, each by itself, and return how many they were.
+    async def look_once(self, provider: PaymentProvider) -> int:
+        """Settle a provider's orders that are due, each by itself; return how many they were.
 
         Raises:
             StoreUnusable: If the store fails.
         """
-        now_ms = self._wall_ms()
-        order_ids = await self._disk.run(lambda: self._store.due(now_ms, BATCH_MAX))
+        now_ms, name = self._wall_ms(), provider.name
+        # What is planned for later than that was planned by a clock that went wrong.
+        span = (now_ms, now_ms + LOOK_MS_MAX)
+        order_ids = await self._disk.run(lambda: self._store.due(name, *span, BATCH_MAX))
         for order_id in order_ids:
             is_settled = await self._settle(order_id)
             await self._plan(order_id, is_settled=is_settled)
@@ -90,9 +103,11 @@ class Reconciler:
         now_ms = self._wall_ms()
         name = provider.name
         until_ms = await self._disk.run(lambda: self._store.watermark(name))
-        if until_ms is not None and now_ms - until_ms < LIST_EVERY_MS:
+        if until_ms is not None and 0 <= now_ms - until_ms < LIST_EVERY_MS:
             return False
         since_ms = now_ms - LIST_FIRST_MS if until_ms is None else until_ms - LIST_OVERLAP_MS
+        if until_ms is not None and until_ms > now_ms:
+            since_ms = now_ms - LIST_LOST_MS
         try:
             order_ids = await provider.changed_since(since_ms)
         except ProviderUnsure as exc:
@@ -154,8 +169,11 @@ def next_look(order: Order, now_ms: int) -> int | None:
         ends_ms = order.created_ms + WAITING_MS
     else:
         return None
+    most_ms = LOOK_MS_MAX
+    if order.status == "open" and now_ms < order.expires_ms + ORDER_MS:
+        most_ms = CONFIRM_LOOK_MS
     # The last look comes right at the end, before the order expires.
-    return min(now_ms + min(max(age_ms // AGE_DIVISOR, MINUTE_MS), LOOK_MS_MAX), ends_ms)
+    return min(now_ms + min(max(age_ms // AGE_DIVISOR, MINUTE_MS), most_ms), ends_ms)
 
 
 def _expired(order: Order, _: int | None) -> Settled:

@@ -123,13 +123,13 @@ class SqliteTopUps(SharedDatabase):
             return after
 
     @explained
-    def due(self, now_ms: int, limit: int) -> list[str]:
+    def due(self, provider: str, now_ms: int, latest_ms: int, limit: int) -> list[str]:
         """Return the ids of orders that are due; see `TopUpStore`."""
         with self._lock:
             rows = self._connection.execute(
-                "SELECT order_id FROM topup_order WHERE next_look_ms <= ? "
-                "ORDER BY next_look_ms LIMIT ?",
-                (now_ms, limit),
+                "SELECT order_id FROM topup_order WHERE provider = ? "
+                "AND (next_look_ms <= ? OR next_look_ms > ?) ORDER BY next_look_ms LIMIT ?",
+                (provider, now_ms, latest_ms, limit),
             ).fetchall()
         return [order_id for (order_id,) in rows]
 
