@@ -256,7 +256,10 @@ class TestLookUp:
         await world.emulator.cancel_unpaid(ID)
         assert world.emulator.payments[ID].status == "CANCELLED"
         payment = await world.portone.look_up(order())
-        assert (payment.status, payment.amount_minor) == ("waiting", 0)
+        assert (payment.status, payment.detail) == ("failed", "the account was closed")
+        # Had it been seen paid, its credit must not stay.
+        credited = order()._replace(status="paid", moves=1)
+        assert (await world.portone.look_up(credited)).status == "waiting"
 
     async def test_a_tampered_amount_is_reported_as_it_is(self, world: World) -> None:
         await world.emulator.pay(ID, amount=100)

@@ -94,7 +94,7 @@ def test_knows_every_status_of_a_dispute_that_the_sdk_knows() -> None:
     statuses = [word.strip(" '\"\n") for word in known.split(",") if word.strip()]
     assert "needs_response" in statuses
     dispute = {"amount": 7, "currency": "usd", "balance_transactions": []}
-    taken = {status for status in statuses if taken_back({**dispute, "status": status}, "usd")}
+    taken = {status for status in statuses if taken_back({**dispute, "status": status}, "usd", 9)}
     assert taken == {"needs_response", "under_review", "lost"}
 
 
@@ -108,7 +108,13 @@ def test_what_moved_decides_over_prevented_disputes(moves: list[int], minor: int
         "currency": "usd",
         "balance_transactions": [{"amount": moved} for moved in moves],
     }
-    assert taken_back(dispute, "usd") == minor
+    assert taken_back(dispute, "usd", 9) == minor
+
+
+def test_a_bank_that_counts_in_the_buyers_currency_has_taken_all() -> None:
+    dispute = {"status": "lost", "amount": 7, "currency": "eur"}
+    assert taken_back(dispute, "usd", 9) == 9
+    assert taken_back({**dispute, "status": "won"}, "usd", 9) == 0
 
 
 def test_faults_name_no_secret() -> None:

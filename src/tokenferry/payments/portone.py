@@ -143,7 +143,17 @@ class PortOne:
             ProviderUnsure: If PortOne does not answer, or with something that is not understood.
         """
         found = await self._find(order)
-        return Payment("open") if found is None else payment_of(found)
+        if found is None:
+            return Payment("open")
+        payment = payment_of(found)
+        if (
+            payment.status == "waiting"
+            and found["status"] == "CANCELLED"
+            and not order.was_credited
+        ):
+            # Nobody deposited anything, and nobody can any more.
+            return payment._replace(status="failed", detail="the account was closed")
+        return payment
 
     async def refund(self, order: Order) -> None:
         """Cancel `order.pending_minor` of the payment, once for each `order.refunds`.

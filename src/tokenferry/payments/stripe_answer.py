@@ -149,20 +149,28 @@ def given_back(refund: Mapping[str, Any], currency: str) -> int:
     return _amount(refund, currency)
 
 
-def taken_back(dispute: Mapping[str, Any], currency: str) -> int:
+def taken_back(dispute: Mapping[str, Any], currency: str, paid: int) -> int:
     """Return how much a bank has taken back with a dispute, and has not given back.
 
+    Args:
+        dispute: The dispute.
+        currency: What was paid in.
+        paid: What was paid: if the bank counts in another currency, the buyer's, all of it.
+
     Raises:
-        ProviderUnsure: If its status is not known, or if it is not in that currency.
+        ProviderUnsure: If its status is not known.
     """
+    taken = count(dispute, "amount")
+    if text(dispute, "currency") != currency:
+        taken = paid
     status = text(dispute, "status")
     if status in _DISPUTE_NOT_TAKEN:
         return 0
     if status in _DISPUTE_MAY_BE_TAKEN:
-        return _amount(dispute, currency) if _moved(dispute) < 0 else 0
+        return taken if _moved(dispute) < 0 else 0
     if status not in _DISPUTE_TAKEN:
         raise ProviderUnsure(f"the dispute has the unknown status {status}")
-    return _amount(dispute, currency)
+    return taken
 
 
 def fault(

@@ -147,7 +147,9 @@ class StripeCheckout:
         if state == ("complete", "unpaid"):
             # A bank transfer, say, that takes days and can still fail.
             why = broken_off(part(session, "payment_intent"))
-            return found if why is None else found._replace(status="failed", detail=why)
+            if why is not None:
+                return found._replace(status="failed", detail=why)
+            return found._replace(status="waiting")
         raise ProviderUnsure(f"the checkout session has the unknown state {state}")
 
     async def refund(self, order: Order) -> None:
@@ -246,7 +248,7 @@ class StripeCheckout:
         intent = part(session, "payment_intent")
         charge = part(intent, "latest_charge")
         of_intent = {"payment_intent": text(intent, "id")}
-        currency = text(session, "currency")
+        currency, amount = text(session, "currency"), count(session, "amount_total")
         refunded, listed, disputed = 0, 0, 0
         # It is documented nowhere whether a charge's sum still holds what has failed since.
         in_charge = count(charge, "amount_refunded")
@@ -260,11 +262,11 @@ class StripeCheckout:
             raise ProviderUnsure("Stripe's list of refunds lacks one")
         disputes = self._api.sdk.v1.disputes.list_async
         async for dispute in self._api.each("list disputes", disputes, of_intent):
-            disputed += taken_back(dispute, currency)
+            disputed += taken_back(dispute, currency, amount)
         return Payment(
             "paid",
             currency=currency.upper(),
-            amount_minor=count(session, "amount_total"),
+            amount_minor=amount,
             refunded_minor=refunded,
             disputed_minor=disputed,
             live=flag(session, "livemode"),
