@@ -1,9 +1,11 @@
 """Credit is bought at emulated providers, over HTTP: once, whatever is lost."""
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from harness.accounts import call, member
 from harness.gateway import SERVER, Gateway
 from harness.http_client import ConnectionFailed
 from harness.market import WON_CREDIT, Market
+from tokenferry.engine.topups import LOOKS_PER_HOUR
+from tokenferry.server.payment_texts import OUTCOMES, WORDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -323,6 +327,42 @@ async def test_pages_of_no_order_and_while_the_provider_is_silent(market: Market
     page = await market.visit(f"{market.gateway.url}/pay/{order['id']}/return")
     assert page.status == 503
     assert "Nothing is lost" in page.body.decode()
+
+
+async def test_a_buyer_who_comes_back_while_the_database_is_locked_loses_nothing(
+    market: Market,
+) -> None:
+    """What Toss's page brings along is asked for again by the page: without it nobody confirms."""
+    await market.buyer.call("PATCH", "/api/account", {"language": "ko"})
+    order = await market.order(market.sellers["toss"])
+    back = await market.sellers["toss"].pay(order["id"])
+    with closing(sqlite3.connect(market.gateway.data_dir / "tokenferry.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        page = await market.visit(back)
+        other.rollback()
+    text = page.body.decode()
+    assert (page.status, WORDS["ko"]["busy"] in text) == (503, True)
+    [again] = re.findall(r'http-equiv="refresh" content="5;url=([^"]+)"', text)
+    assert "paymentKey=" in again
+    page = await market.visit(f"{market.gateway.url}{unescape(again)}")
+    assert (page.status, OUTCOMES["ko"]["paid"] in page.body.decode()) == (200, True)
+    assert await market.state(order["id"]) == ("paid", WON_CREDIT)
+
+
+async def test_pages_of_what_is_refused_or_asked_too_often_are_in_the_buyers_language(
+    market: Market,
+) -> None:
+    await market.buyer.call("PATCH", "/api/account", {"language": "ko"})
+    order = await market.order(market.sellers["portone"])
+    # Paid, and nothing of it has reached us.
+    await market.sellers["portone"].pay(order["id"])
+    page = await market.visit(f"{market.gateway.url}/pay/{order['id']}")
+    assert (page.status, WORDS["ko"]["refused"] in page.body.decode()) == (422, True)
+    assert "ALREADY_PAID" in page.body.decode()
+    for _ in range(LOOKS_PER_HOUR + 1):
+        page = await market.visit(f"{market.gateway.url}/pay/{order['id']}/return")
+    assert (page.status, WORDS["ko"]["often"] in page.body.decode()) == (429, True)
+    assert 'content="60;url=' in page.body.decode()
 
 
 @every_seller

@@ -16,7 +16,7 @@ from html import escape
 from importlib import resources
 from string import Template
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
@@ -27,11 +27,19 @@ from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.payments import Buyer, Redirect, Urls, Widget
 from tokenferry.engine.topups import TopUps
 from tokenferry.engine.workers import Workers
-from tokenferry.errors import PaymentDeclined, RateLimited, TokenferryError, TopUpNotFound
+from tokenferry.errors import (
+    PaymentDeclined,
+    PaymentUncertain,
+    RateLimited,
+    TokenferryError,
+    TopUpNotFound,
+)
 from tokenferry.server.payment_texts import OUTCOMES, WORDS, Language
 from tokenferry.server.topups_api import format_minor
 
 REFRESH_S: Final = 5
+# Of a page that has looked as often as it may.
+SLOW_REFRESH_S: Final = 60
 # Toss names the payment in the address of the return.
 PAYMENT_REF: Final = "paymentKey"
 REF_CHARACTERS_MAX: Final = 300
@@ -81,17 +89,19 @@ class PaymentPages:
     async def _pay(self, request: web.Request) -> web.StreamResponse:
         try:
             order, buyer = await self._order(request)
-        except TopUpNotFound:
-            return self._missing(request)
+        except (TokenferryError, StoreUnusable) as error:
+            return self._missing(request, error)
         words = WORDS[buyer.language]
         if state_of(order) not in ("open", "failed") or self._topups.is_over(order):
             return self._outcome(order, buyer.language)
         try:
             _, begun = await self._topups.begin(order.order_id, buyer)
         except PaymentDeclined as error:
-            return self._message(order, buyer.language, error.message, status=error.http_status)
-        except (TokenferryError, StoreUnusable):
-            return self._message(order, buyer.language, words["silent"], status=503)
+            # What the provider says is in whichever language it speaks.
+            said = f"{words['refused']} {error.__cause__ or error.message}"
+            return self._message(order, buyer.language, said, status=error.http_status)
+        except (TokenferryError, StoreUnusable) as error:
+            return self._unknown(order, buyer.language, error, None)
         if isinstance(begun, Redirect):
             return web.Response(status=303, headers={"Location": begun.url})
         return self._choices(order, begun, buyer.language)
@@ -99,25 +109,23 @@ class PaymentPages:
     async def _returned(self, request: web.Request) -> web.StreamResponse:
         try:
             order, buyer = await self._order(request)
-        except TopUpNotFound:
-            return self._missing(request)
+        except (TokenferryError, StoreUnusable) as error:
+            return self._missing(request, error)
         payment_ref = request.query.get(PAYMENT_REF)
         if payment_ref is not None and not _is_reference(payment_ref):
             payment_ref = None
         try:
             order = await self._topups.returned(order.provider, order.order_id, payment_ref)
-        except RateLimited as error:
-            return self._message(order, buyer.language, error.message, status=error.http_status)
-        except (TokenferryError, StoreUnusable):
-            silent = WORDS[buyer.language]["silent"]
-            return self._message(order, buyer.language, silent, status=503)
+        except (TokenferryError, StoreUnusable) as error:
+            # The payment's name may not have been stored yet: the page brings it again.
+            return self._unknown(order, buyer.language, error, payment_ref)
         return self._outcome(order, buyer.language)
 
     async def _failed(self, request: web.Request) -> web.StreamResponse:
         try:
             order, buyer = await self._order(request)
-        except TopUpNotFound:
-            return self._missing(request)
+        except (TokenferryError, StoreUnusable) as error:
+            return self._missing(request, error)
         # What the address says is not believed, and the order is left as it is: another attempt
         # may succeed.
         return self._outcome(order, buyer.language)
@@ -169,21 +177,49 @@ class PaymentPages:
             body += f'<p><a href="{path}/return">{escape(words["refresh"])}</a></p>'
         return self._show(order, language, body)
 
-    def _message(self, order: Order, language: Language, text: str, *, status: int) -> web.Response:
-        path = f"/pay/{order.order_id}/return"
-        body = (
-            f'<p role="status">{escape(text)}</p>'
-            f'<p><a href="{path}">{escape(WORDS[language]["refresh"])}</a></p>'
-        )
-        head = f'<meta http-equiv="refresh" content="{REFRESH_S};url={path}">'
+    def _unknown(
+        self, order: Order, language: Language, error: Exception, payment_ref: str | None
+    ) -> web.Response:
+        """Return the page for an order of which it is not known now what became of it."""
+        words = WORDS[language]
+        if isinstance(error, RateLimited):
+            text, status = words["often"], error.http_status
+        else:
+            text = words["silent" if isinstance(error, PaymentUncertain) else "busy"]
+            status = web.HTTPServiceUnavailable.status_code
+        return self._message(order, language, text, status=status, payment_ref=payment_ref)
+
+    def _message(
+        self,
+        order: Order,
+        language: Language,
+        text: str,
+        *,
+        status: int,
+        payment_ref: str | None = None,
+    ) -> web.Response:
+        url = f"/pay/{order.order_id}/return"
+        if payment_ref is not None:
+            url += f"?{urlencode({PAYMENT_REF: payment_ref})}"
+        is_often = status == web.HTTPTooManyRequests.status_code
+        after_s = SLOW_REFRESH_S if is_often else REFRESH_S
+        body, head = _looks_again(url, language, text, after_s)
         response = self._show(order, language, body, head=head)
         response.set_status(status)
         return response
 
-    def _missing(self, request: web.Request) -> web.Response:
+    def _missing(self, request: web.Request, error: Exception) -> web.Response:
+        """Return the page for an order that is none, or cannot be read now."""
         language = _language_of(request)
-        response = self._render(language, f"<p>{escape(WORDS[language]['not_found'])}</p>")
-        response.set_status(web.HTTPNotFound.status_code)
+        words = WORDS[language]
+        if isinstance(error, TopUpNotFound):
+            response = self._render(language, f"<p>{escape(words['not_found'])}</p>")
+            response.set_status(web.HTTPNotFound.status_code)
+            return response
+        # With all that the provider's page has sent along.
+        body, head = _looks_again(request.path_qs, language, words["busy"], REFRESH_S)
+        response = self._render(language, body, head=head)
+        response.set_status(web.HTTPServiceUnavailable.status_code)
         return response
 
     def _show(
@@ -222,6 +258,14 @@ class PaymentPages:
             "X-Frame-Options": "DENY",
         }
         return web.Response(text=page, content_type="text/html", headers=headers)
+
+
+def _looks_again(url: str, language: Language, text: str, after_s: int) -> tuple[str, str]:
+    """Return a page that says something, and its head, by which it loads again."""
+    url = escape(url)
+    link = f'<p><a href="{url}">{escape(WORDS[language]["refresh"])}</a></p>'
+    head = f'<meta http-equiv="refresh" content="{after_s};url={url}">'
+    return f'<p role="status">{escape(text)}</p>{link}', head
 
 
 def _is_reference(text: str) -> bool:

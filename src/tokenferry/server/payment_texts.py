@@ -27,7 +27,12 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "not_found": "There is no such order.",
         "silent": "The payment provider does not answer right now. Nothing is lost: what was paid "
         "is found out and credited by itself. This page looks again.",
-        "refused": "The payment provider refuses",
+        "busy": "The gateway cannot answer right now. Nothing is lost: what was paid is found out "
+        "and credited by itself. This page looks again.",
+        "often": "This page has asked too often about the payment. Nothing is lost: what was paid "
+        "is credited by itself. It looks again in a minute.",
+        "refused": "The payment provider does not take this payment now. If you have paid "
+        "already, that is found out and credited by itself. It said:",
         "console": "To the console",
     },
     "ko": {
@@ -49,7 +54,12 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "not_found": "주문을 찾을 수 없습니다.",
         "silent": "결제사에서 응답이 없습니다. 결제하셨다면 자동으로 확인하여 충전되니 걱정하지 "
         "마세요. 이 페이지에서 다시 확인합니다.",
-        "refused": "결제사에서 거절했습니다",
+        "busy": "지금은 서버가 응답할 수 없습니다. 결제하셨다면 자동으로 확인하여 "
+        "충전되니 걱정하지 마세요. 이 페이지에서 다시 확인합니다.",
+        "often": "결제 확인 요청이 너무 많았습니다. 결제하셨다면 자동으로 확인하여 "
+        "충전되니 걱정하지 마세요. 1분 뒤 이 페이지에서 다시 확인합니다.",
+        "refused": "결제사에서 이 결제를 받지 않았습니다. 이미 결제하셨다면 자동으로 "
+        "확인하여 충전됩니다. 결제사의 답변:",
         "console": "콘솔로 이동",
     },
 }
@@ -57,15 +67,18 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
 OUTCOMES: Mapping[Language, Mapping[State, str]] = {
     "en": {
         "open": "Nothing has been paid yet.",
-        "waiting": "Waiting for your deposit. The credit is added by itself when it arrives.",
+        "waiting": "Waiting for your money to arrive. The credit is added by itself when it does.",
         "paid": "Paid. The credit is on your account.",
         "failed": "The payment failed. Nothing was charged.",
         "expired": "The order has expired. If you have paid all the same, it is still credited.",
-        "review": "What was paid is not what was ordered. The operator looks into it.",
+        "review": "What was paid is not what was ordered, so that no credit was added. The "
+        "operator looks into it, and gives you the credit or your money back. If you hear "
+        "nothing, write to them with the order's number.",
         "refunding": "A refund is under way.",
         "partly_refunded": "A part of the payment was given back.",
         "refunded": "The payment was given back.",
-        "disputed": "The bank has taken the payment back.",
+        "disputed": "The bank has taken the payment back. Its credit cannot be used until the bank "
+        "has decided.",
     },
     "ko": {
         "open": "아직 결제되지 않았습니다.",
@@ -73,10 +86,12 @@ OUTCOMES: Mapping[Language, Mapping[State, str]] = {
         "paid": "결제가 완료되어 크레딧이 충전되었습니다.",
         "failed": "결제에 실패했습니다. 청구된 금액은 없습니다.",
         "expired": "주문이 만료되었습니다. 이미 결제하셨다면 확인되는 대로 충전됩니다.",
-        "review": "결제된 내용이 주문과 다릅니다. 운영자가 확인하고 있습니다.",
+        "review": "결제된 내용이 주문과 달라 아직 충전되지 않았습니다. 운영자가 확인하여 "
+        "충전하거나 환불해 드립니다. 연락이 없으면 주문 번호와 함께 운영자에게 문의해 주세요.",
         "refunding": "환불을 진행하고 있습니다.",
         "partly_refunded": "결제 금액의 일부가 환불되었습니다.",
         "refunded": "결제 금액이 환불되었습니다.",
-        "disputed": "은행에서 결제를 취소했습니다.",
+        "disputed": "은행이나 카드사에서 결제를 회수했습니다. 결과가 나올 때까지 해당 "
+        "크레딧은 사용할 수 없습니다.",
     },
 }
