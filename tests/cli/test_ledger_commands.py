@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import sqlite3
 from pathlib import Path
 
@@ -56,6 +57,24 @@ def test_beancount_has_every_transfer(run) -> None:
     assert out.count(f"open {name} USD") == 1
     assert "  Expenses:Issued:Grant  1.50 USD\n" in out
     assert '\\"친구\\"' in out
+
+
+def test_beancount_opens_no_book_later_than_it_is_used(run) -> None:
+    """The charge of a stream that ended yesterday is booked today, after a grant of today."""
+    lively(run)
+    with sqlite3.connect(DATABASE) as connection:
+        connection.execute(
+            "INSERT INTO ledger_transfer (kind, reference, debit, credit, amount_nanos, created_ms)"
+            " VALUES ('usage', 'strm_1', 'account:operator', 'revenue', 5, 172800000),"
+            " ('usage', 'strm_2', 'account:operator', 'revenue', 7, 86400000)"
+        )
+    connection.close()
+    out = run("ledger", "export", "--format", "beancount").out
+    assert "1970-01-02 open Income:Usage USD\n" in out
+    dated = re.findall(r"^\d{4}-\d\d-\d\d", out, re.MULTILINE)
+    assert dated == sorted(dated)
+    numbers = [row["number"] for row in csv.DictReader(io.StringIO(run("ledger", "export").out))]
+    assert numbers == sorted(numbers, key=int)
 
 
 def test_what_the_operator_used_is_an_expense_and_no_debt(run) -> None:

@@ -51,6 +51,23 @@ def test_the_transfers_come_in_their_order(books):
         ("UPDATE key_month SET spent_nanos = 1", "have spent 1"),
         ("DELETE FROM key_month", "have spent 0"),
         ("UPDATE key_month SET held_nanos = 1", "said to hold 1"),
+        ("UPDATE ledger_book SET overdraft = 1 WHERE book = 'account:a'", "be overdrawn: yes"),
+        ("UPDATE charge SET shortfall_nanos = 0 WHERE stream_id = 's1'", "there was no credit"),
+        (
+            """INSERT INTO ledger_transfer (kind, reference, debit, credit, amount_nanos,
+            created_ms) VALUES ('shortfall', 's9', 'shortfall', 'revenue', 5, 1)""",
+            "for 0 of what stream s9 cost",
+        ),
+        (
+            """INSERT INTO ledger_reservation (stream_id, account_id, key_id, month, amount_nanos,
+            created_ms) VALUES ('s9', 'b', 'k9', 202611, 5, 1)""",
+            "account:b holds 0; its open reservations are 5",
+        ),
+        (
+            """INSERT INTO ledger_reservation (stream_id, account_id, key_id, month, amount_nanos,
+            created_ms) VALUES ('s9', 'b', 'k9', 202611, 5, 1)""",
+            "key k9 is said to hold 0 in 202611; its open reservations are 5",
+        ),
         (
             """INSERT INTO charge SELECT 's2', account_id, key_id, model, provider, provider_model,
             created_ms, ended_ms, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, finish, NULL, 1, NULL, 1, ''

@@ -136,6 +136,7 @@ def test_watermarks(store):
         ("UPDATE topup_order SET taken_nanos = 2, short_nanos = 1", "1 of the rest had been spent"),
         ("DELETE FROM topup_order", "topup toss:tu_1:0 is of no top-up of that account"),
         ("UPDATE topup_order SET moves = 0", "of top-up tu_1 0 stand"),
+        ("UPDATE topup_order SET moves = 2", "its 1 of 2 entries say 7000, 0"),
     ],
 )
 def test_the_audit_compares_orders_with_entries(store, harm, told):

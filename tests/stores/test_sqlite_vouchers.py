@@ -26,6 +26,25 @@ def test_a_voucher_is_redeemed_once(store):
     assert (row.redeemed_ms, row.account_id) == (20, "a")
 
 
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ("UPDATE voucher SET redeemed_ms = NULL", "None has 0 of it; account:a has 5000"),
+        ("UPDATE voucher SET amount_nanos = 9", "account:a has 9 of it; account:a has 5000"),
+        ("UPDATE voucher SET account_id = 'b'", "account:b has 5000 of it; account:a has 5000"),
+        ("DELETE FROM voucher", "None has 0 of it; account:a has 5000"),
+        ("UPDATE voucher SET redeemed_ms = 1, account_id = 'a'", "voucher v_2 says that account:a"),
+    ],
+)
+def test_the_audit_compares_vouchers_with_entries(store, tmp_path, harm, told):
+    store.redeem(GOOD.code_hash, "a", 20)
+    audit = SqliteAudit(tmp_path / "t.db")
+    assert audit.verify().differences == []
+    store._connection.execute(harm)
+    assert any(told in difference for difference in audit.verify().differences)
+    audit.close()
+
+
 @pytest.mark.parametrize(("moment", "outcome"), [(99, 7_000), (100, "expired"), (101, "expired")])
 def test_a_voucher_expires(store, moment, outcome):
     assert store.redeem(b"\1" * 32, "a", moment) == outcome

@@ -35,11 +35,17 @@ def verify_ledger(arguments: argparse.Namespace) -> int:
 
 def export_ledger(arguments: argparse.Namespace) -> int:
     """Print all transfers, as CSV or for Beancount."""
-    with explained(), closing(_audit(arguments)) as store, store.entries() as entries:
-        if arguments.format == "csv":
-            _write_csv(entries)
-        else:
+    # To Beancount a book is unknown before the day on which it was opened.
+    by_time = arguments.format == "beancount"
+    with (
+        explained(),
+        closing(_audit(arguments)) as store,
+        store.entries(by_time=by_time) as entries,
+    ):
+        if by_time:
             _write_beancount(entries)
+        else:
+            _write_csv(entries)
         return EXIT_OK
     return EXIT_FAULT
 

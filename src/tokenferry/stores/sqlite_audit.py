@@ -36,12 +36,19 @@ _CHECKS = (
         """,
     ),
     (
+        "{0} may be overdrawn: {1}, against the rules",
+        """
+        SELECT book, IIF(overdraft, 'yes', 'no') FROM ledger_book WHERE overdraft <> (book =
+        'account:operator' OR substr(book, 1, 8) <> 'account:')
+        """,
+    ),
+    (
         "{0} holds {1}; its open reservations are {2}",
         """
-        SELECT book, held_nanos, COALESCE(r.sum, 0) FROM ledger_book LEFT JOIN (SELECT
-        'account:' || account_id AS book, SUM(amount_nanos) AS sum FROM ledger_reservation WHERE
-        state = 'open' GROUP BY account_id) r USING (book) WHERE held_nanos <> COALESCE(r.sum,
-        0)
+        SELECT book, SUM(held) AS held, SUM(reserved) AS reserved FROM (SELECT book, held_nanos
+        AS held, 0 AS reserved FROM ledger_book UNION ALL SELECT 'account:' || account_id, 0,
+        amount_nanos FROM ledger_reservation WHERE state = 'open') GROUP BY book HAVING
+        SUM(held) <> SUM(reserved)
         """,
     ),
     (
@@ -51,6 +58,15 @@ _CHECKS = (
         (SELECT reference AS stream_id, SUM(amount_nanos) AS sum FROM ledger_transfer WHERE kind
         IN ('usage', 'shortfall') AND credit = 'revenue' GROUP BY reference) t USING (stream_id)
         WHERE COALESCE(cost_nanos, 0) <> COALESCE(t.sum, 0)
+        """,
+    ),
+    (
+        "for {1} of what stream {0} cost there was no credit; booked on shortfall are {2}",
+        """
+        SELECT stream_id, SUM(short) AS short, SUM(booked) AS booked FROM (SELECT stream_id,
+        shortfall_nanos AS short, 0 AS booked FROM charge WHERE shortfall_nanos UNION ALL SELECT
+        reference, 0, amount_nanos FROM ledger_transfer WHERE kind = 'shortfall') GROUP BY
+        stream_id HAVING SUM(short) <> SUM(booked)
         """,
     ),
     (
@@ -81,23 +97,34 @@ _CHECKS = (
     (
         "key {0} is said to hold {2} in {1}; its open reservations are {3}",
         """
-        SELECT m.key_id, m.month, m.held_nanos, COALESCE(r.sum, 0) FROM key_month m LEFT JOIN
-        (SELECT key_id, month, SUM(amount_nanos) AS sum FROM ledger_reservation WHERE state =
-        'open' GROUP BY key_id, month) r USING (key_id, month) WHERE m.held_nanos <>
-        COALESCE(r.sum, 0)
+        SELECT key_id, month, SUM(held) AS held, SUM(reserved) AS reserved FROM (SELECT key_id,
+        month, held_nanos AS held, 0 AS reserved FROM key_month UNION ALL SELECT key_id, month,
+        0, amount_nanos FROM ledger_reservation WHERE state = 'open') GROUP BY key_id, month
+        HAVING SUM(held) <> SUM(reserved)
         """,
     ),
     (
-        "of top-up {0} {1} stand, {2} of the rest had been spent; its entries say {3}, {4}",
+        "of top-up {0} {1} stand, {2} of the rest had been spent; its {3} entries say {4}, {5}",
         """
-        SELECT order_id, standing, short_nanos, COALESCE(sum, 0), COALESCE(short, 0) FROM
-        (SELECT order_id, IIF(moves > 0, credit_nanos - taken_nanos, 0) AS standing, short_nanos
-        FROM topup_order) LEFT JOIN (SELECT substr(name, 1, instr(name, ':') - 1) AS order_id,
-        SUM(IIF(kind = 'topup', amount_nanos, -amount_nanos)) AS sum, SUM(IIF(debit =
-        'shortfall', amount_nanos, 0) - IIF(credit = 'shortfall', amount_nanos, 0)) AS short
-        FROM (SELECT *, substr(reference, instr(reference, ':') + 1) AS name FROM
-        ledger_transfer WHERE kind IN ('topup', 'refund', 'chargeback')) GROUP BY 1) USING
-        (order_id) WHERE standing <> COALESCE(sum, 0) OR short_nanos <> COALESCE(short, 0)
+        SELECT order_id, standing, short_nanos, COALESCE(entries, 0) || ' of ' || moves,
+        COALESCE(sum, 0), COALESCE(short, 0) FROM (SELECT order_id, IIF(moves > 0, credit_nanos -
+        taken_nanos, 0) AS standing, short_nanos, moves FROM topup_order) LEFT JOIN (SELECT
+        substr(name, 1, instr(name, ':') - 1) AS order_id, SUM(IIF(kind = 'topup', amount_nanos,
+        -amount_nanos)) AS sum, SUM(IIF(debit = 'shortfall', amount_nanos, 0) - IIF(credit =
+        'shortfall', amount_nanos, 0)) AS short, COUNT(*) AS entries FROM (SELECT *,
+        substr(reference, instr(reference, ':') + 1) AS name FROM ledger_transfer WHERE kind IN
+        ('topup', 'refund', 'chargeback')) GROUP BY 1) USING (order_id) WHERE standing <>
+        COALESCE(sum, 0) OR short_nanos <> COALESCE(short, 0) OR moves <> COALESCE(entries, 0)
+        """,
+    ),
+    (
+        "voucher {0} says that {1} has {2} of it; {3} has {4} by the books",
+        """
+        SELECT voucher_id, MAX(who), SUM(said), MAX(whom), SUM(booked) FROM (SELECT voucher_id,
+        'account:' || account_id AS who, amount_nanos AS said, NULL AS whom, 0 AS booked FROM
+        voucher WHERE redeemed_ms IS NOT NULL UNION ALL SELECT reference, NULL, 0, credit,
+        amount_nanos FROM ledger_transfer WHERE kind = 'voucher') GROUP BY voucher_id HAVING
+        SUM(said) <> SUM(booked) OR MAX(who) IS NOT MAX(whom)
         """,
     ),
     (
@@ -119,6 +146,10 @@ _BOOKS = """
     ledger_transfer) GROUP BY book) SELECT IIF(book LIKE 'account:%' AND book <>
     'account:operator', 'accounts', book) AS name, kept, booked FROM both ORDER BY name
     """
+_ENTRIES = (
+    "SELECT transfer_id, kind, reference, debit, credit, amount_nanos, created_ms, note "
+    "FROM ledger_transfer"
+)
 # Differences that are shown of each kind.
 _SHOWN_MAX = 20
 # Between two looks at whether to go on; some milliseconds' work.
@@ -200,17 +231,19 @@ class SqliteAudit(Database):
         return int(self._connection.execute(query).fetchone()[0])
 
     @contextmanager
-    def entries(self) -> Iterator[Iterator[Entry]]:
-        """Read all transfers, in their order, one state of them.
+    def entries(self, *, by_time: bool = False) -> Iterator[Iterator[Entry]]:
+        """Read all transfers, one state of them.
+
+        Args:
+            by_time: Whether they come in the order of their times, and not in that in which they
+                were booked: a stream's charge can be booked after what happened later.
 
         Raises:
             StoreUnusable: If the file cannot be read.
         """
+        order = "created_ms, transfer_id" if by_time else "transfer_id"
         with self._transaction("DEFERRED"):
-            rows = self._connection.execute(
-                "SELECT transfer_id, kind, reference, debit, credit, amount_nanos, created_ms, "
-                "note FROM ledger_transfer ORDER BY transfer_id"
-            )
+            rows = self._connection.execute(f"{_ENTRIES} ORDER BY {order}")
             yield (Entry(*row) for row in rows)
 
 
