@@ -130,3 +130,19 @@ def test_what_was_booked_under_a_reference(statements):
     assert (found.kind, found.credit, found.amount_nanos) == ("grant", "account:a", 1000)
     assert statements.transfer(("withdrawal",), "1") is None
     assert statements.transfer(("grant", "withdrawal"), "2") is None
+
+
+def test_a_page_of_transfers_reads_no_more_than_the_page(statements):
+    """Steps of SQLite's machine, a thousand a look: thousands of entries would be hundreds."""
+    statements._connection.executemany(
+        "INSERT INTO ledger_transfer (kind, reference, debit, credit, amount_nanos, created_ms) "
+        "VALUES ('usage', ?, IIF(? % 9, 'account:a', 'x'), IIF(? % 9, 'x', 'account:a'), 1, 1)",
+        ((f"many_{number}", number, number) for number in range(9_000)),
+    )
+    looks = []
+    statements._connection.set_progress_handler(lambda: looks.append(1), 1_000)
+    page = statements.transfers("a", 50, None)
+    assert [number for number, _ in page] == sorted((n for n, _ in page), reverse=True)
+    assert {transfer.debit for _, transfer in page} == {"account:a", "x"}
+    assert len(page) == 50
+    assert len(looks) < 20

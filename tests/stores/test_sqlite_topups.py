@@ -146,6 +146,18 @@ def test_the_audit_compares_orders_with_entries(store, harm, told):
     assert any(told in difference for difference in differences(store))
 
 
+def test_the_audit_of_many_orders_is_no_longer_than_they_are_many(store, tmp_path):
+    """Steps of SQLite's machine, a hundred thousand a look: each with each would be 200 looks."""
+    for number in range(1_000):
+        order_id = f"tu{number:024}"
+        store.add(ORDER._replace(order_id=order_id, account_id=f"acc_{number}"), 9)
+        store.change(order_id, None, credited)
+    audit, looks = SqliteAudit(tmp_path / "t.db"), []
+    assert audit.verify(lambda: bool(looks.append(1))).differences == []
+    assert len(looks) < 20
+    audit.close()
+
+
 def test_the_audit_knows_whose_an_order_is(store):
     store.add(ORDER._replace(order_id="tu_2", account_id="acc_2"), 9)
 

@@ -106,15 +106,15 @@ _CHECKS = (
     (
         "of top-up {0} {1} stand, {2} of the rest had been spent; its {3} entries say {4}, {5}",
         """
-        SELECT order_id, standing, short_nanos, COALESCE(entries, 0) || ' of ' || moves,
-        COALESCE(sum, 0), COALESCE(short, 0) FROM (SELECT order_id, IIF(moves > 0, credit_nanos -
-        taken_nanos, 0) AS standing, short_nanos, moves FROM topup_order) LEFT JOIN (SELECT
-        substr(name, 1, instr(name, ':') - 1) AS order_id, SUM(IIF(kind = 'topup', amount_nanos,
-        -amount_nanos)) AS sum, SUM(IIF(debit = 'shortfall', amount_nanos, 0) - IIF(credit =
-        'shortfall', amount_nanos, 0)) AS short, COUNT(*) AS entries FROM (SELECT *,
-        substr(reference, instr(reference, ':') + 1) AS name FROM ledger_transfer WHERE kind IN
-        ('topup', 'refund', 'chargeback')) GROUP BY 1) USING (order_id) WHERE standing <>
-        COALESCE(sum, 0) OR short_nanos <> COALESCE(short, 0) OR moves <> COALESCE(entries, 0)
+        SELECT order_id, SUM(standing), SUM(short), SUM(entries) || ' of ' || SUM(moves),
+        SUM(booked), SUM(booked_short) FROM (SELECT order_id, IIF(moves > 0, credit_nanos -
+        taken_nanos, 0) AS standing, short_nanos AS short, moves, 0 AS booked, 0 AS
+        booked_short, 0 AS entries FROM topup_order UNION ALL SELECT substr(name, 1, instr(name,
+        ':') - 1), 0, 0, 0, IIF(kind = 'topup', amount_nanos, -amount_nanos), IIF(debit =
+        'shortfall', amount_nanos, 0) - IIF(credit = 'shortfall', amount_nanos, 0), 1 FROM
+        (SELECT *, substr(reference, instr(reference, ':') + 1) AS name FROM ledger_transfer
+        WHERE kind IN ('topup', 'refund', 'chargeback'))) GROUP BY order_id HAVING SUM(standing)
+        <> SUM(booked) OR SUM(short) <> SUM(booked_short) OR SUM(moves) <> SUM(entries)
         """,
     ),
     (
@@ -130,11 +130,12 @@ _CHECKS = (
     (
         "{0} {1} is of no top-up of that account",
         """
-        SELECT kind, reference FROM ledger_transfer WHERE kind IN ('topup', 'refund',
-        'chargeback') AND NOT EXISTS (SELECT 1 FROM topup_order WHERE reference LIKE provider ||
-        ':' || order_id || ':%' AND IIF(kind = 'topup', debit, credit) = 'paid:' || provider AND
-        IIF(kind = 'topup', credit, debit) IN ('shortfall', 'account:' || account_id) AND
-        order_id = substr(reference, instr(reference, ':') + 1, length(order_id)))
+        SELECT kind, reference FROM (SELECT *, substr(name, 1, instr(name, ':') - 1) AS order_id
+        FROM (SELECT *, substr(reference, instr(reference, ':') + 1) AS name FROM
+        ledger_transfer WHERE kind IN ('topup', 'refund', 'chargeback'))) t WHERE NOT EXISTS
+        (SELECT 1 FROM topup_order o WHERE o.order_id = t.order_id AND reference = provider ||
+        ':' || name AND IIF(kind = 'topup', debit, credit) = 'paid:' || provider AND IIF(kind =
+        'topup', credit, debit) IN ('shortfall', 'account:' || account_id))
         """,
     ),
 )

@@ -29,6 +29,14 @@ _GROUPS: dict[Grouping, str] = {
 }
 _CHARGE = ", ".join(Charge._fields)
 _TRANSFER = ", ".join(("transfer_id", *Transfer._fields))
+_OF_SIDE = (
+    f"SELECT {_TRANSFER} FROM ledger_transfer WHERE {{}} = ? AND transfer_id < ? "  # noqa: S608 -- constants only
+    "ORDER BY transfer_id DESC LIMIT ?"
+)
+_OF_BOOK = (
+    f"SELECT * FROM ({_OF_SIDE.format('debit')}) UNION ALL "  # noqa: S608 -- constants only
+    f"SELECT * FROM ({_OF_SIDE.format('credit')}) ORDER BY transfer_id DESC LIMIT ?"
+)
 # Of one account, or of any.
 _WHOSE = "WHERE stream_id = ? AND account_id = COALESCE(?, account_id)"
 
@@ -120,11 +128,10 @@ class SqliteStatements(Database):
         """Return the latest transfers; see `Statements`."""
         book = account_book(account_id)
         number = 2**62 if before is None else before
+        # Each side by its index, the latest first: together they would be sorted whole.
         rows = self._connection.execute(
-            f"SELECT {_TRANSFER} "  # noqa: S608 -- constants only
-            "FROM ledger_transfer WHERE (debit = ? OR credit = ?) AND transfer_id < ? "
-            "ORDER BY transfer_id DESC LIMIT ?",
-            (book, book, number, limit),
+            _OF_BOOK,
+            (book, number, limit, book, number, limit, limit),
         )
         return [(row[0], Transfer(*row[1:])) for row in rows]
 
