@@ -195,6 +195,9 @@ class TossBooks:
             raise TossError(403, "NOT_CANCELABLE_PAYMENT", "취소 할 수 없는 결제 입니다.")
         if type(amount) is not int or not 0 < amount <= balance:
             raise TossError(403, "NOT_CANCELABLE_AMOUNT", "취소 할 수 없는 금액 입니다.")
+        if body.get("refundableAmount", balance) != balance:
+            message = "잔액 결과가 일치하지 않습니다."
+            raise TossError(400, "NOT_MATCHES_REFUNDABLE_AMOUNT", message)
         if status == "WAITING_FOR_DEPOSIT" and amount < balance:
             message = "입금 대기중인 결제는 부분 환불이 불가합니다."
             raise TossError(403, "NOT_ALLOWED_PARTIAL_REFUND_WAITING_DEPOSIT", message)
@@ -203,7 +206,8 @@ class TossBooks:
         if deposited and not console and not _is_account(account):
             raise TossError(400, "INVALID_REFUND_ACCOUNT_INFO", "환불 계좌 정보가 필요합니다.")
         payment["balanceAmount"] = balance - amount
-        whole = payment["balanceAmount"] == 0
+        # What was given back part by part stays PARTIAL_CANCELED to the end.
+        whole = payment["balanceAmount"] == 0 and not payment["cancels"]
         self._book(payment, -amount, "CANCELED" if whole else "PARTIAL_CANCELED")
         cancel = {
             "cancelAmount": amount, "cancelReason": body["cancelReason"],

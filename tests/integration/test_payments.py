@@ -245,7 +245,7 @@ async def test_a_deposit_comes_later_goes_back_and_comes_again(market: Market) -
         order["id"], 10_000, success_url=f"{market.gateway.url}/pay/{order['id']}/return"
     )
     page = await market.visit(market.toss.pay(key, "VIRTUAL_ACCOUNT"))
-    assert "Waiting for your deposit" in page.body.decode()
+    assert OUTCOMES["en"]["waiting"] in page.body.decode()
     assert await market.balance() == "0.00"
     market.toss.lose()
     market.toss.deposit(key)

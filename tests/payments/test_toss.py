@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -39,6 +41,15 @@ ORDER = Order(
 URLS = Urls("https://gate.example/paid?order=1", "https://gate.example/failed")
 BUYER = Buyer("acc_1", "kim@example.com", "ko")
 ACCOUNT = json.dumps({"bank": "88", "number": "110123456789", "holder": "김토스"})
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Return the adapter's clock, which stands still: idempotency keys go by it."""
+    clock = SimpleNamespace(now_ns=time.time_ns())
+    clock.time_ns = lambda: clock.now_ns
+    monkeypatch.setattr(toss, "time", clock)
+    return clock
 
 
 @pytest.fixture
@@ -250,6 +261,18 @@ class TestLookUp:
         keys = [call[2] for call in emulator.calls if call[0] == "POST"]
         assert len(set(keys)) == 2
         assert all(key is not None and len(key) <= 300 for key in keys)
+
+    async def test_a_failure_that_toss_repeats_is_not_the_end(
+        self, emulator: TossEmulator, provider: Toss, clock: SimpleNamespace
+    ) -> None:
+        """To the same key Toss gives the same answer, and ten minutes are all there is."""
+        order = agreed(emulator)
+        emulator.fail_next("reject", method="POST", status=400, code="PROVIDER_ERROR")
+        for _ in range(2):
+            with pytest.raises(ProviderUnsure, match="PROVIDER_ERROR"):
+                await provider.look_up(order)
+        clock.now_ns += toss.MINUTE_S * 10**9
+        assert (await provider.look_up(order)).status == "paid"
 
     async def test_another_try_does_not_get_the_first_ones_refusal(
         self, emulator: TossEmulator, provider: Toss
@@ -644,6 +667,33 @@ class TestRefund:
         await provider.refund(refunding(order, 3_000))
         assert [c["cancelAmount"] for c in held(emulator, order)["cancels"]] == [3_000]
 
+    async def test_a_failure_that_toss_repeats_is_not_the_end(
+        self, emulator: TossEmulator, provider: Toss, clock: SimpleNamespace
+    ) -> None:
+        """To the same key Toss gives the same answer for 15 days."""
+        order = await paid(emulator, provider)
+        emulator.fail_next("reject", method="POST", status=400, code="PROVIDER_ERROR")
+        for _ in range(2):
+            with pytest.raises(ProviderUnsure, match="PROVIDER_ERROR"):
+                await provider.refund(refunding(order, 3_000))
+        clock.now_ns += toss.HOUR_S * 10**9
+        await provider.refund(refunding(order, 3_000))
+        assert held(emulator, order)["balanceAmount"] == 7_000
+
+    async def test_two_of_different_hours_give_back_once(
+        self, emulator: TossEmulator, provider: Toss, clock: SimpleNamespace
+    ) -> None:
+        """The first one hangs at Toss, and is done after the second, whose key is another."""
+        order = await paid(emulator, provider)
+        emulator.fail_next("stall", method="POST")
+        first = asyncio.create_task(provider.refund(refunding(order, 3_000)))
+        await emulator.hung.wait()
+        clock.now_ns += toss.HOUR_S * 10**9
+        await provider.refund(refunding(order, 3_000))
+        emulator.cut_hung()
+        await first
+        assert [c["cancelAmount"] for c in held(emulator, order)["cancels"]] == [3_000]
+
     async def test_a_silent_answer_gives_back_once(
         self, emulator: TossEmulator, provider: Toss
     ) -> None:
@@ -749,7 +799,7 @@ class TestRefund:
         emulator.refund(order.payment_ref or "")
         state = await provider.look_up(order)
         assert (state.status, state.amount_minor, state.refunded_minor) == ("paid", 10_000, 10_000)
-        with pytest.raises(ProviderRefuses, match="CANCELED"):
+        with pytest.raises(ProviderRefuses, match="NOT_CANCELABLE_AMOUNT"):
             await provider.refund(refunding(order, 10_000))
 
 

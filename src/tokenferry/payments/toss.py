@@ -44,6 +44,8 @@ SCRIPT_URL: Final = "https://js.tosspayments.com/v2/standard"
 # Toss allows 10,000; a page stays far below the longest answer that is read.
 PAGE_ROWS: Final = 1_000
 PAGES_MAX: Final = 1_000
+MINUTE_S: Final = 60
+HOUR_S: Final = 3_600
 # A provider's words in a page of ours.
 WORDS_MAX: Final = 200
 
@@ -142,8 +144,10 @@ class Toss:
     async def refund(self, order: Order) -> None:
         """Give `order.pending_minor` back. For the same `order.refunds` it is given back once.
 
-        Toss forgets an idempotency key after 15 days, therefore the reason of a cancellation names
-        the refund, and is looked for first.
+        The reason of a cancellation names the refund, and is looked for first; what is left of the
+        payment is sent along, so that Toss refuses if another one was done meanwhile. The
+        idempotency key is one of the hour: to a key that it knows, Toss repeats its first answer
+        for 15 days, also that it could not do it just then.
 
         Raises:
             ProviderUnsure: If it is not known whether it was done.
@@ -155,12 +159,14 @@ class Toss:
         reason = f"Refund {order.refunds} of {order.order_id}"
         body = {"cancelReason": reason, "cancelAmount": order.pending_minor}
         body |= refund_account(order.refund_account)
-        if await self._was_cancelled(order, key, reason):
+        left = await self._left_of(order, key, reason)
+        if left is None:
             return
+        body["refundableAmount"] = left
         answer = await self._api.post(
             f"/v1/payments/{key}/cancel",
             body,
-            {"idempotency-key": f"{order.order_id}:refund:{order.refunds}"},
+            {"idempotency-key": f"{order.order_id}:refund:{order.refunds}:{left}:{_now(HOUR_S)}"},
         )
         if not answer.is_error:
             if find_cancel(answer.body, reason) != "done":
@@ -169,7 +175,7 @@ class Toss:
         if answer.text("code") in UNSURE_CODES or not answer.text("code"):
             raise ProviderUnsure(f"cancel: {self._words(answer)}")
         # A refusal may be of the second of two requests, the first of which was done.
-        if await self._was_cancelled(order, key, reason):
+        if await self._left_of(order, key, reason) is None:
             return
         raise ProviderRefuses(self._words(answer))
 
@@ -258,8 +264,12 @@ class Toss:
             raise ProviderUnsure(f"confirm: {self._words(answer)}")
         return Payment("failed", live=self.live, detail=self._words(answer))
 
-    async def _was_cancelled(self, order: Order, key: str, reason: str) -> bool:
-        """Return whether a refund was done; raise if it cannot be done any more."""
+    async def _left_of(self, order: Order, key: str, reason: str) -> int | None:
+        """Return what is left of a payment; None if a refund was done.
+
+        Raises:
+            ProviderRefuses: If it cannot be done any more.
+        """
         payment = await self._find(f"/v1/payments/{key}")
         if payment is None:
             raise ProviderUnsure("cancel: the payment is not found")
@@ -267,7 +277,7 @@ class Toss:
             raise ProviderRefuses("the payment is another order's")
         match find_cancel(payment, reason):
             case "done":
-                return True
+                return None
             case "pending":
                 raise ProviderUnsure("cancel: under way")
             case "failed":
@@ -276,7 +286,8 @@ class Toss:
         if status not in ("DONE", "PARTIAL_CANCELED"):
             # What waits for its deposit could be cancelled, but there is nothing to give back.
             raise ProviderRefuses(f"the payment is {status}")
-        return False
+        found = read_payment(payment, order, live=self.live)
+        return found.amount_minor - found.refunded_minor
 
     def _words(self, answer: Answer) -> str:
         """Return what Toss says to an error, fit for a log and for people."""
@@ -293,5 +304,15 @@ def _agreed_key(order: Order) -> str | None:
 
 
 def _confirm_key(order: Order, key: str) -> str:
-    """Return an idempotency key: Toss does not look whether the body is the same."""
-    return f"{order.order_id}:confirm:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+    """Return an idempotency key: Toss does not look whether the body is the same.
+
+    It is one of the minute, since Toss repeats a failure to whoever brings the same key. A payment
+    is confirmed once anyway.
+    """
+    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return f"{order.order_id}:confirm:{digest}:{_now(MINUTE_S)}"
+
+
+def _now(span_s: int) -> int:
+    """Return which minute, or hour, it is."""
+    return time.time_ns() // (span_s * 1_000_000_000)

@@ -88,8 +88,8 @@ def read_payment(payment: Any, order: Order, *, live: bool) -> Payment:
     currency = _text(payment, "currency")
     total = _amount(payment, "totalAmount", currency)
     balance = _amount(payment, "balanceAmount", currency)
-    # A cancelled payment has nothing left, and one that was never cancelled something. What a
-    # payment is called whose parts have all been given back, one after the other, is not written.
+    # A cancelled payment has nothing left, and one that was never cancelled something. One whose
+    # parts were given back, one after the other, stays PARTIAL_CANCELED when nothing is left.
     odd = {"DONE": balance == 0, "CANCELED": balance != 0}.get(status, False)
     if odd or not 0 <= balance <= total:
         raise ProviderUnsure(f"{status}, with {balance} left of {total}")
