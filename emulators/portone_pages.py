@@ -37,13 +37,18 @@ def check_window(request: dict[str, Any]) -> None:
     """Want from a browser what the strictest of the companies behind PortOne want.
 
     Source: PortOne's pages about KCP, KPN and Smartro (`paymentId`), NICE, KSNET and Galaxia
-    (`accountExpiry`).
+    (`accountExpiry`, `customerId`), KG Inicis and Welcome (`customer`).
 
     Raises:
         Refused: If it is not as they want it.
     """
     if not re.fullmatch("[A-Za-z0-9]{1,40}", str(request["paymentId"])):
         raise Refused(400, "PG_PROVIDER_ERROR", "paymentId: letters and digits only")
+    customer = request.get("customer", {})
+    if not all(customer.get(name) for name in ("fullName", "phoneNumber", "email")):
+        raise Refused(400, "PG_PROVIDER_ERROR", "customer: who is it")
+    if not 0 < len(customer.get("customerId", "")) <= 20:
+        raise Refused(400, "PG_PROVIDER_ERROR", "customer.customerId: 20 characters")
     deposit = request.get("virtualAccount", {}).get("accountExpiry")
     if request.get("payMethod") == "VIRTUAL_ACCOUNT" and not deposit:
         raise Refused(400, "PG_PROVIDER_ERROR", "virtualAccount.accountExpiry is missing")

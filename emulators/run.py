@@ -36,6 +36,7 @@ CONFIG = """
   api_secret = "{portone_secret}"
   webhook_secret = "{portone_webhook}"
   test = true
+  ask_buyer = true
   api_url = "{portone}"
   script_url = "{portone}/v2/browser-sdk.js"
 

@@ -53,6 +53,11 @@ async def picture(page: Page, name: str) -> None:
         await page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
 
 
+async def introduce(page: Page) -> None:
+    await page.get_by_label(WORDS["en"]["name"]).fill("김구매")
+    await page.get_by_label(WORDS["en"]["phone"]).fill("010-1234-5678")
+
+
 async def test_by_card_at_toss_in_korean(market: Market, page: Page) -> None:
     await market.buyer.call("PATCH", "/api/account", {"language": "ko"})
     order = await market.order(market.sellers["toss"])
@@ -96,6 +101,12 @@ async def test_giving_up_at_toss_and_trying_again(market: Market, page: Page) ->
 async def test_at_portone(market: Market, page: Page) -> None:
     order = await market.order(market.sellers["portone"])
     await page.goto(order["pay_url"])
+    await picture(page, "portone-asks")
+    await axe.examine(page, "pay, with name and phone number")
+    # Without them no window is opened.
+    await page.get_by_role("button", name=WORDS["en"]["easy"]).click()
+    await expect(page.get_by_label(WORDS["en"]["name"])).to_be_focused()
+    await introduce(page)
     await page.get_by_role("button", name=WORDS["en"]["easy"]).click()
     await picture(page, "portone-emulator")
     await page.get_by_role("button", name="Pay", exact=True).click()
@@ -106,6 +117,7 @@ async def test_at_portone(market: Market, page: Page) -> None:
 async def test_by_a_deposit_at_portone(market: Market, page: Page) -> None:
     order = await market.order(market.sellers["portone"])
     await page.goto(order["pay_url"])
+    await introduce(page)
     await page.get_by_role("button", name=WORDS["en"]["virtual"]).click()
     await page.get_by_role("button", name="Take a virtual account").click()
     await expect(page.get_by_role("status")).to_have_text(OUTCOMES["en"]["waiting"])

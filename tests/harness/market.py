@@ -80,6 +80,7 @@ class Market:
                 "api_secret": self.portone.api_secret,
                 "webhook_secret": self.portone.webhook_secret,
                 "test": True,
+                "ask_buyer": True,
                 "api_url": portone_url,
                 "script_url": f"{portone_url}/v2/browser-sdk.js",
             },

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -133,7 +134,11 @@ class TestWhatItIs:
 
 class TestBegin:
     async def test_returns_the_call_of_the_script(self, world: World) -> None:
-        assert await world.portone.begin(order(), URLS, BUYER) == Widget(
+        begun = await world.portone.begin(order(), URLS, BUYER)
+        assert isinstance(begun, Widget)
+        customer_id = begun.options["customer"]["customerId"]
+        assert re.fullmatch("[0-9a-f]{20}", customer_id)
+        assert begun == Widget(
             "portone",
             "https://cdn.portone.io/v2/browser-sdk.js",
             {
@@ -145,7 +150,7 @@ class TestBegin:
                 "currency": "KRW",
                 "redirectUrl": URLS.success,
                 "forceRedirect": True,
-                "customer": {"email": "buyer@example.com"},
+                "customer": {"customerId": customer_id, "email": "buyer@example.com"},
             },
         )
 
@@ -170,7 +175,7 @@ class TestBegin:
 
     async def test_a_buyer_without_an_address(self, world: World) -> None:
         widget = await world.portone.begin(order(), URLS, BUYER._replace(email=None))
-        assert widget.options["customer"] == {}
+        assert list(widget.options["customer"]) == ["customerId"]
 
     async def test_what_was_paid_is_refused(self, world: World) -> None:
         await world.paid()

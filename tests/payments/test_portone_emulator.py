@@ -27,6 +27,7 @@ def request(**changes: Any) -> dict[str, Any]:
         "totalAmount": 1_000,
         "currency": "KRW",
         "redirectUrl": REDIRECT,
+        "customer": {"fullName": "김", "phoneNumber": "1", "email": "k@x", "customerId": "c"},
     }
     return asked | changes
 
@@ -190,6 +191,8 @@ class TestPages:
         [
             {"paymentId": "tu_1"},
             {"paymentId": "a" * 41},
+            {"customer": {}},
+            {"customer": {"fullName": "김", "phoneNumber": "1", "email": "k@x"}},
             {"payMethod": "VIRTUAL_ACCOUNT"},
             {"payMethod": "VIRTUAL_ACCOUNT", "virtualAccount": {"accountExpiry": {}}},
         ],

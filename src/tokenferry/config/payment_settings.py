@@ -98,6 +98,14 @@ class PortOneSettings:
             Flag(), "Whether the channel is a test channel. If not, test payments are refused."
         ),
     )
+    ask_buyer: bool = field(
+        default=False,
+        metadata=spec(
+            Flag(),
+            "Whether the pay page asks for the buyer's name and phone number, without which KG "
+            "Inicis, Welcome, KPN, KSNET and Smartro open no window. They go to PortOne only.",
+        ),
+    )
     api_url: str = field(
         default="https://api.portone.io", metadata=spec(BaseUrl(), "Where the API is.")
     )

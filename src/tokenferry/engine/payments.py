@@ -70,11 +70,14 @@ class Widget(NamedTuple):
         kind: Which of our scripts knows how to call it: the provider's name.
         script_url: Where the provider's script is.
         options: What our script hands to it; JSON.
+        asks_buyer: Whether our page asks for the buyer's name and phone number, and hands them to
+            it as well.
     """
 
     kind: str
     script_url: str
     options: Mapping[str, Any]
+    asks_buyer: bool = False
 
 
 class Hint(NamedTuple):

@@ -9,6 +9,8 @@ Weakness: the list of what has changed does not show disputes, which come by not
 order is looked at.
 """
 
+import hashlib
+import hmac
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -41,6 +43,7 @@ from tokenferry.payments.portone_payment import (
 API_URL = "https://api.portone.io"
 SCRIPT_URL = "https://cdn.portone.io/v2/browser-sdk.js"
 ORDER_NAME = "API credit"
+CUSTOMER_CHARACTERS = 20
 _NOT_FOUND = 404
 # A refusal to cancel is a 409, what the payment company behind it says is a 502.
 _CONFLICT = 409
@@ -69,6 +72,7 @@ class PortOne:
         store_id: The store.
         channel_key: Which of the store's channels takes the payments.
         live: Whether the channel is for real money.
+        ask_buyer: Whether the company behind the channel wants the buyer's name and phone number.
         api_url: The API, without a slash at the end.
         script_url: The browser's script.
         order_name: What is sold, on the buyer's receipt.
@@ -86,20 +90,23 @@ class PortOne:
         store_id: str,
         channel_key: str,
         live: bool,
+        ask_buyer: bool = False,
         api_url: str = API_URL,
         script_url: str = SCRIPT_URL,
         order_name: str = ORDER_NAME,
     ) -> None:
         self.live = live
+        self._ask_buyer = ask_buyer
         self._webhook_secret = webhook_secret.strip()
         self._store_id = store_id
         self._channel_key = channel_key
         self._script_url = script_url
         self._order_name = order_name
+        self._api_secret = api_secret.strip()
         self._api = Api(
             api_url,
             # A header that has a line's end in it would be quoted in an error.
-            {"authorization": f"PortOne {api_secret.strip()}"},
+            {"authorization": f"PortOne {self._api_secret}"},
             spoken=(_CONFLICT, _BAD_GATEWAY),
         )
 
@@ -121,6 +128,14 @@ class PortOne:
         answer = await self._api.post(f"{_path(order)}/pre-register", agreed)
         if answer.is_error:
             raise _no(answer)
+        # KPN and Galaxia want a name for the customer, of 20 characters; ours is nobody's business.
+        customer = {
+            "customerId": hmac.new(
+                self._api_secret.encode(), buyer.account_id.encode(), hashlib.sha256
+            ).hexdigest()[:CUSTOMER_CHARACTERS]
+        }
+        if buyer.email:
+            customer["email"] = buyer.email
         return Widget(
             "portone",
             self._script_url,
@@ -132,8 +147,9 @@ class PortOne:
                 "redirectUrl": urls.success,
                 # One way for phones and others: what happened is in the address.
                 "forceRedirect": True,
-                "customer": {"email": buyer.email} if buyer.email else {},
+                "customer": customer,
             },
+            self._ask_buyer,
         )
 
     async def look_up(self, order: Order) -> Payment:

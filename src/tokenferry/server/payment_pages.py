@@ -43,6 +43,7 @@ SLOW_REFRESH_S: Final = 60
 # Toss names the payment in the address of the return.
 PAYMENT_REF: Final = "paymentKey"
 REF_CHARACTERS_MAX: Final = 300
+BUYER_CHARACTERS_MAX: Final = 60
 # After these there is nothing to wait for.
 _FINAL: Final[frozenset[State]] = frozenset(
     {"paid", "failed", "review", "partly_refunded", "refunded", "disputed", "expired"}
@@ -151,8 +152,14 @@ class PaymentPages:
             f'<script src="{escape(widget.script_url)}"></script>'
             '<script type="module" src="/static/pay.js"></script>'
         )
+        asked = "".join(
+            f'<p><label>{escape(words[name])} <input id="buyer-{name}" type="{kind}" required '
+            f'autocomplete="{filled}" maxlength="{BUYER_CHARACTERS_MAX}"></label></p>'
+            for name, kind, filled in (("name", "text", "name"), ("phone", "tel", "tel"))
+            if widget.asks_buyer
+        )
         body = (
-            f"<p>{escape(words['choose'])}</p>"
+            f"{asked}<p>{escape(words['choose'])}</p>"
             f'<div id="methods" class="choices">{methods}</div>'
             f'<p id="outcome" role="status" data-no-script="{escape(words["no_script"])}"></p>'
             f"<noscript><p>{escape(words['needs_script'])}</p></noscript>"

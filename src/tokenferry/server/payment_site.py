@@ -136,6 +136,7 @@ def _portone(settings: PortOneSettings) -> PaymentProvider:
         store_id=settings.store_id,
         channel_key=settings.channel_key,
         live=not settings.test,
+        ask_buyer=settings.ask_buyer,
         api_url=settings.api_url,
         script_url=settings.script_url,
     )

@@ -19,6 +19,11 @@ const PORTONE_METHODS = {
   virtual: { payMethod: "VIRTUAL_ACCOUNT", virtualAccount: DEPOSIT },
 };
 
+const BUYER = {
+  fullName: document.getElementById("buyer-name"),
+  phoneNumber: document.getElementById("buyer-phone"),
+};
+
 const PAY = {
   async toss(options, method) {
     const { clientKey, customerKey, request } = options;
@@ -26,7 +31,10 @@ const PAY = {
     await payment.requestPayment({ ...request, ...TOSS_METHODS[method] });
   },
   async portone(options, method) {
-    const request = { ...options, ...PORTONE_METHODS[method] };
+    const customer = { ...options.customer };
+    // Where the payment company wants them; they go there, and not to us.
+    for (const [field, input] of Object.entries(BUYER)) if (input) customer[field] = input.value.trim();
+    const request = { ...options, customer, ...PORTONE_METHODS[method] };
     // It leads to the provider's page and comes back by itself; an answer is a failure before that.
     const answer = await window.PortOne.requestPayment(request);
     if (answer?.code !== undefined) throw new Error(answer.message);
@@ -43,6 +51,7 @@ function enable(enabled) {
 
 for (const button of buttons) {
   button.addEventListener("click", async () => {
+    if (Object.values(BUYER).some((input) => input && !input.reportValidity())) return;
     enable(false);
     outcome.textContent = "";
     try {
