@@ -50,6 +50,14 @@ def test_nothing_of_it_is_fine(tmp_path):
     [
         (SERVER + WON + TOSS.replace('client_key = "ck"\n', ""), "[toss] has no `client_key`"),
         (WON + TOSS, "[toss] is set without `public_url`, where buyers come back to"),
+        (
+            SERVER + WON + TOSS.replace('"ck"', '"live_ck_1"'),
+            "[toss] has a key for tests beside one for real money",
+        ),
+        (
+            SERVER + WON + TOSS.replace('"ck"', '"test_gck_1"').replace("test_sk", "test_gsk"),
+            "[toss] has a key of the payment widget",
+        ),
         (SERVER + DOLLARS + TOSS, "[toss] takes won, and nothing is sold for won"),
         (SERVER + STRIPE, "[stripe] is set, and nothing is sold"),
         (

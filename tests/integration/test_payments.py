@@ -329,6 +329,16 @@ async def test_pages_of_no_order_and_while_the_provider_is_silent(market: Market
     assert "Nothing is lost" in page.body.decode()
 
 
+async def test_a_buyer_whose_card_was_refused_sees_why(market: Market) -> None:
+    order = await market.order(market.sellers["portone"])
+    await market.portone_opens(order["id"])
+    await market.portone.fail(order["id"], "카드 한도 초과")
+    page = await market.visit(f"{market.gateway.url}/pay/{order['id']}/return?code=FAILURE")
+    text = page.body.decode()
+    assert (OUTCOMES["en"]["open"] in text, "카드 한도 초과" in text) == (True, True)
+    assert WORDS["en"]["again"] in text
+
+
 async def test_a_buyer_who_comes_back_while_the_database_is_locked_loses_nothing(
     market: Market,
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tokenferry.config.payment_settings import TossSettings
 from tokenferry.config.report import Report
 from tokenferry.config.server_settings import ServerSettings
 
@@ -34,11 +35,31 @@ def check_payments(sections: Mapping[str, Any], server: ServerSettings, report: 
             )
         elif not (payments.packages_krw or payments.packages_usd):
             report.add((name, key), f"[{name}] is set, and nothing is sold", _SELL)
+    if "toss" in used:
+        _check_toss_keys(sections["toss"], report)
     if payments.packages_krw and not (payments.krw_per_usd and payments.krw_rate_date):
         report.add(
             ("payments", "packages_krw"),
             "[payments] sells for won without a rate and its day",
             'add krw_per_usd = "1450.00" and krw_rate_date = "2026-11-27"',
+        )
+
+
+def _check_toss_keys(toss: TossSettings, report: Report) -> None:
+    """Report keys that Toss refuses, when the buyer has agreed already."""
+    kinds = [key.split("_") for key in (toss.client_key, toss.secret_key.reveal())]
+    modes = {words[0] for words in kinds if words[0] in ("test", "live")}
+    if len(modes) > 1:
+        report.add(
+            ("toss", "client_key"),
+            "[toss] has a key for tests beside one for real money",
+            "take both keys of the same row in Toss's developer centre",
+        )
+    if any(words[1:2] in (["gck"], ["gsk"]) for words in kinds):
+        report.add(
+            ("toss", "client_key"),
+            "[toss] has a key of the payment widget, which the pay page does not use",
+            "take the keys for the API, `…_ck_…` and `…_sk_…`",
         )
 
 

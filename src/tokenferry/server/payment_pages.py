@@ -175,7 +175,7 @@ class PaymentPages:
         if state == "open" and self._topups.is_over(order):
             state = "expired"
         body = f'<p role="status" class="state-{state}">{escape(OUTCOMES[language][state])}</p>'
-        if order.detail and state == "failed":
+        if order.detail and state in ("open", "failed"):
             body += f"<p>{escape(order.detail)}</p>"
         path = f"/pay/{order.order_id}"
         if state in ("open", "failed") and not self._topups.is_over(order):
