@@ -176,6 +176,28 @@ async def test_a_provider_that_does_not_answer_keeps_nobody_from_anothers_credit
         await running
 
 
+async def test_a_list_that_takes_long_keeps_nobody_from_their_credit(till, reconciler, monkeypatch):
+    monkeypatch.setattr("tokenferry.engine.reconciler.POLL_S", 0)
+    order = await till.order()
+    listing = asyncio.Event()
+
+    async def changed_since(_):
+        listing.set()
+        await asyncio.Event().wait()
+
+    till.teller.changed_since = changed_since
+    running = asyncio.create_task(reconciler.run())
+    await listing.wait()
+    till.now_ms += MINUTE_MS
+    till.teller.payment = PAID
+    while till.balance() == 0:
+        await asyncio.sleep(0)
+    assert till.balance() == order.credit_nanos
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 async def test_whoever_was_to_confirm_a_payment_may_die_within_its_ten_minutes(till, reconciler):
     """The buyer is slow, agrees, and the server dies before it asks for the confirmation."""
     order = await till.order()

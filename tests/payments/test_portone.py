@@ -219,7 +219,7 @@ class TestLookUp:
         assert world.emulator.payments[ID].status == "READY"
         assert (await world.portone.look_up(order())).status == "open"
         await world.emulator.pend(ID)
-        assert (await world.portone.look_up(order())).status == "open"
+        assert (await world.portone.look_up(order())).status == "waiting"
 
     async def test_paid(self, world: World) -> None:
         held = await world.paid()

@@ -39,7 +39,7 @@ def paid(refunded: int = 0, disputed: int = 0) -> Payment:
     ("said", "payment"),
     [
         (found("READY"), Payment("open")),
-        (found("PAY_PENDING"), Payment("open")),
+        (found("PAY_PENDING"), Payment("waiting", payment_ref="t-1")),
         (found("FAILED"), Payment("open")),
         (found("FAILED", failure={"reason": "no"}), Payment("open", detail="no")),
         (found("FAILED", failure={"pgMessage": "nein"}), Payment("open", detail="nein")),

@@ -680,6 +680,18 @@ class TestRefund:
         await provider.refund(refunding(order, 3_000))
         assert held(emulator, order)["balanceAmount"] == 7_000
 
+    async def test_one_that_the_bank_does_not_take_is_refused(
+        self, emulator: TossEmulator, provider: Toss
+    ) -> None:
+        """Its account is closed, say: what is asked for ever cannot go to another one."""
+        order = await paid(emulator, provider)
+        emulator.fail_next("reject", method="POST", status=500, code="FAILED_PARTIAL_REFUND")
+        with pytest.raises(ProviderRefuses, match="FAILED_PARTIAL_REFUND"):
+            await provider.refund(refunding(order, 3_000))
+        emulator.fail_next("reject", method="POST", status=500, code="FAILED_REFUND_PROCESS")
+        with pytest.raises(ProviderUnsure, match="FAILED_REFUND_PROCESS"):
+            await provider.refund(refunding(order, 3_000, 2))
+
     async def test_two_of_different_hours_give_back_once(
         self, emulator: TossEmulator, provider: Toss, clock: SimpleNamespace
     ) -> None:

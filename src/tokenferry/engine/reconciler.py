@@ -10,7 +10,7 @@ Source: docs/decisions/0011-payments.md.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tokenferry.domain.topup import Order, Settled, expire
@@ -67,13 +67,16 @@ class Reconciler:
         """Ask until cancelled. No failure ends it."""
         async with asyncio.TaskGroup() as group:
             for provider in self._topups.shop.providers.values():
-                group.create_task(self._run(provider))
+                # A long list is not to keep anybody waiting who has just paid.
+                group.create_task(self._repeat(self.look_once, provider))
+                group.create_task(self._repeat(self.list_once, provider))
 
-    async def _run(self, provider: PaymentProvider) -> None:
+    async def _repeat(
+        self, task: Callable[[PaymentProvider], Awaitable[object]], provider: PaymentProvider
+    ) -> None:
         while True:
             try:
-                await self.look_once(provider)
-                await self.list_once(provider)
+                await task(provider)
             except Exception:
                 # Money of others depends on the next round.
                 log.exception("the reconciliation of payments failed; it goes on")

@@ -15,7 +15,9 @@ from tokenferry.domain.topup import Payment
 from tokenferry.engine.payments import ProviderRefuses, ProviderUnsure
 
 # Nobody has paid, and somebody still can: of many attempts one may succeed.
-_OPEN = frozenset({"READY", "PAY_PENDING", "FAILED"})
+_OPEN = frozenset({"READY", "FAILED"})
+# Somebody has done their part, or is to deposit; the money has not come.
+_WAITING = frozenset({"PAY_PENDING", "VIRTUAL_ACCOUNT_ISSUED"})
 _PAID = frozenset({"PAID", "PARTIAL_CANCELLED", "CANCELLED"})
 
 
@@ -39,7 +41,7 @@ def payment_of(found: Mapping[str, Any]) -> Payment:
     # An account that was closed before anything came has no `paidAt`. This takes back what was
     # credited, if a paid one should ever lack it.
     never_paid = status == "CANCELLED" and not isinstance(found.get("paidAt"), str)
-    if status == "VIRTUAL_ACCOUNT_ISSUED" or never_paid:
+    if status in _WAITING or never_paid:
         return Payment("waiting", live=live, payment_ref=reference)
     if status not in _PAID:
         raise ProviderUnsure(f"look-up: status {status[:40]!r} is not known")

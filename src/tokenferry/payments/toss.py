@@ -51,6 +51,10 @@ WORDS_MAX: Final = 200
 
 _ORDER_NAMES: Final = {"en": "API credit", "ko": "API 크레딧"}
 _NOT_FOUND: Final = 404
+# With a code, by which one of them is told from a fault of Toss's.
+_FAULT: Final = 500
+# The account is closed, say: it fails for as long as it is asked for.
+REFUND_FAILED: Final = "FAILED_PARTIAL_REFUND"
 _NOT_FOUND_CODES: Final = {"NOT_FOUND", "NOT_FOUND_PAYMENT", "NOT_FOUND_PAYMENT_SESSION"}
 # It comes from the buyer's browser, and becomes part of an address.
 _PAYMENT_KEY: Final = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9_.=-]{0,199}")
@@ -83,7 +87,9 @@ class Toss:
         self._script_url = script_url
         # The key is the name; the password is empty.
         credential = b64encode(f"{secret_key}:".encode()).decode()
-        self._api = Api(api_url.rstrip("/"), {"authorization": f"Basic {credential}"})
+        self._api = Api(
+            api_url.rstrip("/"), {"authorization": f"Basic {credential}"}, spoken=(_FAULT,)
+        )
 
     async def begin(self, order: Order, urls: Urls, buyer: Buyer) -> Widget:
         """Return what our page hands to `TossPayments(…).payment(…).requestPayment(…)`.
@@ -172,7 +178,7 @@ class Toss:
             if find_cancel(answer.body, reason) != "done":
                 raise ProviderUnsure("cancel: the answer does not name the refund")
             return
-        if answer.text("code") in UNSURE_CODES or not answer.text("code"):
+        if _is_unsure(answer):
             raise ProviderUnsure(f"cancel: {self._words(answer)}")
         # A refusal may be of the second of two requests, the first of which was done.
         if await self._left_of(order, key, reason) is None:
@@ -260,7 +266,7 @@ class Toss:
             state = read_payment(after, order, live=self.live)
             if state.status != "open":
                 return state
-        if answer.text("code") in UNSURE_CODES or not answer.text("code"):
+        if _is_unsure(answer):
             raise ProviderUnsure(f"confirm: {self._words(answer)}")
         return Payment("failed", live=self.live, detail=self._words(answer))
 
@@ -295,6 +301,14 @@ class Toss:
         if code := answer.text("code"):
             words = f"{words} ({code})"
         return words.replace(self._secret_key, "(key)")[:WORDS_MAX]
+
+
+def _is_unsure(answer: Answer) -> bool:
+    """Return whether an error leaves open what was done, or says that it may be done later."""
+    code = answer.text("code")
+    if answer.status == _FAULT and code != REFUND_FAILED:
+        return True
+    return not code or code in UNSURE_CODES
 
 
 def _agreed_key(order: Order) -> str | None:
