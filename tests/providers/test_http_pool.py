@@ -373,13 +373,18 @@ class TestLine:
             assert isinstance(sink.error, ProviderUnreachable)
 
     async def test_full(self, pool: ConnectionPool) -> None:
+        asked = asyncio.Event()
+
         async def stalled(peer: Peer) -> None:
             await peer.request()
+            asked.set()
             await peer.gone()
 
         async with Scripted(stalled) as server:
             provider = make_provider(server.url, pool, connections_max=1, line_max=1)
-            (served, _), (waiting, _) = start(provider), start(provider)
+            served, _ = start(provider)
+            await within(asked.wait())  # a connection that is cut off in its request is a fault
+            waiting, _ = start(provider)
             late, late_call = start(provider)
             assert late.calls == []  # nothing before `start` returns
             await within(late.over.wait())
@@ -393,13 +398,17 @@ class TestLine:
             pool.close()
 
     async def test_wait_has_an_end(self, pool: ConnectionPool) -> None:
+        asked = asyncio.Event()
+
         async def stalled(peer: Peer) -> None:
             await peer.request()
+            asked.set()
             await peer.gone()
 
         async with Scripted(stalled) as server:
             provider = make_provider(server.url, pool, connections_max=1, place_timeout_s=0.02)
             served, _ = start(provider)
+            await within(asked.wait())  # connecting may take longer than the wait for a place
             waiting, _ = start(provider)
             await within(waiting.over.wait())
             assert isinstance(waiting.error, ProviderTimeout)
