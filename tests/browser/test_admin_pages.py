@@ -112,15 +112,19 @@ async def test_an_account_is_limited_suspended_and_let_go_on(
     gateway: Gateway, chief: Member, open_page
 ) -> None:
     somebody = await member(gateway, "younghee@example.com")
-    await somebody.key("노트북")
+    public_id = (await somebody.key("노트북")).split("_")[1]
     path = f"{ADMIN}/accounts/{somebody.account_id}"
     page = await open_page(f"{gateway.url}{path}", **logged_in(chief))
     await expect(row_of(page, "API keys", "노트북")).to_contain_text("as other keys")
     dialog = page.get_by_role("dialog")
     await page.get_by_role("button", name="Change limits of 노트북").click()
     await dialog.get_by_label("Requests a minute").fill("600")
+    # What another administrator has changed since the dialog was opened stays.
+    meanwhile = {"streams_max": 7, "priority": True}
+    assert (await chief.call("PATCH", f"/api/admin/keys/{public_id}", meanwhile)).status == 200
     await dialog.get_by_role("button", name="Save").click()
-    await expect(row_of(page, "API keys", "노트북")).to_contain_text("600 requests/min")
+    for limit in ("600 requests/min", "7 streams", "priority"):
+        await expect(row_of(page, "API keys", "노트북")).to_contain_text(limit)
     await page.get_by_role("button", name="Suspend").click()
     await dialog.get_by_label("Reason").fill("a stolen card")
     await dialog.get_by_role("button", name="Suspend").click()
@@ -284,7 +288,9 @@ async def test_what_was_changed_is_listed_by_account_kind_and_page(
     await go(page, "변경 기록")
     table = page.get_by_role("table", name="변경 기록")
     newest = table.locator("tbody tr").first
-    for text in (key, somebody.account_id, "분당 요청: 600", "동시 스트림: 제한 없음", chief.email):
+    before = "변경 전: 분당 요청 기본 한도 · 동시 스트림 기본 한도"
+    now = ("분당 요청: 600", "동시 스트림: 제한 없음", before)
+    for text in (key, somebody.account_id, *now, chief.email):
         await expect(newest).to_contain_text(text)
     await page.get_by_label("변경", exact=True).select_option("크레딧 지급·회수")
     await page.get_by_role("searchbox", name="계정").fill(somebody.account_id)

@@ -13,7 +13,7 @@ from stores.test_sqlite_audit_trail import ENTRY
 from tokenferry.domain.allowance import GivenLimits, KeyLimits
 from tokenferry.domain.api_key import KeyRecord, KeyTerms
 from tokenferry.engine.audit_trail import AuditEntry, AuditFilter
-from tokenferry.engine.keys import KeyExists, KeyStore
+from tokenferry.engine.keys import KeyExists, KeyStore, LimitChange
 from tokenferry.stores.memory_keys import MemoryKeys
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_audit_trail import SqliteAuditTrail
@@ -30,6 +30,15 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyStore]:
     store = STORES[request.param](tmp_path)
     yield store
     store.close()
+
+
+def given_by_operator(
+    given: GivenLimits, *, has_priority: bool = False, entry: AuditEntry | None = None
+) -> Callable[[KeyRecord], LimitChange]:
+    """Return a change of all that the operator has given a key."""
+    return lambda record: LimitChange(
+        replace(record.terms.limits, operator=given, has_priority=has_priority), entry
+    )
 
 
 def kept(store: KeyStore) -> list[AuditEntry]:
@@ -80,11 +89,12 @@ def test_a_keys_limits_are_kept_and_changed(store: KeyStore, limits: KeyLimits) 
     assert store.change("old", "n", KeyTerms(limits=limits))
     # Whatever its owner says, and for whom: the operator's are not his to change.
     assert limits_of("old") == KeyLimits(owner=limits.owner)
-    assert store.limit("old", limits.operator, has_priority=limits.has_priority)
+    change = given_by_operator(limits.operator, has_priority=limits.has_priority)
+    assert store.limit("old", change) == LimitChange(limits)
     assert limits_of("old") == limits
     assert store.change("old", "n", KeyTerms())
     assert limits_of("old") == KeyLimits(limits.operator, has_priority=limits.has_priority)
-    assert store.limit("new", GivenLimits(), has_priority=False)
+    assert store.limit("new", given_by_operator(GivenLimits()))
     assert limits_of("new") == KeyLimits(owner=limits.owner)
 
 
@@ -92,13 +102,27 @@ def test_what_the_operator_gives_is_a_write_and_leaves_the_rest(store: KeyStore)
     store.create("n", "id", HASH, 1, TERMS)
     version = store.data_version()
     given = GivenLimits(1, 2, 3)
-    assert store.limit("id", given, has_priority=False)
+    assert store.limit("id", given_by_operator(given)) == LimitChange(KeyLimits(given))
     terms = replace(TERMS, limits=KeyLimits(given))
     assert store.find("id") == KeyRecord("id", "n", HASH, 1, None, terms)
     assert store.changed_after(version) == ["id"]
     version = store.data_version()
-    assert not store.limit("nobody", given, has_priority=False)
+    assert store.limit("nobody", given_by_operator(given)) is None
+    # The same again is no write.
+    assert store.limit("id", given_by_operator(given)) == LimitChange(KeyLimits(given))
     assert store.data_version() == version
+
+
+def test_limits_that_cannot_be_are_not_written(store: KeyStore) -> None:
+    def refused(record: KeyRecord) -> LimitChange:
+        raise ValueError(record.public_id)
+
+    store.create("n", "id", HASH, 1, TERMS)
+    version = store.data_version()
+    with pytest.raises(ValueError, match="id"):
+        store.limit("id", refused)
+    assert store.data_version() == version
+    assert store.limit("id", given_by_operator(GivenLimits(1)))
 
 
 def test_keys_are_listed_oldest_first(store: KeyStore) -> None:
@@ -118,8 +142,8 @@ def test_a_public_id_is_given_once(store: KeyStore) -> None:
 
 def test_revoking_holds_and_keeps_its_first_time(store: KeyStore) -> None:
     store.create("n", "id", HASH, 1)
-    assert store.revoke("id", 5)
-    assert store.revoke("id", 6)
+    assert store.revoke("id", 5) is True
+    assert store.revoke("id", 6) is False
     assert store.find("id") == KeyRecord("id", "n", HASH, 1, 5)
     assert not store.is_empty()
 
@@ -127,7 +151,7 @@ def test_revoking_holds_and_keeps_its_first_time(store: KeyStore) -> None:
 def test_revoking_an_unknown_key_does_nothing(store: KeyStore) -> None:
     store.create("n", "id", HASH, 1)
     version = store.data_version()
-    assert not store.revoke("other", 5)
+    assert store.revoke("other", 5) is None
     assert store.data_version() == version
 
 
@@ -248,7 +272,7 @@ def _do(store: KeyStore, kind: str, public_id: str, now_ms: int) -> tuple[object
         result = store.change(public_id, f"n{now_ms}", terms)
     elif kind == "limit":
         given = GivenLimits(now_ms, None, 9 - now_ms)
-        result = store.limit(public_id, given, has_priority=now_ms % 2 == 1)
+        result = store.limit(public_id, given_by_operator(given, has_priority=now_ms % 2 == 1))
     else:
         try:
             terms = KeyTerms(expires_at_ms=now_ms, models=("m",) * (now_ms % 2) or None)
@@ -260,9 +284,11 @@ def _do(store: KeyStore, kind: str, public_id: str, now_ms: int) -> tuple[object
 
 def test_an_entry_is_written_with_what_was_changed(store: KeyStore) -> None:
     store.create("n", "id", HASH, 1)
-    assert not store.limit("nobody", GivenLimits(), has_priority=True, entry=ENTRY)
-    assert not store.revoke("nobody", 2, ENTRY)
-    assert store.limit("id", GivenLimits(), has_priority=True, entry=ENTRY)
+    change = given_by_operator(GivenLimits(), has_priority=True, entry=ENTRY)
+    assert store.limit("nobody", change) is None
+    assert store.revoke("nobody", 2, ENTRY) is None
     for _ in range(2):
-        assert store.revoke("id", 2, ENTRY._replace(action="key.revoke"))
+        store.limit("id", change)
+    for _ in range(2):
+        store.revoke("id", 2, ENTRY._replace(action="key.revoke"))
     assert [entry.action for entry in kept(store)] == ["account.grant", "key.revoke"]

@@ -14,6 +14,7 @@ from tokenferry.engine.keys import (
     FIRST_KEY_NAME,
     Authenticator,
     Key,
+    LimitChange,
     StoreUnusable,
     create_key,
     ensure_first_key,
@@ -405,7 +406,8 @@ def test_a_key_has_its_own_limits_as_they_are_now(store: CountingKeys) -> None:
     own = KeyLimits(owner=GivenLimits(6))
     store.change(public_id(token), "n", KeyTerms(limits=own))
     assert authenticator.check(public_id(token)).limits == KeyLimits(limits.operator, own.owner)
-    store.limit(public_id(token), GivenLimits(), has_priority=True)
+    given = KeyLimits(has_priority=True)
+    store.limit(public_id(token), lambda _: LimitChange(given))
     changed = authenticator.check(public_id(token)).limits
     assert changed == KeyLimits(owner=own.owner, has_priority=True)
     # One object until the next write, by which admissions know that nothing has changed.

@@ -47,12 +47,11 @@ async def chief(gateway: Gateway) -> Member:
     return await administrator(gateway, "Chief@예시.kr")
 
 
-def audited(gateway: Gateway, action: str) -> list[dict[str, Any]]:
-    """Return the lines of the log for one kind of change."""
+def audited(gateway: Gateway, action: str | None = None) -> list[dict[str, Any]]:
+    """Return the lines of the log for changes, or for one kind of them."""
     lines = (json.loads(line) for line in gateway.log().splitlines() if line.startswith("{"))
-    return [
-        line for line in lines if line["logger"] == "tokenferry.audit" and line["action"] == action
-    ]
+    told = (line for line in lines if line["logger"] == "tokenferry.audit")
+    return [line for line in told if action in (None, line["action"])]
 
 
 async def endless(exchange: Exchange) -> None:
@@ -139,6 +138,28 @@ class TestAccounts:
         (line,) = audited(gateway, "key.limit")
         assert (line["target"], line["requests_per_minute"]) == (key.split("_")[1], 5_000)
         assert (line["by"], line["by_email"]) == (chief.account_id, "chief@예시.kr")
+
+    async def test_what_another_administrator_has_changed_stays_or_is_told(
+        self, gateway: Gateway, chief: Member
+    ) -> None:
+        somebody = await member(gateway, "contended@example.com")
+        path = f"/api/admin/keys/{(await somebody.key()).split('_')[1]}"
+        for body_ in ({"requests_per_minute": 9, "priority": True}, {"streams_max": 0}):
+            assert (await chief.call("PATCH", path, body_)).status == 200
+        last = (await chief.call("PATCH", path, {"requests_per_minute": 10})).json
+        limits = {"requests_per_minute": 10, "tokens_per_minute": None, "streams_max": 0}
+        assert (last["operator_limits"], last["priority"]) == (limits, True)
+        rows = await chief.call("GET", f"/api/admin/audit?account={somebody.account_id}")
+        # Only what is another number now, and what it was.
+        assert [row["details"] for row in rows.json["data"]] == [
+            {"requests_per_minute": 10, "before": {"requests_per_minute": 9}},
+            {"streams_max": 0, "before": {"streams_max": None}},
+            {
+                "priority": True,
+                "requests_per_minute": 9,
+                "before": {"priority": False, "requests_per_minute": None},
+            },
+        ]
 
     async def test_of_the_operator_s_number_and_the_owner_s_the_stricter_holds(
         self, gateway: Gateway, chief: Member
@@ -459,13 +480,21 @@ class TestAudit:
             "reference": f"{chief.account_id}:a-1",
         }
         # What changed nothing is no change.
-        for method, path, body_ in (steps[0], steps[2], steps[4]):
+        lines = len(audited(gateway))
+        for method, path, body_ in (steps[0], steps[2], steps[3], steps[4]):
             assert (await chief.call(method, path, body_)).status == 200
         assert (await chief.call("DELETE", "/api/admin/prices?model=audited")).status == 404
         again = (await chief.call("GET", f"{self.PATH}?limit=1")).json["data"]
         assert again == rows[:1]
+        for _ in range(2):
+            assert (await chief.call(*steps[1])).status == 200
+        assert (await chief.call(*steps[2])).status == 200
+        newest = (await chief.call("GET", f"{self.PATH}?limit=3")).json["data"]
+        actions = ["account.unsuspend", "account.suspend", "vouchers.make"]
+        assert [row["action"] for row in newest] == actions
+        assert len(audited(gateway)) == lines + 2
         out = await gateway.administer("audit", "--account", somebody.account_id, "--limit", "1")
-        assert "key.revoke" in out
+        assert "account.unsuspend" in out
         assert "chief@예시.kr" in out
 
     async def test_page_by_page_and_by_days(self, chief: Member) -> None:

@@ -13,12 +13,12 @@ from stores.test_sqlite_accounts import ONE
 from stores.test_sqlite_audit_trail import ENTRY
 from stores.test_sqlite_topups import ORDER, PAID
 from stores.test_sqlite_vouchers import GOOD
-from tokenferry.domain.allowance import GivenLimits
+from tokenferry.domain.allowance import GivenLimits, KeyLimits
 from tokenferry.domain.api_key import KeyTerms
 from tokenferry.domain.ledger import grant
 from tokenferry.domain.topup import Order, Settled, ask_refund, settle
 from tokenferry.engine.audit_trail import AuditEntry, AuditFilter
-from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.keys import LimitChange, StoreUnusable
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_accounts import SqliteAccounts
 from tokenferry.stores.sqlite_audit_trail import SqliteAuditTrail
@@ -50,12 +50,12 @@ def path(tmp_path: Path) -> Path:
 
 def suspend(path: Path, entry: AuditEntry) -> None:
     with closing(SqliteAccounts(path)) as store:
-        assert store.suspend(ONE.account_id, "도난 카드", entry)
+        assert store.suspend(ONE.account_id, "도난 카드", entry) is not None
 
 
 def unsuspend(path: Path, entry: AuditEntry) -> None:
     with closing(SqliteAccounts(path)) as store:
-        assert store.unsuspend("acc_s", entry)
+        assert store.unsuspend("acc_s", entry) is not None
 
 
 def book(path: Path, entry: AuditEntry) -> None:
@@ -65,12 +65,13 @@ def book(path: Path, entry: AuditEntry) -> None:
 
 def limit(path: Path, entry: AuditEntry) -> None:
     with closing(SqliteKeys(path)) as store:
-        store.limit("id", GivenLimits(600, None, 0), has_priority=True, entry=entry)
+        limits = KeyLimits(GivenLimits(600, None, 0), has_priority=True)
+        assert store.limit("id", lambda _: LimitChange(limits, entry))
 
 
 def revoke(path: Path, entry: AuditEntry) -> None:
     with closing(SqliteKeys(path)) as store:
-        assert store.revoke("id", 7, entry)
+        assert store.revoke("id", 7, entry) is not None
 
 
 def set_price(path: Path, entry: AuditEntry) -> None:
@@ -151,6 +152,6 @@ def test_a_refund_that_is_refused_has_no_entry(path: Path) -> None:
 def test_who_is_no_administrator_leaves_none(path: Path) -> None:
     with closing(SqliteKeys(path)) as keys:
         keys.change("id", "another name", KeyTerms())
-        keys.limit("id", GivenLimits(5), has_priority=False)
+        keys.limit("id", lambda _: LimitChange(KeyLimits(GivenLimits(5))))
         keys.revoke("id", 7)
     assert kept(path) == []

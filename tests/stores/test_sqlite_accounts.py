@@ -155,16 +155,16 @@ class TestAccounts:
 class TestSuspension:
     def test_it_is_told_and_ends(self, store: SqliteAccounts) -> None:
         store.create(ONE, None, 0)
-        assert store.suspend("acc_1", "도용")
+        assert store.suspend("acc_1", "도용") is True
         found = store.find("acc_1")
         assert found is not None
         assert (found.state, found.suspended_reason) == ("suspended", "도용")
         # Again it changes nothing, not even the reason.
-        assert store.suspend("acc_1", "other")
+        assert store.suspend("acc_1", "other") is False
         assert store.find("acc_1") == found
-        assert store.unsuspend("acc_1")
+        assert store.unsuspend("acc_1") is True
         assert store.find("acc_1") == ONE
-        assert store.unsuspend("acc_1")
+        assert store.unsuspend("acc_1") is False
 
     def test_an_unverified_account_does_not_get_verified_by_it(self, store: SqliteAccounts) -> None:
         store.create(NEW, None, 0)
@@ -173,9 +173,9 @@ class TestSuspension:
         assert store.find("acc_2") == NEW
 
     def test_who_cannot_be(self, store: SqliteAccounts) -> None:
-        assert not store.suspend("acc_9", "")
-        assert not store.unsuspend("acc_9")
-        assert not store.suspend("operator", "")
+        assert store.suspend("acc_9", "") is None
+        assert store.unsuspend("acc_9") is None
+        assert store.suspend("operator", "") is None
         found = store.find("operator")
         assert found is not None
         assert found.state == "active"

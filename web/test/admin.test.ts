@@ -120,7 +120,11 @@ describe("what administrators have changed", () => {
     expect(told({ amount_minor: 4000, currency: "KRW" })).toEqual(["Amount: ₩4,000"]);
     expect(told({ amount_minor: 450, currency: "USD" })).toEqual(["Amount: $4.50"]);
     expect(told({ count: 0, flavour: "mint", nested: { deep: { er: 1 } } })).toEqual([
-      "How many: 0", "flavour: mint", 'nested: deep {"er":1}',
+      "How many: 0", "flavour: mint", "nested: deep er 1",
+    ]);
+    expect(told({ streams_max: 0, before: { priority: false, tokens_per_minute: 1200, streams_max: null } })).toEqual([
+      "Streams at a time: no limit",
+      "Before: Service tier “priority” no · Tokens a minute 1,200 · Streams at a time as other keys",
     ]);
   });
 });

@@ -184,17 +184,19 @@ def list_keys(arguments: argparse.Namespace) -> int:
 def limit_key(arguments: argparse.Namespace) -> int:
     """Change what a key may have a minute and at a time."""
     with explained(), closing(_existing(arguments)) as store:
-        record = store.find(arguments.public_id)
-        if record is None:
-            print_fault("no key has that public id; `tokenferry keys list` shows all")
-            return EXIT_FAULT
         try:
-            limits = _rates(arguments, record.terms.limits)
+            changed = store.limit(
+                arguments.public_id,
+                lambda record: keys.LimitChange(_rates(arguments, record.terms.limits)),
+            )
         except ValueError as exc:
             print_fault(str(exc))
             return EXIT_USAGE
-        store.limit(record.public_id, limits.operator, has_priority=limits.has_priority)
-        words = _rates_in_words(replace(record.terms, limits=limits))
+        record = store.find(arguments.public_id)
+        if changed is None or record is None:
+            print_fault("no key has that public id; `tokenferry keys list` shows all")
+            return EXIT_FAULT
+        words = _rates_in_words(record.terms)
         sys.stdout.write(f"{record.public_id}: {words or 'as other keys'}\n")
         return EXIT_OK
     return EXIT_FAULT
@@ -226,7 +228,7 @@ def revoke_key(arguments: argparse.Namespace) -> int:
         # Whoever has the whole key at hand, because it leaked, may give that.
         parsed = api_key.parse_key(arguments.public_id)
         public_id = parsed.public_id if parsed else arguments.public_id
-        if store.revoke(public_id, now_ms()):
+        if store.revoke(public_id, now_ms()) is not None:
             sys.stdout.write(f"{public_id} is revoked\n")
             return EXIT_OK
         print_fault("no key has that public id; `tokenferry keys list` shows all")

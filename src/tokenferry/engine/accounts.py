@@ -103,16 +103,20 @@ class AccountStore(Protocol):
     def set_language(self, account_id: str, language: Language) -> None:
         """Set the language of an account's mails."""
 
-    def suspend(self, account_id: str, reason: str, entry: AuditEntry | None = None) -> bool:
-        """Suspend an account and return whether it exists; an unverified one can be, too.
+    def suspend(self, account_id: str, reason: str, entry: AuditEntry | None = None) -> bool | None:
+        """Suspend an account; an unverified one can be, too.
 
-        The entry is written with it, unless the account was suspended already.
+        Returns:
+            Whether this suspended it, and wrote the entry; False if it was suspended already, and
+            None if there is no such account.
         """
 
-    def unsuspend(self, account_id: str, entry: AuditEntry | None = None) -> bool:
-        """End a suspension and return whether the account exists.
+    def unsuspend(self, account_id: str, entry: AuditEntry | None = None) -> bool | None:
+        """End a suspension.
 
-        The entry is written with it, if there was one.
+        Returns:
+            Whether this ended one, and wrote the entry; False if there was none, and None if there
+            is no such account.
         """
 
     def open_session(

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from tokenferry.domain.allowance import NO_OWN_LIMITS, GivenLimits, KeyLimits
+from tokenferry.domain.allowance import NO_OWN_LIMITS, KeyLimits
 from tokenferry.domain.api_key import (
     RANDOM_BYTES,
     UNLIMITED,
@@ -54,6 +54,18 @@ class KeyExists(Exception):
     """The public id is taken."""
 
 
+class LimitChange(NamedTuple):
+    """What a key's limits are to be.
+
+    Attributes:
+        limits: All of them; those of its owner are not written.
+        entry: What an administrator's change leaves in the audit trail.
+    """
+
+    limits: KeyLimits
+    entry: AuditEntry | None = None
+
+
 class KeyStore(Protocol):
     """Where keys are kept. Every method may raise `StoreUnusable`."""
 
@@ -88,22 +100,20 @@ class KeyStore(Protocol):
         """
 
     def limit(
-        self,
-        public_id: str,
-        given: GivenLimits,
-        *,
-        has_priority: bool,
-        entry: AuditEntry | None = None,
-    ) -> bool:
-        """Give a key other limits of the operator's, durably, and return whether it exists.
+        self, public_id: str, change: Callable[[KeyRecord], LimitChange]
+    ) -> LimitChange | None:
+        """Give a key other limits of the operator's, durably; return them, None if there is no key.
 
-        Those of its owner stay the same. The entry is written with it.
+        `change` is called with the key as it is, and nobody else's change comes between that and
+        the write. Limits of the owner's stay the same, whatever it says. Its entry is written with
+        the limits; when they are as they were, nothing is written.
         """
 
-    def revoke(self, public_id: str, now_ms: int, entry: AuditEntry | None = None) -> bool:
-        """Revoke a key, durably and with the entry, and return whether it exists.
+    def revoke(self, public_id: str, now_ms: int, entry: AuditEntry | None = None) -> bool | None:
+        """Revoke a key, durably and with the entry; return whether it was good until now.
 
-        Revoking it again changes nothing, not even the time, and writes no entry.
+        Revoking it again changes nothing, not even the time, and writes no entry. None if there is
+        no such key.
         """
 
     def is_empty(self) -> bool:

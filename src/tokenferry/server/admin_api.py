@@ -155,18 +155,21 @@ class AdminApi:
                 "`tokenferry accounts suspend`."
             )
         entry = self._entry(call, "account.suspend", account_id, reason=reason)
-        if not await self._disk.run(lambda: self._store.suspend(account_id, reason, entry)):
-            raise account_not_found()
-        audit_log.tell(entry)
-        return await self._detail(account_id)
+        changed = await self._disk.run(lambda: self._store.suspend(account_id, reason, entry))
+        return await self._told(entry, changed=changed)
 
     async def _unsuspend(self, call: Call[NoBody]) -> AccountDetail:
         account_id = call.request.match_info["id"]
         entry = self._entry(call, "account.unsuspend", account_id)
-        if not await self._disk.run(lambda: self._store.unsuspend(account_id, entry)):
+        changed = await self._disk.run(lambda: self._store.unsuspend(account_id, entry))
+        return await self._told(entry, changed=changed)
+
+    async def _told(self, entry: AuditEntry, *, changed: bool | None) -> AccountDetail:
+        if changed is None:
             raise account_not_found()
-        audit_log.tell(entry)
-        return await self._detail(account_id)
+        if changed:
+            audit_log.tell(entry)
+        return await self._detail(entry.target)
 
     def _entry(self, call: Call[Any], action: str, account_id: str, **facts: object) -> AuditEntry:
         now_ms = self._world.wall_ms()

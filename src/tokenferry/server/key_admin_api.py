@@ -21,7 +21,7 @@ from tokenferry.domain.allowance import (
 )
 from tokenferry.domain.api_key import KeyRecord
 from tokenferry.engine.audit_trail import AuditEntry
-from tokenferry.engine.keys import KeyStore
+from tokenferry.engine.keys import KeyStore, LimitChange
 from tokenferry.engine.links import World
 from tokenferry.engine.statement import Statements
 from tokenferry.engine.workers import Workers
@@ -95,41 +95,44 @@ class KeyAdminApi:
         ]  # fmt: skip
 
     async def _limit(self, call: Call[KeyAllowance]) -> AnyKeyFacts:
-        public_id, body = call.request.match_info["public_id"], call.body
+        public_id, now_ms = call.request.match_info["public_id"], self._world.wall_ms()
 
-        def limit() -> tuple[AnyKeyFacts, AuditEntry]:
-            terms = self._found(public_id).terms
-            limits = _limits(body, terms.limits)
-            entry = audit_log.entry_of(
-                call,
-                self._world.wall_ms(),
-                "key.limit",
-                public_id,
-                account=terms.account_id,
-                priority=limits.has_priority,
-                **{name: getattr(limits.operator, name) for name in LIMIT_NAMES},
+        def change(record: KeyRecord) -> LimitChange:
+            terms = record.terms
+            limits = _limits(call.body, terms.limits)
+            facts = _changes(terms.limits, limits)
+            if not facts:
+                return LimitChange(limits)
+            account = terms.account_id
+            return LimitChange(
+                limits,
+                audit_log.entry_of(call, now_ms, "key.limit", public_id, account=account, **facts),
             )
-            self._store.limit(
-                public_id, limits.operator, has_priority=limits.has_priority, entry=entry
-            )
-            return self._facts(public_id), entry
 
-        changed, entry = await self._disk.run(limit)
-        audit_log.tell(entry)
-        return changed
+        def limit() -> tuple[AnyKeyFacts, AuditEntry | None]:
+            changed = self._store.limit(public_id, change)
+            if changed is None:
+                raise _not_found()
+            return self._facts(public_id), changed.entry
+
+        shown, entry = await self._disk.run(limit)
+        if entry is not None:
+            audit_log.tell(entry)
+        return shown
 
     async def _revoke(self, call: Call[Any]) -> AnyKeyFacts:
         public_id, now_ms = call.request.match_info["public_id"], self._world.wall_ms()
 
-        def revoke() -> tuple[AnyKeyFacts, AuditEntry]:
+        def revoke() -> tuple[AnyKeyFacts, AuditEntry | None]:
             account = self._found(public_id).terms.account_id
             entry = audit_log.entry_of(call, now_ms, "key.revoke", public_id, account=account)
-            self._store.revoke(public_id, now_ms, entry)
-            return self._facts(public_id), entry
+            was_good = self._store.revoke(public_id, now_ms, entry)
+            return self._facts(public_id), entry if was_good else None
 
-        revoked, entry = await self._disk.run(revoke)
-        audit_log.tell(entry)
-        return revoked
+        shown, entry = await self._disk.run(revoke)
+        if entry is not None:
+            audit_log.tell(entry)
+        return shown
 
     def _facts(self, public_id: str) -> AnyKeyFacts:
         records = [self._found(public_id)]
@@ -138,8 +141,12 @@ class KeyAdminApi:
     def _found(self, public_id: str) -> KeyRecord:
         record = self._store.find(public_id)
         if record is None:
-            raise KeyNotFound("No key has this public id; an account's page lists its keys.")
+            raise _not_found()
         return record
+
+
+def _not_found() -> KeyNotFound:
+    return KeyNotFound("No key has this public id; an account's page lists its keys.")
 
 
 def any_key_facts(
@@ -155,6 +162,21 @@ def any_key_facts(
         )
         for record, own in zip(records, key_facts(records, statements, now_ms, usual), strict=True)
     ]
+
+
+def _changes(before: KeyLimits, after: KeyLimits) -> dict[str, Any]:
+    """Return what of a key's limits is another one now, and under `before` what it was."""
+    was, now = _by_name(before), _by_name(after)
+    changed = [name for name in now if now[name] != was[name]]
+    if not changed:
+        return {}
+    facts: dict[str, Any] = {name: now[name] for name in changed}
+    return {**facts, "before": {name: was[name] for name in changed}}
+
+
+def _by_name(limits: KeyLimits) -> dict[str, int | bool | None]:
+    numbers = {name: getattr(limits.operator, name) for name in LIMIT_NAMES}
+    return {"priority": limits.has_priority, **numbers}
 
 
 def _limits(body: KeyAllowance, so_far: KeyLimits) -> KeyLimits:

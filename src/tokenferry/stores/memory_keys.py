@@ -1,11 +1,11 @@
 """The in-memory store of API keys, for tests of whatever needs a `KeyStore`."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from tokenferry.domain.allowance import GivenLimits
 from tokenferry.domain.api_key import UNLIMITED, KeyRecord, KeyTerms
 from tokenferry.engine.audit_trail import AuditEntry
-from tokenferry.engine.keys import KeyExists
+from tokenferry.engine.keys import KeyExists, LimitChange
 
 
 class MemoryKeys:
@@ -57,31 +57,33 @@ class MemoryKeys:
         return record is not None
 
     def limit(
-        self,
-        public_id: str,
-        given: GivenLimits,
-        *,
-        has_priority: bool,
-        entry: AuditEntry | None = None,
-    ) -> bool:
+        self, public_id: str, change: Callable[[KeyRecord], LimitChange]
+    ) -> LimitChange | None:
         """Give a key other limits of the operator's; see `KeyStore`."""
         record = self._records.get(public_id)
-        if record is not None:
-            limits = replace(record.terms.limits, operator=given, has_priority=has_priority)
-            self._write(replace(record, terms=replace(record.terms, limits=limits)), entry)
-        return record is not None
+        if record is None:
+            return None
+        changed = change(record)
+        if changed.limits != record.terms.limits:
+            limits = replace(changed.limits, owner=record.terms.limits.owner)
+            terms = replace(record.terms, limits=limits)
+            self._write(replace(record, terms=terms), changed.entry)
+        return changed
 
     def suspend(self, account_id: str, *, suspended: bool) -> None:
         """Mark an account's keys, as the store of accounts does in a database."""
         for record in self.of_account(account_id):
             self._write(replace(record, suspended=suspended))
 
-    def revoke(self, public_id: str, now_ms: int, entry: AuditEntry | None = None) -> bool:
-        """Revoke a key and return whether it exists; see `KeyStore`."""
+    def revoke(self, public_id: str, now_ms: int, entry: AuditEntry | None = None) -> bool | None:
+        """Revoke a key; see `KeyStore`."""
         record = self._records.get(public_id)
-        if record is not None and record.revoked_at_ms is None:
+        if record is None:
+            return None
+        is_good = record.revoked_at_ms is None
+        if is_good:
             self._write(replace(record, revoked_at_ms=now_ms), entry)
-        return record is not None
+        return is_good
 
     def is_empty(self) -> bool:
         """Return whether no key was ever created."""

@@ -6,13 +6,14 @@ Weakness: that of `sqlite_database`; each write is made in the event loop's thre
 
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tokenferry.domain.allowance import NO_OWN_LIMITS, GivenLimits, KeyLimits
 from tokenferry.domain.api_key import UNLIMITED, KeyRecord, KeyTerms
 from tokenferry.engine.audit_trail import AuditEntry
-from tokenferry.engine.keys import KeyExists, StoreUnusable
+from tokenferry.engine.keys import KeyExists, LimitChange, StoreUnusable
 from tokenferry.stores import audit_statements
 from tokenferry.stores.sqlite_database import Database, explain, explained
 
@@ -102,29 +103,28 @@ class SqliteKeys(Database):
 
     @explained
     def limit(
-        self,
-        public_id: str,
-        given: GivenLimits,
-        *,
-        has_priority: bool,
-        entry: AuditEntry | None = None,
-    ) -> bool:
+        self, public_id: str, change: Callable[[KeyRecord], LimitChange]
+    ) -> LimitChange | None:
         """Give a key other limits of the operator's; see `KeyStore`."""
         with self._transaction("IMMEDIATE"):
-            changed = self._connection.execute(
-                "UPDATE api_key SET requests_per_minute = ?, tokens_per_minute = ?, "  # noqa: S608 -- constants only
-                f"streams_max = ?, has_priority = ?, version = {_NEXT_VERSION} "
-                "WHERE public_id = ?",
-                (*_numbers(given), has_priority, public_id),
-            ).rowcount
-            if changed:
-                audit_statements.append(self._connection, entry)
+            record = self.find(public_id)
+            if record is None:
+                return None
+            changed = change(record)
+            if changed.limits != record.terms.limits:
+                self._connection.execute(
+                    "UPDATE api_key SET requests_per_minute = ?, tokens_per_minute = ?, "  # noqa: S608 -- constants only
+                    f"streams_max = ?, has_priority = ?, version = {_NEXT_VERSION} "
+                    "WHERE public_id = ?",
+                    (*_numbers(changed.limits.operator), changed.limits.has_priority, public_id),
+                )
+                audit_statements.append(self._connection, changed.entry)
         self._file_version = -1
-        return changed > 0
+        return changed
 
     @explained
-    def revoke(self, public_id: str, now_ms: int, entry: AuditEntry | None = None) -> bool:
-        """Revoke a key and return whether it exists; see `KeyStore`."""
+    def revoke(self, public_id: str, now_ms: int, entry: AuditEntry | None = None) -> bool | None:
+        """Revoke a key; see `KeyStore`."""
         with self._transaction("IMMEDIATE"):
             revoked = self._connection.execute(
                 f"UPDATE api_key SET revoked_at_ms = ?, version = {_NEXT_VERSION} "  # noqa: S608 -- constants only
@@ -133,8 +133,9 @@ class SqliteKeys(Database):
             ).rowcount
             if revoked:
                 audit_statements.append(self._connection, entry)
+            found = self.find(public_id)
         self._file_version = -1
-        return self.find(public_id) is not None
+        return None if found is None else revoked > 0
 
     @explained
     def is_empty(self) -> bool:

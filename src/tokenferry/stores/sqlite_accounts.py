@@ -172,21 +172,23 @@ class SqliteAccounts(Database):
             )
 
     @explained
-    def suspend(self, account_id: str, reason: str, entry: AuditEntry | None = None) -> bool:
-        """Suspend an account and return whether it exists; see `AccountStore`."""
+    def suspend(self, account_id: str, reason: str, entry: AuditEntry | None = None) -> bool | None:
+        """Suspend an account; see `AccountStore`."""
         with self._lock, self._transaction("IMMEDIATE"):
-            if account_statements.suspend(self._connection, account_id, reason):
+            changed = account_statements.suspend(self._connection, account_id, reason)
+            if changed:
                 audit_statements.append(self._connection, entry)
             found = self.find(account_id)
-        return found is not None and found.email is not None
+        return None if found is None or found.email is None else changed
 
     @explained
-    def unsuspend(self, account_id: str, entry: AuditEntry | None = None) -> bool:
-        """End a suspension and return whether the account exists; see `AccountStore`."""
+    def unsuspend(self, account_id: str, entry: AuditEntry | None = None) -> bool | None:
+        """End a suspension; see `AccountStore`."""
         with self._lock, self._transaction("IMMEDIATE"):
-            if account_statements.unsuspend(self._connection, account_id):
+            changed = account_statements.unsuspend(self._connection, account_id)
+            if changed:
                 audit_statements.append(self._connection, entry)
-            return self.find(account_id) is not None
+            return None if self.find(account_id) is None else changed
 
     # -- logins --------------------------------------------------------------------------------
 

@@ -154,7 +154,8 @@ function LimitKey({ of, onClose, onSaved }: LimitKeyProps): VNode {
       const changes = LIMIT_NAMES.filter((name) => typed[name] !== initial[name]).map(
         (name) => [name, typed[name].trim() === "" ? null : Number(typed[name])] as const,
       );
-      await call("PATCH", `/api/admin/keys/${of.public_id}`, { ...Object.fromEntries(changes), priority });
+      const body = { ...Object.fromEntries(changes), ...(priority !== of.priority && { priority }) };
+      await call("PATCH", `/api/admin/keys/${of.public_id}`, body);
       onSaved();
     },
   });

@@ -3,6 +3,7 @@
 import { count, exactDollars, price, UNKNOWN } from "../../../shared/format.js";
 import { LIMIT_NAMES } from "../accounts/facts.js";
 import { typedMinor } from "../accounts/refund.js";
+import { t as accounts } from "../accounts/texts.js";
 import { actionTexts, nameTexts, t } from "./texts.js";
 
 export type Value = string | number | boolean | null | { readonly [name: string]: Value };
@@ -44,10 +45,14 @@ export function actionName(action: string): string {
 
 /** The details as names and texts, in the order in which they were written. */
 export function detailsOf({ details }: Entry): [name: string, text: string][] {
-  const names: Readonly<Record<string, string>> = nameTexts.value;
   return Object.entries(details)
     .filter(([name, value]) => (name !== "currency" || !("amount_minor" in details)) && (name !== "forced" || value))
-    .map(([name, value]) => [names[name] ?? name, textOf(name, value, details)]);
+    .map(([name, value]) => [nameOf(name), textOf(name, value, details)]);
+}
+
+function nameOf(name: string): string {
+  const names: Readonly<Record<string, string>> = { ...nameTexts.value, ...accounts.value.limitLabels };
+  return names[name] ?? name;
 }
 
 function textOf(name: string, value: Value, details: Entry["details"]): string {
@@ -60,8 +65,7 @@ function textOf(name: string, value: Value, details: Entry["details"]): string {
     return LIMITS.has(name) && value === 0 ? t.value.unlimited : count(value);
   }
   if (typeof value === "string") return name === "amount" ? exactDollars(value) : value;
-  const names: Readonly<Record<string, string>> = nameTexts.value;
   return Object.entries(value)
-    .map(([rate, amount]) => `${names[rate] ?? rate} ${typeof amount === "string" ? exactDollars(amount) : JSON.stringify(amount)}`)
+    .map(([part, said]) => `${nameOf(part)} ${typeof said === "string" ? exactDollars(said) : textOf(part, said, details)}`)
     .join(" · ");
 }

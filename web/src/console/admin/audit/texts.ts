@@ -80,10 +80,8 @@ const enNames = {
   amount_minor: "Amount",
   reason: "Reason",
   reference: "Reference",
-  requests_per_minute: "Requests a minute",
-  tokens_per_minute: "Tokens a minute",
-  streams_max: "Streams at a time",
   priority: "Service tier “priority”",
+  before: "Before",
   valid_from: "Valid from",
   rates: "Rates",
   forced: "Set though it is odd",
@@ -103,10 +101,8 @@ const koNames: typeof enNames = {
   amount_minor: "금액",
   reason: "사유",
   reference: "참조",
-  requests_per_minute: "분당 요청",
-  tokens_per_minute: "분당 토큰",
-  streams_max: "동시 스트림",
   priority: "서비스 등급 priority",
+  before: "변경 전",
   valid_from: "적용 시작일",
   rates: "단가",
   forced: "확인 후 강제 적용",
@@ -121,5 +117,5 @@ const koNames: typeof enNames = {
   reasoning: "추론",
 };
 
-/** What details are called, by the API's name for them. */
+/** What details are called, by the API's name for them; limits are called as where they are set. */
 export const nameTexts = texts(enNames, koNames);
