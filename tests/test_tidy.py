@@ -55,7 +55,6 @@ TESTED_ELSEWHERE = {
     "server/arrivals.py": "tests/integration/test_telemetry.py",
     "server/span_export.py": "tests/integration/test_telemetry.py",
     "server/line_metrics.py": "tests/integration/test_queue.py",
-    "server/listener.py": "tests/integration/test_readme.py",
     "server/payment_pages.py": "tests/integration/test_payments.py",
     "server/payment_texts.py": "tests/browser/test_pay_page.py",
     "server/topups_api.py": "tests/integration/test_payments.py",

@@ -252,6 +252,7 @@ async def test_after_a_deploy_the_next_process_answers(
     assert frames == begun + rest
 
 
+@pytest.mark.parametrize("settings", [{}, {"durability": "memory"}])
 async def test_a_second_server_on_the_same_data_is_refused(gateway: Gateway) -> None:
     status, out, err = await gateway.command(
         "serve", "--port", "0", "--data-dir", str(gateway.data_dir)

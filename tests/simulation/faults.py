@@ -47,8 +47,7 @@ class FaultyJournal(SegmentJournal):
         for fd in self._files._retired:
             os.close(fd)
         self._files._retired = []
-        os.close(self._files._lock_fd)
-        self._files._lock_fd = -1
+        self._files._lock.close()
 
 
 class Disk:

@@ -40,11 +40,12 @@ from tokenferry.server.account_site import account_site
 from tokenferry.server.admin_site import admin_site
 from tokenferry.server.api_document import with_document
 from tokenferry.server.api_routes import Api, Route
+from tokenferry.server.certificate import CertificateUnusable
 from tokenferry.server.chat_api import ChatApi
 from tokenferry.server.drain import drain
 from tokenferry.server.http_api import HttpApi
 from tokenferry.server.hub import Hub, Shared
-from tokenferry.server.listener import listening
+from tokenferry.server.listener import ListenerUnusable, listening
 from tokenferry.server.metrics import Metrics
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.pages import add_pages
@@ -57,6 +58,7 @@ from tokenferry.server.telemetry import TelemetryUnusable, telemetry
 from tokenferry.server.tickets import Tickets
 from tokenferry.server.web_app import add_web_app
 from tokenferry.stores.memory import MemoryJournal
+from tokenferry.stores.segment_files import DirectoryLock
 from tokenferry.stores.segment_journal import SegmentJournal
 from tokenferry.stores.sqlite import SqliteKeys
 from tokenferry.stores.sqlite_archive import SqliteArchive
@@ -67,6 +69,10 @@ log = logging.getLogger(__name__)
 
 OnReady = Callable[[str, str | None], None]
 
+_UNUSABLE = (
+    StoreUnusable, JournalUnavailable, TelemetryUnusable, ListenerUnusable, CertificateUnusable,
+    OSError,
+)  # fmt: skip
 NS_PER_MS = 1_000_000
 SETTLE_POLL_S = 0.01
 SETTLE_POLLS_MAX = 500
@@ -97,12 +103,8 @@ def run(settings: Settings, on_ready: OnReady) -> int:
     try:
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
             runner.run(_serve(settings, on_ready))
-    except (StoreUnusable, JournalUnavailable, TelemetryUnusable) as exc:
+    except _UNUSABLE as exc:
         log.error("%s", exc)  # noqa: TRY400 -- the message says what to do
-        return 1
-    except OSError as exc:
-        server = settings.server
-        log.error("cannot serve at %s:%s: %s", server.host, server.port, exc)  # noqa: TRY400
         return 1
     return 0
 
@@ -254,6 +256,8 @@ def _storage(settings: Settings, loop: asyncio.AbstractEventLoop) -> Iterator[St
         if server.durability == "memory":
             # Retention is to give up chunks at the limit, after it has saved their text.
             journal = MemoryJournal(2 * server.journal_bytes_max)
+            # The database is one server's as well: another one would give up what this one holds.
+            stack.enter_context(contextlib.closing(DirectoryLock(server.journal)))
         else:
             journal = SegmentJournal(
                 server.journal, wall_ms=_wall_ms, durability="disk" if on_disk else "process"

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
-import ssl
+import socket
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from tokenferry.config.server_settings import ServerSettings
+from tokenferry.server.certificate import renewed_on_signal, server_context
 from tokenferry.server.transport import protocol_factory
 
 LISTEN_BACKLOG = 4096
@@ -20,9 +22,18 @@ SHUTDOWN_TIMEOUT_S = 2.0
 GC_THRESHOLDS = (20_000, 20, 50)
 
 
+class ListenerUnusable(Exception):
+    """The server cannot listen where it is to; the message says why and what to do."""
+
+
 @contextlib.asynccontextmanager
 async def listening(server: ServerSettings, app: web.Application) -> AsyncIterator[str]:
-    """Accept connections; the value is the address."""
+    """Accept connections; the value is the address.
+
+    Raises:
+        ListenerUnusable: If the address or the port cannot be had.
+        CertificateUnusable: If there is to be TLS, and its files cannot be used.
+    """
     runner = web.AppRunner(
         app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S
     )
@@ -34,10 +45,15 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
         # Our pings and heartbeats find dead peers sooner than the kernel's keep-alive would.
         {"access_log": None, "keepalive_timeout": KEEPALIVE_TIMEOUT_S, "tcp_keepalive": False},
     )
-    tls = _tls(server)
-    listener = await asyncio.get_running_loop().create_server(
-        factory, server.host, server.port, ssl=tls, backlog=LISTEN_BACKLOG
-    )
+    chain, key = server.tls_cert, server.tls_key
+    tls = server_context(chain, key) if chain and key else None
+    try:
+        listener = await asyncio.get_running_loop().create_server(
+            factory, server.host, server.port, ssl=tls, backlog=LISTEN_BACKLOG
+        )
+    except OSError as exc:
+        raise ListenerUnusable(_fault(server, exc)) from exc
+    renewing = renewed_on_signal(tls, chain, key) if tls and chain and key else None
     try:
         port = listener.sockets[0].getsockname()[1]
         host = f"[{server.host}]" if ":" in server.host else server.host
@@ -45,16 +61,23 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        yield f"{'https' if tls else 'http'}://{host}:{port}"
+        with renewing or contextlib.nullcontext():
+            yield f"{'https' if tls else 'http'}://{host}:{port}"
     finally:
         listener.close()
         await runner.cleanup()
 
 
-def _tls(server: ServerSettings) -> ssl.SSLContext | None:
-    if server.tls_cert is None or server.tls_key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(server.tls_cert, server.tls_key)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+def _fault(server: ServerSettings, exc: OSError) -> str:
+    reasons = {
+        errno.EADDRINUSE: "Another program uses this port. End it, or name another port with "
+        "--port.",
+        errno.EACCES: "Ports below 1024 need a privilege. Name another one with --port, or put a "
+        "proxy before it.",
+        errno.EADDRNOTAVAIL: "This machine has no such address. Name another one with --host; "
+        "0.0.0.0 stands for all.",
+    }
+    where = f"Cannot listen at {server.host}:{server.port}"
+    if isinstance(exc, socket.gaierror):
+        return f"{where}: {exc.strerror}. Name an address of this machine with --host."
+    return f"{where}. {reasons.get(exc.errno or 0) or exc}"

@@ -33,6 +33,39 @@ log = logging.getLogger(__name__)
 BLOCK_BYTES = 64 << 10
 
 
+class DirectoryLock:
+    """A directory that belongs to one process until it lets go, or ends.
+
+    Args:
+        directory: It is created, for its owner alone.
+
+    Raises:
+        StoreUnusable: If the directory cannot be used, or another process uses it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as exc:
+            raise StoreUnusable(explain(directory, exc)) from exc
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            os.close(self._fd)
+            if exc.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise StoreUnusable(explain(directory, exc)) from exc
+            raise StoreUnusable(
+                f"Another Tokenferry uses {directory}. End it, or name another data directory."
+            ) from exc
+
+    def close(self) -> None:
+        """Let go; idempotent."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
 class SegmentFiles:
     """The files in a journal's directory.
 
@@ -64,20 +97,7 @@ class SegmentFiles:
         self._directory_changed = False
         self._state = threading.Lock()
         self._syncing = threading.Lock()
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock_fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as exc:
-            raise StoreUnusable(explain(directory, exc)) from exc
-        try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            os.close(self._lock_fd)
-            if exc.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise StoreUnusable(explain(directory, exc)) from exc
-            raise StoreUnusable(
-                f"Another Tokenferry uses {directory}. End it, or name another data directory."
-            ) from exc
+        self._lock = DirectoryLock(directory)
 
     def segment_path(self, number: int) -> Path:
         """Return where a segment is."""
@@ -239,9 +259,7 @@ class SegmentFiles:
         try:
             self.sync()
         finally:
-            fd, self._lock_fd = self._lock_fd, -1
-            if fd >= 0:
-                os.close(fd)
+            self._lock.close()
 
     def _take_back(self) -> None:
         try:
