@@ -122,6 +122,23 @@ def test_as_a_process_with_a_reader_that_leaves(tmp_path: Path) -> None:
     assert process.wait(60) == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it stands for a full disk")
+def test_as_a_process_whose_output_does_not_fit_on_the_disk(tmp_path: Path) -> None:
+    environ = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"}
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "tokenferry", "config", "reference"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env=environ,
+            timeout=60,
+            check=False,
+        )
+    told = b"tokenferry: the output cannot be written: No space left on device\n"
+    assert (result.returncode, result.stderr) == (1, told)
+
+
 def test_keys_do_not_wait_for_the_server_s_libraries() -> None:
     code = "import sys, tokenferry.cli.admin; print('aiohttp' in sys.modules)"
     result = subprocess.run(

@@ -5,6 +5,7 @@ and need not wait for the server's libraries.
 """
 
 import argparse
+import errno
 import importlib
 import io
 import os
@@ -47,12 +48,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAULT
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as shells count
-    except BrokenPipeError:
-        # The reader, `head` say, has had enough. What is left in the buffer is written at exit,
-        # and has to go somewhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAULT
+    except OSError as exc:
+        return _unwritten(exc)
     return code
+
+
+def _unwritten(exc: OSError) -> int:
+    """Return the exit code where the output was not taken; raise again what is no such failure."""
+    if exc.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        raise exc
+    # What is left in the buffer is written at exit, and has to go somewhere.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if exc.errno != errno.EPIPE:  # the reader, `head` say, has had enough
+        print_fault(f"the output cannot be written: {exc.strerror}")
+    return EXIT_FAULT
 
 
 def _no_text(arguments: argparse.Namespace) -> str | None:
