@@ -15,7 +15,7 @@ from emulators.portone import PortOneEmulator
 from emulators.toss import CLIENT_KEY, SECRET_KEY, TossEmulator
 
 CONFIG = """
-  # For [server]:
+  [server]  # is there one already? Then add the next line to it, in place of these two
   public_url = "{gateway}"
 
   [payments]

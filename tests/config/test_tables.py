@@ -217,9 +217,9 @@ SHAPES = {
     "models = 1": "1: `models` is an integer, not an array of tables -> write [[models]], with",
     "port = = 1": "1: this is not TOML: invalid value -> correct the line",
     "[server]\nhost = local": "2: this is not TOML: invalid value -> correct the line",
-    "[server]\n[server]": (
-        "2: this is not TOML: cannot declare ('server',) twice -> correct the line"
-    ),
+    "[server]\n[server]": "2: [server] is there twice -> put the lines of both below one of them",
+    "[limits.models.'m 1']\n[limits.models.'m 1']": "2: [limits.models.m 1] is there twice -> ",
+    "[server]\nport = 1\nport = 2\n": "3: this key is there twice -> keep one of the two lines",
     'a = "\n': "1: this is not TOML: illegal character",
     "a = [1,\n2\n\n": "2: this is not TOML: ",
     f"a = {'[' * 5000}{']' * 5000}": "1: ",

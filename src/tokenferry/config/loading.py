@@ -33,6 +33,7 @@ FILE_BYTES_MAX = 4 * 1024 * 1024
 VARIABLE_PREFIX = "TOKENFERRY_"
 
 _AT_LINE = re.compile(r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)$")
+_TWICE = re.compile(r"^Cannot declare \((?P<keys>.*)\) twice")
 
 
 def load(
@@ -147,6 +148,11 @@ def _syntax_fault(text: str, source: str) -> Fault:
     match = _AT_LINE.match(text)
     what, line = (match["what"], match["line"]) if match else (text, None)
     number = int(line) if line else source.rstrip("\n").count("\n") + 1
+    if table := _TWICE.match(what):
+        name = ".".join(re.findall(r"'([^']*)'", table["keys"]))
+        return Fault(number, f"[{name}] is there twice", "put the lines of both below one of them")
+    if what.startswith("Cannot overwrite a value"):
+        return Fault(number, "this key is there twice", "keep one of the two lines")
     return Fault(
         number,
         f"this is not TOML: {what[:1].lower()}{what[1:]}",
