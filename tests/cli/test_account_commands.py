@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.terminal import on_terminal
+from tokenferry.server import passwords
 from tokenferry.server.passwords import hasher
 from tokenferry.stores.sqlite_accounts import SqliteAccounts
 
 EMAIL = "chulsoo@example.com"
 PASSWORD = "correct horse"
+SOURCE = str(Path(passwords.__file__).parents[2])
 
 
 @pytest.fixture
@@ -94,6 +97,21 @@ class TestOthers:
         assert store.session(bytes(32), 2) is None
         type_in(monkeypatch, f"{EMAIL}\n")
         assert run("accounts", "password", EMAIL).code == 2
+        assert hasher().verify(store.password_hash(account.account_id), PASSWORD)
+
+    async def test_a_password_that_is_typed_is_not_shown(self, store, account, tmp_path) -> None:
+        command = ["-m", "tokenferry", "accounts", "password", EMAIL]
+        async with on_terminal(command, {"PYTHONPATH": SOURCE}, tmp_path) as terminal:
+            await terminal.until("Password: ")
+            terminal.type(f"{PASSWORD}\n")
+            await terminal.until("has a new password")
+            assert await terminal.ended() == 0
+        assert PASSWORD not in terminal.raw
+        async with on_terminal(command, {"PYTHONPATH": SOURCE}, tmp_path) as terminal:
+            await terminal.until("Password: ")
+            terminal.type("\4")
+            await terminal.until("10 to 256 characters")
+            assert await terminal.ended() == 2
         assert hasher().verify(store.password_hash(account.account_id), PASSWORD)
 
     def test_grants_and_withdrawals(self, run, store, account) -> None:

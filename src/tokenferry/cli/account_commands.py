@@ -1,6 +1,7 @@
 """The commands that administer accounts beside the running server."""
 
 import argparse
+import getpass
 import secrets
 import sys
 from collections.abc import Callable, Iterator
@@ -211,11 +212,15 @@ def _reason(text: str | None) -> str:
 
 
 def _password(email: str) -> str:
-    """Read a password: the first line of standard input."""
+    """Read a password: the first line of standard input; at a terminal it is not shown."""
     if sys.stdin.isatty():
-        sys.stderr.write("Password: ")
-    line = sys.stdin.readline(_STDIN_CHARACTERS_MAX).rstrip("\r\n")
-    password = normalise_password(line)
+        try:
+            line = getpass.getpass("Password: ", sys.stderr)[:_STDIN_CHARACTERS_MAX]
+        except EOFError:  # Ctrl-D
+            line = ""
+    else:
+        line = sys.stdin.readline(_STDIN_CHARACTERS_MAX)
+    password = normalise_password(line.rstrip("\r\n"))
     if fault := password_fault(password, email):
         raise Refusal(fault, EXIT_USAGE)
     return password
