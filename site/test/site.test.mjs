@@ -44,6 +44,10 @@ test("every page for users is in the map of its language", () => {
   }
 });
 
+test("code scrolls by itself, also on a phone: a block that is indented only has no frame that does", () => {
+  for (const [name, html] of pages) assert.ok(!html.includes("<pre><code>"), name);
+});
+
 test("every link within the site leads to a page, a file or a heading that is there", () => {
   const dead = [];
   let links = 0;
