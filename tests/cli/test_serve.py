@@ -157,6 +157,41 @@ def test_with_tls_of_one_s_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert "curl -N -k https://h:1/v1" in text
 
 
+@pytest.mark.parametrize(
+    ("on_path", "installed", "said"),
+    [
+        (True, True, "tokenferry"),
+        (False, True, ".venv/bin/tokenferry"),
+        (False, False, "tokenferry"),
+    ],
+)
+def test_what_is_to_be_typed_is_what_a_shell_finds(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    on_path: bool,
+    installed: bool,
+    said: str,
+) -> None:
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    if installed:
+        (programs / "tokenferry").touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.executable", str(programs / "python"))
+    monkeypatch.setenv("PATH", str(programs) if on_path else "/nowhere")
+    settings = Settings(providers=(demo_provider(),))
+    text = banner(capsys, settings, first_key="tf_first")
+    assert f"More of them: {said} keys create NAME\n" in text
+    assert f"(`{said} config reference` explains it)" in text
+    (tmp_path / "another").mkdir()
+    monkeypatch.chdir(tmp_path / "another")
+    elsewhere = programs / "tokenferry" if said.startswith(".") else said
+    text = banner(capsys, settings, first_key="tf_first")
+    assert f"More of them: {elsewhere} keys create NAME\n" in text
+
+
 def test_another_data_directory_is_in_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     settings = Settings(
         server=ServerSettings(data_dir=Path("/my data")), providers=(demo_provider(),)

@@ -5,7 +5,9 @@ import functools
 import json
 import os
 import shlex
+import shutil
 import sys
+from pathlib import Path
 
 from tokenferry.config import ProviderSettings, ServerSettings, Settings, load
 from tokenferry.config.settings import DEMO
@@ -67,8 +69,17 @@ def print_banner(settings: Settings, url: str, first_key: str | None) -> None:
 def _create_command(settings: Settings) -> str:
     data_dir = settings.server.data_dir
     if data_dir == ServerSettings().data_dir:
-        return "tokenferry keys create NAME"
-    return f"tokenferry keys create NAME --data-dir {shlex.quote(str(data_dir))}"
+        return f"{_program()} keys create NAME"
+    return f"{_program()} keys create NAME --data-dir {shlex.quote(str(data_dir))}"
+
+
+def _program() -> str:
+    """Return what to type for this program: its path, where a shell would not find the name."""
+    script = Path(sys.executable).with_name("tokenferry")
+    if shutil.which(script.name) or not script.is_file():
+        return script.name
+    here = Path.cwd()
+    return shlex.quote(str(script.relative_to(here) if script.is_relative_to(here) else script))
 
 
 def _offer(provider: ProviderSettings) -> str:
@@ -99,6 +110,6 @@ def _next_steps(settings: Settings, url: str, first_key: str | None) -> list[str
             "",
             "  To reach a real model, stop the server, set OPENAI_API_KEY, ANTHROPIC_API_KEY,",
             "  GEMINI_API_KEY or DEEPSEEK_API_KEY, and start it again; or add [[providers]] to",
-            "  tokenferry.toml (`tokenferry config reference` explains it).",
+            f"  tokenferry.toml (`{_program()} config reference` explains it).",
         ]
     return steps
