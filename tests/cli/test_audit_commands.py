@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
 
 from stores.test_sqlite_audit_trail import ENTRY
+from tokenferry.engine.audit_trail import ACTIONS
 from tokenferry.stores.sqlite_audit_trail import SqliteAuditTrail
 
+ROOT = Path(__file__).parents[2]
 DATA = Path("tokenferry-data")
 # 2026-11-28T07:00:00Z.
 MOMENT_MS = 1_795_849_200_000
@@ -59,6 +62,15 @@ def test_filters(run):
         assert actions(run("audit", "--since", since).out) == ["price.set", "key.limit"]
     assert len(actions(run("audit", "--since", "2026-11-28").out)) == 3
     assert actions(run("audit", "--since", "2026-11-29").out) == []
+
+
+def test_an_action_that_there_is_none_of_is_no_empty_list(run):
+    lively()
+    result = run("audit", "--action", "key.limits")
+    assert (result.code, result.out) == (2, "")
+    assert "key.limit, key.revoke" in result.err
+    page = (ROOT / "docs" / "administration.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`([a-z]+\.[a-z]+)`", page)) - {"tokenferry.audit"} == set(ACTIONS)
 
 
 def test_json_is_what_the_api_gives_a_line_for_each(run):

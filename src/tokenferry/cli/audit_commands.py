@@ -11,7 +11,7 @@ import msgspec
 
 from tokenferry.cli.main import EXIT_FAULT, EXIT_OK, EXIT_USAGE, print_fault
 from tokenferry.cli.terminal import existing_database, explained, table
-from tokenferry.engine.audit_trail import AuditEntry, AuditFilter, AuditTrail
+from tokenferry.engine.audit_trail import ACTIONS, AuditEntry, AuditFilter, AuditTrail
 from tokenferry.server.audit_facts import entry_facts
 from tokenferry.stores.sqlite_audit_trail import SqliteAuditTrail
 
@@ -28,6 +28,10 @@ def list_audit(arguments: argparse.Namespace) -> int:
         since_ms = None if arguments.since is None else _moment_ms(arguments.since)
     except ValueError:
         print_fault("--since is a day such as 2026-11-28, or a moment: 2026-11-28T07:00:00Z")
+        return EXIT_USAGE
+    if arguments.action not in (None, *ACTIONS):
+        # Not an empty list: it would read as if nothing had been changed.
+        print_fault(f"--action is one of {', '.join(ACTIONS)}")
         return EXIT_USAGE
     wanted = AuditFilter(arguments.limit, arguments.account, arguments.action, since_ms)
     with explained(), closing(_trail(arguments)) as trail:

@@ -46,7 +46,7 @@ class ServerSettings:
         metadata=spec(
             PathTo(must_be_file=True),
             "The certificate chain, PEM. Goes with `tls_key`; without both, the server speaks "
-            "plain HTTP.",
+            "plain HTTP. SIGHUP has both files read again.",
         ),
     )
     tls_key: Path | None = field(

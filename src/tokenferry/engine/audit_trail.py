@@ -9,7 +9,23 @@ Weakness: whoever can write to the database's file can change what it says; the 
 elsewhere.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, get_args
+
+Action = Literal[
+    "account.grant",
+    "account.suspend",
+    "account.unsuspend",
+    "key.limit",
+    "key.revoke",
+    "price.set",
+    "price.remove",
+    "vouchers.make",
+    "topup.refund",
+    "stream.stop",
+    "stream.stopped",
+    "ledger.check",
+]
+ACTIONS: Final[tuple[str, ...]] = get_args(Action)
 
 
 class AuditEntry(NamedTuple):

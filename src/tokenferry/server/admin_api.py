@@ -23,7 +23,7 @@ from tokenferry.domain.account import (
 from tokenferry.domain.allowance import Allowance
 from tokenferry.domain.money import format_dollars
 from tokenferry.engine.accounts import LISTED_MAX, AccountFilter, AccountRow, AccountStore
-from tokenferry.engine.audit_trail import AuditEntry
+from tokenferry.engine.audit_trail import Action, AuditEntry
 from tokenferry.engine.keys import KeyStore
 from tokenferry.engine.links import World
 from tokenferry.engine.statement import Statements
@@ -171,7 +171,9 @@ class AdminApi:
             audit_log.tell(entry)
         return await self._detail(entry.target)
 
-    def _entry(self, call: Call[Any], action: str, account_id: str, **facts: object) -> AuditEntry:
+    def _entry(
+        self, call: Call[Any], action: Action, account_id: str, **facts: object
+    ) -> AuditEntry:
         now_ms = self._world.wall_ms()
         return audit_log.entry_of(call, now_ms, action, account_id, account=account_id, **facts)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tokenferry.engine.audit_trail import AuditEntry
+from tokenferry.engine.audit_trail import Action, AuditEntry
 from tokenferry.server.api_routes import Call
 
 log = logging.getLogger("tokenferry.audit")
@@ -19,7 +19,7 @@ log = logging.getLogger("tokenferry.audit")
 def entry_of(
     call: Call[Any],
     moment_ms: int,
-    action: str,
+    action: Action,
     target: str,
     *,
     account: str | None = None,

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from tokenferry.domain.fair_queue import ServiceClass
-from tokenferry.engine.audit_trail import AuditEntry
+from tokenferry.engine.audit_trail import Action, AuditEntry
 from tokenferry.engine.book import Entry
 from tokenferry.engine.dispatcher import Dispatcher
 from tokenferry.engine.generation import Generation
@@ -192,7 +192,7 @@ class LiveApi:
             )
         return entry, entry.generation
 
-    async def _record(self, call: Call[NoBody], action: str, stream: LiveStream) -> None:
+    async def _record(self, call: Call[NoBody], action: Action, stream: LiveStream) -> None:
         entry = audit_log.entry_of(
             call,
             self._dispatcher.engine.wall_ms(),
