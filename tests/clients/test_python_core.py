@@ -57,10 +57,15 @@ def wire(action: actions.Action) -> dict[str, Any]:
 def plain(event: dict[str, Any]) -> dict[str, Any]:
     """Leave out null and empty lists, and what only a stream says of a chunk."""
     return {
-        key: plain(value) if key == "error" else list(value) if isinstance(value, tuple) else value
+        key: said(value) if key == "error" else list(value) if isinstance(value, tuple) else value
         for key, value in event.items()
         if value is not None and value != () and key != "replaces"
     }
+
+
+def said(error: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the time as well, which stands beside an error."""
+    return {key: value for key, value in plain(error).items() if key != "retry_after_ms"}
 
 
 def expected(action: dict[str, Any]) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from tokenferry_client import (
     ClientClosedError,
     InvalidRequestError,
     Position,
+    RateLimitError,
     ToolCall,
     ToolCallDelta,
     dial,
 )
+from tokenferry_client.events import ErrorInfo
 
 KEY = "tf_AbCdEf012345_0123456789ABCDEFGHIJabcdefghijZx_4OoXhA"
 MESSAGES = [{"role": "user", "content": "?"}]
@@ -104,10 +106,15 @@ class World:
     def __init__(self) -> None:
         self.sockets: list[Socket] = []
         self.away = False
+        self.dials = 0
+        self.failure: dial.DialFailed | None = None
 
     async def dial(self, *_: Any, **__: Any) -> Socket:
         while self.away:
             await asyncio.sleep(0)
+        self.dials += 1
+        if self.failure is not None:
+            raise self.failure
         socket = Socket()
         self.sockets.append(socket)
         socket.give("ready", heartbeat_s=15, connection_id="c_1")
@@ -208,6 +215,30 @@ class TestEnds:
         await socket.start()
         socket.done(1)
         assert await again.text() == ""
+
+
+class TestLimitsInTheWay:
+    """An upgrade that is refused with 429; how often and how long, the vectors say."""
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"max_retries": 0}, {"connect_attempts": 1}, {"max_wait": 4.999}],
+        ids=["no retry", "one attempt", "a wait that is too long"],
+    )
+    async def test_is_told_when_no_retry_is_wanted(
+        self, world: World, options: dict[str, Any]
+    ) -> None:
+        limit = ErrorInfo(
+            "http_429", "slow down", "rate_limit_error", retryable=True, retry_after_ms=5_000
+        )
+        world.failure = dial.DialFailed(limit, 4029)
+        async with AsyncTokenferry(api_key=KEY, **options) as client:
+            for number in (1, 2):
+                stream = client.stream(model="m", messages=MESSAGES)
+                seen: list[object] = []
+                with pytest.raises(RateLimitError, match="slow down") as caught:
+                    seen.extend([event async for event in stream.events()])
+                assert (caught.value.retry_after_ms, world.dials, seen) == (5_000, number, [])
 
 
 class TestLoops:

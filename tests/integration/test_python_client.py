@@ -639,6 +639,12 @@ async def _read_into(shown: list[Chunk], stream: AsyncStream) -> None:
         shown.append(chunk)  # noqa: PERF401 -- what came before the error is kept
 
 
+LIMIT_BODY = (
+    '{"error": {"code": "too_many_connections", "message": "One connection may be open.", '
+    '"type": "rate_limit_error", "param": null, "retryable": true}}'
+)
+
+
 class TestConnecting:
     async def test_refused(self, gateway: Gateway) -> None:
         with closed_port() as port:
@@ -666,6 +672,41 @@ class TestConnecting:
     async def test_a_proxy_that_leads_elsewhere(self, gateway: Gateway) -> None:
         address = f"{gateway.url}/elsewhere"
         await self._fails(address, gateway.key, GatewayConnectionError, "HTTP 404")
+
+    @pytest.mark.parametrize(
+        ("headers", "body", "told"),
+        [
+            (
+                "retry-after-ms: 1500\r\nretry-after: 2",
+                LIMIT_BODY,
+                ("too_many_connections", "One connection may be open.", 1500),
+            ),
+            ("Retry-After: 7", "slow down", ("http_429", "not from the gateway itself", 7000)),
+            ("Retry-After: tomorrow", "", ("http_429", "not from the gateway itself", None)),
+        ],
+    )
+    async def test_a_limit_in_the_way(
+        self, gateway: Gateway, headers: str, body: str, told: tuple[str, str, int | None]
+    ) -> None:
+        head = f"HTTP/1.1 429 -\r\n{headers}\r\nContent-Length: {len(body)}\r\n\r\n"
+
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write((head + body).encode())
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with (
+            server,
+            AsyncTokenferry(api_key=gateway.key, base_url=address, max_retries=0) as client,
+        ):
+            code, said, wait_ms = told
+            with pytest.raises(RateLimitError, match=said) as caught:
+                await client.stream(**asks("?")).text()
+        found = caught.value
+        assert (found.code, found.retryable, found.retry_after_ms) == (code, True, wait_ms)
 
     async def test_tls(self, gateway: Gateway) -> None:
         """Another gateway with a certificate: plain to it, unknown authority, and right."""

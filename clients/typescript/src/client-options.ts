@@ -4,7 +4,7 @@ import type { Address } from "./address.js";
 import type { Meaning } from "./endings.js";
 import type { ConnectionError, TokenferryError } from "./errors.js";
 import type { RateLimit } from "./events.js";
-import type { SocketConstructor } from "./socket.js";
+import type { Ending, SocketConstructor } from "./socket.js";
 
 export interface ClientOptions {
   /** Where the gateway is; in a page, where the page came from; in Node, TOKENFERRY_BASE_URL. */
@@ -41,7 +41,7 @@ export interface Platform {
   readonly pings: boolean;
   socket(): Promise<SocketConstructor>;
   /** Says what an upgrade means that was answered otherwise; null if nothing is known of it. */
-  refusal?(error: unknown, http: string): Promise<Meaning | null>;
+  refusal?(ending: Ending, http: string): Promise<Meaning | null>;
   /** Says why no connection could be made. */
   diagnose(address: Address, own: typeof fetch, error: unknown): Promise<ConnectionError>;
   /** Calls back when the network may be there again, and says if it was away; returns how to stop that. */

@@ -16,11 +16,17 @@ const DOUBLINGS_MAX = 32;
 
 // The client is at fault, and would be again. RFC 6455, 7.4.1.
 const OWN_FAULT: ReadonlySet<number> = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
+// A server that is short of something.
+export const BACK_OFF = 4100;
+// No close frame, RFC 6455, 7.1.5: how a connection counts that the client has given up.
+export const ABNORMAL = 1006;
 const HEARTBEAT_LOST = 4108;
+// In the range of what is final, and a limit like those that are not: some connection ends.
+export const TOO_MANY_CONNECTIONS = 4029;
 
 /** Says whether the client must not come back by itself. */
 export function isFinal(code: number): boolean {
-  return OWN_FAULT.has(code) || (code >= 4000 && code < 4100);
+  return OWN_FAULT.has(code) || (code >= 4000 && code < 4100 && code !== TOO_MANY_CONNECTIONS);
 }
 
 /**
@@ -32,7 +38,8 @@ export function isFinal(code: number): boolean {
 export function delayMs(code: number, attempt: number, randomBits: number): number {
   // At once, but once: a server that says so for ever is not to be hammered.
   if (code >= 4200 && code < 4300 && attempt === 0) return 0;
-  if (code >= 4100 && code < 4200 && code !== HEARTBEAT_LOST) {
+  const backsOff = code >= 4100 && code < 4200 && code !== HEARTBEAT_LOST;
+  if (backsOff || code === TOO_MANY_CONNECTIONS) {
     const ceiling = ceilingMs(attempt + BACK_OFF_DOUBLINGS);
     return draw(ceiling / 2, ceiling, randomBits);
   }

@@ -109,21 +109,44 @@ async function probe(http: string, own: typeof fetch): Promise<Found> {
 // Not a literal in `import`, as no types of Node are wanted; what is used of it stands here.
 const HTTP_MODULE = "node:http";
 const HTTPS_MODULE = "node:https";
+// An error of the gateway's has some hundred; whoever sends more is somebody else.
+const BODY_BYTES_MAX = 65_536;
 
-interface Request {
-  on(name: string, listener: (response: { statusCode: number }) => void): Request;
+interface NodeResponse {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  on(name: string, listener: (data: Uint8Array) => void): NodeResponse;
+  destroy(): void;
+}
+
+interface NodeRequest {
+  on(name: string, listener: (response: NodeResponse) => void): NodeRequest;
   destroy(): void;
 }
 
 interface HttpModule {
-  get(address: string, options: { headers: object; timeout: number; agent: false }): Request;
+  get(
+    address: string,
+    options: { headers: object; signal: AbortSignal; agent: false },
+  ): NodeRequest;
+}
+
+/** How an upgrade was refused. */
+export interface RefusedUpgrade {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  /** What its JSON is; null if there is none. */
+  readonly body: unknown;
 }
 
 /**
- * Returns the status by which an upgrade is refused; null if it is accepted, or there is no answer.
+ * Asks for an upgrade, and returns how it is refused; null if it is accepted, or there is no answer.
  * `fetch` may not ask for one.
  */
-export async function upgradeStatus(http: string): Promise<number | null> {
+export async function askAgain(
+  http: string,
+  protocols: readonly string[],
+): Promise<RefusedUpgrade | null> {
   const module = http.startsWith("https:") ? HTTPS_MODULE : HTTP_MODULE;
   const { get } = (await import(module)) as HttpModule;
   const headers = {
@@ -131,17 +154,38 @@ export async function upgradeStatus(http: string): Promise<number | null> {
     Upgrade: "websocket",
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": btoa("0123456789abcdef"), // 16 bytes; nobody looks at the answer to them
+    "Sec-WebSocket-Protocol": protocols.join(", "),
   };
+  const signal = AbortSignal.timeout(PROBE_MS);
   return new Promise((resolve) => {
-    const request = get(`${http}/v1/stream`, { headers, timeout: PROBE_MS, agent: false });
-    const end = (status: number | null) => {
-      resolve(status);
+    const request = get(`${http}/v1/stream`, { headers, signal, agent: false });
+    const end = () => {
+      resolve(null);
       request.destroy();
     };
-    request
-      .on("response", ({ statusCode }) => end(statusCode >= 400 ? statusCode : null))
-      .on("upgrade", () => end(null))
-      .on("timeout", () => end(null))
-      .on("error", () => resolve(null));
+    const answered = (response: NodeResponse) => {
+      if (response.statusCode < 400) return end();
+      const text = new TextDecoder();
+      let body = "";
+      response.on("data", (data) => {
+        body += text.decode(data, { stream: true });
+        if (body.length > BODY_BYTES_MAX) response.destroy();
+      });
+      // What broke off is no JSON; that there was an answer is enough.
+      response.on("error", () => {});
+      response.on("close", () => resolve(refusedUpgrade(response, body)));
+    };
+    request.on("response", answered).on("upgrade", end).on("error", end);
   });
+}
+
+function refusedUpgrade({ statusCode, headers }: NodeResponse, text: string): RefusedUpgrade {
+  const get = (name: string) => String(headers[name] ?? "") || null;
+  let body: unknown = null;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // A page of a proxy's, mostly.
+  }
+  return { status: statusCode, headers: { get }, body };
 }

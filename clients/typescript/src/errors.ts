@@ -96,7 +96,6 @@ export class ConnectionLostError extends ConnectionError {}
 export interface APIErrorDetails {
   readonly requestId?: string | null;
   readonly streamId?: string | null;
-  readonly retryAfterMs?: number | null;
   readonly limit?: JsonObject | null;
   readonly usage?: JsonObject | null;
   readonly cost?: string | null;
@@ -125,10 +124,10 @@ export class APIError extends TokenferryError {
   declare readonly state: string | null;
 
   constructor(info: ErrorInfo, details: APIErrorDetails = {}) {
-    super(info.message || info.code, info.code);
-    const { type, param, retryable } = info;
-    const { status = statusOf(info.code, type) } = details;
-    Object.assign(this, { status, type, param, retryable });
+    const { code, message, ...more } = info;
+    super(message || code, code);
+    const { status = statusOf(code, info.type) } = details;
+    Object.assign(this, more, { status });
     for (const detail of DETAILS) Object.assign(this, { [detail]: details[detail] ?? null });
   }
 }
@@ -136,7 +135,6 @@ export class APIError extends TokenferryError {
 const DETAILS = [
   "requestId",
   "streamId",
-  "retryAfterMs",
   "usage",
   "cost",
   "limit",

@@ -15,6 +15,8 @@ export interface ErrorInfo {
   readonly type: string;
   readonly param: string | null;
   readonly retryable: boolean;
+  /** How long to wait before another try, where that was said. */
+  readonly retryAfterMs: number | null;
 }
 
 /** The stream exists; with these three it can be followed from anywhere. */
@@ -92,7 +94,6 @@ export interface Failed {
   readonly cost: string | null;
   /** Of an expired stream: how it ended. */
   readonly state: string | null;
-  readonly retryAfterMs: number | null;
   /** Which limit it was. */
   readonly limit: JsonObject | null;
   readonly balance: string | null;

@@ -65,7 +65,8 @@ export const ownError = (
   message: string,
   type = "",
   retryable = false,
-): ErrorInfo => ({ code, message, type, param: null, retryable });
+  retryAfterMs: number | null = null,
+): ErrorInfo => ({ code, message, type, param: null, retryable, retryAfterMs });
 
 /** Returns the error in a frame. */
 export function errorInfo(frame: JsonObject): ErrorInfo {
@@ -76,6 +77,7 @@ export function errorInfo(frame: JsonObject): ErrorInfo {
     type: optional(string, error, "type") ?? "",
     param: optional(string, error, "param"),
     retryable: error["retryable"] === true,
+    retryAfterMs: optional(integer, frame, "retry_after_ms"),
   };
 }
 

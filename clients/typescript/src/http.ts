@@ -4,13 +4,12 @@
 // failed is that it failed; see diagnosis.ts.
 
 import type { Address } from "./address.js";
+import { randomBits } from "./clock.js";
+import { ABNORMAL, delayMs } from "./closing.js";
 import { APIError, ConnectionError, apiError } from "./errors.js";
 import { isObject, ownError } from "./frames.js";
 
 const TIMEOUT_MS = 30_000;
-// As the official SDKs of OpenAI: half a second, doubling, at most eight.
-const RETRY_MS = 500;
-const RETRY_MS_MAX = 8_000;
 // Longer than this nobody waits without having asked for it.
 const RETRY_AFTER_MS_MAX = 60_000;
 
@@ -50,7 +49,7 @@ export function asking(
         throw error; // it broke off
       });
       if (response.ok && isObject(body)) return body as T;
-      throw refusal(response, body);
+      throw refused(response, body);
     } catch (error) {
       if (error instanceof APIError) throw error;
       const [kind, said] = signal.aborted
@@ -74,26 +73,30 @@ export function asking(
   };
 }
 
-function refusal({ status, headers }: Response, body: unknown): APIError {
+/** Returns the error that an answer is. */
+export function refused(
+  { status, headers }: { status: number; headers: { get(name: string): string | null } },
+  body: unknown,
+): APIError {
   const values = isObject(body) ? body : {};
   const said = isObject(values["error"]) ? values["error"] : {};
   const text = (key: string) => (typeof said[key] === "string" ? said[key] : "");
   const number = (name: string) => Number.parseFloat(headers.get(name) ?? "");
+  const millis = number("retry-after-ms");
+  const afterMs = millis >= 0 ? millis : number("retry-after") * 1000;
   const info = ownError(
     text("code") || `http_${status}`,
     text("message") || `The answer is HTTP ${status}, and not the gateway's own.`,
     text("type"),
     // A proxy before a server that is away answers for it, in words of its own.
     said["retryable"] === true || (!isObject(body) && status >= 500),
+    afterMs >= 0 ? afterMs : null,
   );
-  const millis = number("retry-after-ms");
-  const afterMs = millis >= 0 ? millis : number("retry-after") * 1000;
   return apiError(
     { ...info, param: text("param") || null },
     {
       status,
       requestId: headers.get("x-request-id"),
-      retryAfterMs: afterMs >= 0 ? afterMs : null,
       limit: isObject(values["limit"]) ? values["limit"] : null,
     },
   );
@@ -101,9 +104,8 @@ function refusal({ status, headers }: Response, body: unknown): APIError {
 
 /** Returns how long to wait before the next attempt; null for none. */
 function retryMs(error: unknown, attempt: number): number | null {
-  const backOffMs = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** attempt) * (0.75 + Math.random() / 4);
-  if (error instanceof ConnectionError) return backOffMs;
-  if (!(error instanceof APIError) || !error.retryable) return null;
-  const waitMs = error.retryAfterMs ?? backOffMs;
-  return waitMs <= RETRY_AFTER_MS_MAX ? waitMs : null;
+  const known = error as Partial<APIError>;
+  const { retryable = error instanceof ConnectionError, retryAfterMs } = known;
+  const waitMs = retryAfterMs ?? delayMs(ABNORMAL, attempt, randomBits());
+  return retryable && waitMs <= RETRY_AFTER_MS_MAX ? waitMs : null;
 }

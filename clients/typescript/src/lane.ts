@@ -334,7 +334,6 @@ export function failed(
     seq,
     ...spent(frame),
     state: optional(string, frame, "state"),
-    retryAfterMs: optional(integer, frame, "retry_after_ms"),
     limit: optional(mapping, frame, "limit"),
   };
 }

@@ -3,7 +3,8 @@
 //
 // Weakness: of a refusal that says no time it is guessed how long to wait.
 
-import { later, now } from "./clock.js";
+import { later, now, randomBits } from "./clock.js";
+import { BACK_OFF, delayMs } from "./closing.js";
 import { apiError } from "./errors.js";
 import type { Failed, RateLimit } from "./events.js";
 import { ownError } from "./frames.js";
@@ -11,7 +12,6 @@ import { Gate } from "./gate.js";
 import { type Creation, failed } from "./lane.js";
 
 const BACK_OFF_MS = 1_000;
-const BACK_OFF_MS_MAX = 30_000;
 
 export interface LineOwner {
   /** Sends a request; throws a RangeError if there are too many streams. */
@@ -77,17 +77,16 @@ export class Line {
   }
 
   /** Puts a refused request back into its place, if it may be repeated. */
-  repeats({ ref, error, streamId, retryAfterMs }: Failed): boolean {
+  repeats({ ref, error, streamId }: Failed): boolean {
     const wish = this.#wishes.get(ref);
-    const { code, retryable } = error;
+    const { code, retryable, retryAfterMs } = error;
     if (!wish?.maxRetries || !retryable || streamId !== null || code === "connection_lost")
       return false;
     const refusals = wish.refusals++;
     // Of a limit it is known when it ends: the time a request may wait bounds that.
     if (refusals >= wish.maxRetries && apiError(error).status !== 429) return false;
-    const backOffMs = Math.min(BACK_OFF_MS_MAX, BACK_OFF_MS * 2 ** Math.min(refusals, 10));
     wish.code = code;
-    this.#gate.refused(ref, retryAfterMs ?? backOffMs, now());
+    this.#gate.refused(ref, retryAfterMs ?? delayMs(BACK_OFF, refusals, randomBits()), now());
     this.move();
     return true;
   }
@@ -127,9 +126,9 @@ export class Line {
   #tooLate(ref: string, waitMs: number): void {
     const code = this.#wishes.get(ref)?.code ?? "";
     const message = `The key is at a limit for ${Math.ceil(waitMs / 1000)} s more, longer than \`queueWaitMs\` lets a request wait.`;
-    const error = ownError(code, message, "rate_limit_error", true);
+    const error = ownError(code, message, "rate_limit_error", true, Math.ceil(waitMs));
     this.leave(ref);
-    this.#owner.end(failed(ref, error, null, 0, 0, { retry_after_ms: Math.ceil(waitMs) }));
+    this.#owner.end(failed(ref, error));
   }
 
   /** Looks at the line when what came together has been read. */

@@ -26,4 +26,8 @@ export interface LinkOptions {
   readonly attemptsMax?: number;
   /** How long things may go wrong before the link gives up; five minutes. */
   readonly outageMsMax?: number;
+  /** How often what has not begun is tried again, as long as no connection has held; no bound. */
+  readonly maxRetries?: number;
+  /** How long it may wait because the server says when to come back; no bound. */
+  readonly waitMsMax?: number;
 }

@@ -9,7 +9,7 @@
 // nothing of a socket after `close`.
 
 import { type Action, deliver, send } from "./actions.js";
-import { delayMs, isFinal } from "./closing.js";
+import { ABNORMAL, TOO_MANY_CONNECTIONS, delayMs, isFinal } from "./closing.js";
 import type { ErrorInfo, JsonObject } from "./events.js";
 import {
   UnreadableFrame,
@@ -33,8 +33,6 @@ const VERSION = 1;
 const NORMAL = 1000;
 const UNREADABLE = 4000;
 const SILENT = 4108;
-// No close frame, RFC 6455, 7.1.5: how a connection counts that the client has given up.
-export const ABNORMAL = 1006;
 
 export type Phase = "idle" | "dialling" | "open";
 
@@ -80,12 +78,7 @@ export class Link {
     return this.#phase === "open" && this.#ready;
   }
 
-  /** Whether it authenticates with tickets. */
-  get ticket(): boolean {
-    return this.#options.ticket ?? false;
-  }
-
-  /** What the server calls the last connection; operators find it by that. */
+  /** What the server calls the last connection that held, null before there was one. Operators find it by that. */
   get connectionId(): string | null {
     return this.#connectionId;
   }
@@ -342,22 +335,30 @@ export class Link {
       const said = `The server closed the connection with ${code}.`;
       return this.#giveUp(this.#refusal ?? ownError("connection_closed", said));
     }
-    this.#outageSinceMs ??= nowMs;
+    const afterMs = this.#refusal?.retryAfterMs ?? 0;
+    const lastsMs = nowMs + afterMs - (this.#outageSinceMs ??= nowMs);
     const { attemptsMax = 30, outageMsMax = 300_000 } = this.#options;
-    if (this.#attempts >= attemptsMax || nowMs - this.#outageSinceMs >= outageMsMax) {
-      const said = `No connection held, ${this.#attempts} attempts in a row.`;
-      return this.#giveUp(ownError("connection_lost", said, "", true));
-    }
-    const wait = delayMs(code, this.#attempts, randomBits);
-    this.#attempts += 1;
-    return this.#dial(Math.max(wait, this.#notBeforeMs - nowMs));
+    const { maxRetries = attemptsMax, waitMsMax = outageMsMax } = this.#options;
+    const said = `No connection held, ${this.#attempts} attempts in a row.`;
+    const lost = ownError("connection_lost", said, "", true);
+    const isOver = this.#attempts >= attemptsMax || lastsMs >= outageMsMax;
+    const isInVain = this.#attempts >= maxRetries || lastsMs > waitMsMax;
+    const out: Action[] = [];
+    // To a stream that it had, the client comes back, also when a limit is in the way.
+    const held = this.#connectionId !== null;
+    if (isInVain && (!held || code === TOO_MANY_CONNECTIONS))
+      out.push(...this.#giveUp(this.#refusal ?? lost, held));
+    if (isOver) out.push(...this.#giveUp(lost));
+    if (this.#lanes.size === 0) return out;
+    const waitMs = delayMs(code, this.#attempts++, randomBits);
+    return [...out, ...this.#dial(Math.max(waitMs, afterMs, this.#notBeforeMs - nowMs))];
   }
 
-  #dial(wait: number): Action[] {
+  #dial(delayMs: number): Action[] {
     this.#phase = "dialling";
     this.#refusal = null; // what was said of the last connection is not true of this one
-    const ticket = this.#options.ticket ?? false;
-    return [{ kind: "connect", delayMs: wait, ticket, attempt: this.#attempts }];
+    const { ticket = false } = this.#options;
+    return [{ kind: "connect", delayMs, ticket, attempt: this.#attempts }];
   }
 
   #sweep({ ref, ended }: Lane): void {
@@ -369,11 +370,16 @@ export class Link {
     this.#outageSinceMs = null;
   }
 
-  #giveUp(error: ErrorInfo): Action[] {
-    this.#forgive();
-    const lanes = [...this.#lanes.values()];
-    this.#lanes.clear();
-    return lanes.flatMap((lane) => lane.fail(error));
+  /** Gives up everything, or what has not begun. */
+  #giveUp(error: ErrorInfo, newOnly = false): Action[] {
+    const out: Action[] = [];
+    for (const lane of this.#lanes.values()) {
+      if (newOnly && lane.streamId !== null) continue;
+      out.push(...lane.fail(error));
+      this.#sweep(lane);
+    }
+    if (this.#lanes.size === 0) this.#forgive();
+    return out;
   }
 
   #ofStream(streamId: unknown): Lane | undefined {

@@ -2,10 +2,12 @@
 
 import { Client } from "./client.js";
 import type { ClientOptions, Platform } from "./client-options.js";
-import { causeCode, diagnose, upgradeStatus } from "./diagnosis.js";
+import { askAgain, causeCode, diagnose } from "./diagnosis.js";
 import type { Meaning } from "./endings.js";
-import { ConfigurationError, UpgradeError } from "./errors.js";
-import type { SocketConstructor } from "./socket.js";
+import { ConfigurationError, type TokenferryError, UpgradeError, apiError } from "./errors.js";
+import { ownError } from "./frames.js";
+import { refused } from "./http.js";
+import type { Ending, SocketConstructor } from "./socket.js";
 
 export * from "./exports.js";
 
@@ -26,20 +28,41 @@ async function loadSocket(): Promise<SocketConstructor> {
   }
 }
 
+// Whoever answers these is another server than the gateway, or there is a proxy before it.
+const NOT_ITS_OWN = [404, 426];
+
 /**
- * Section 8 of the protocol, from how an upgrade was answered otherwise. `ws` says it; of an error of
- * Node's own WebSocket, which has neither a status nor a code, the same address is asked once more.
+ * Section 8 of the protocol, from how an upgrade was answered otherwise. Of that `ws` says the status
+ * alone, and Node's own WebSocket nothing, not even a code; so the same is asked for once more.
  */
-async function refusal(cause: unknown, http: string): Promise<Meaning | null> {
+async function refusal(ending: Ending, http: string): Promise<Meaning | null> {
+  const { error: cause, protocols } = ending;
   if (!(cause instanceof Error)) return null;
-  const [, text] = /server response: (\d+)/.exec(cause.message) ?? [];
-  if (text === undefined && causeCode(cause) !== null) return null;
-  const status = text === undefined ? await upgradeStatus(http) : Number(text);
-  if (status === null) return null;
+  const [, told] = /server response: (\d+)/.exec(cause.message) ?? [];
+  if (told === undefined && causeCode(cause) !== null) return null;
+  const answer = await askAgain(http, protocols);
+  const status = told === undefined ? answer?.status : Number(told);
+  if (status === undefined) return null;
+  const said = answer?.status === status ? refused(answer, answer.body) : null;
+  const isOwn = said !== null && said.code !== `http_${status}` && !NOT_ITS_OWN.includes(status);
+  return [isOwn ? said : foreign(http, status, cause, said?.retryAfterMs), closeCode(status)];
+}
+
+/** Returns the error for what is not the gateway's own answer. */
+function foreign(
+  http: string,
+  status: number,
+  cause: unknown,
+  retryAfterMs: number | null = null,
+): TokenferryError {
+  if (status === 429) {
+    const said = `${http} takes no connection for now: HTTP 429, and not from the gateway itself.`;
+    return apiError(ownError("http_429", said, "rate_limit_error", true, retryAfterMs));
+  }
   // The gateway's own answer to what has lost its Upgrade header.
   const hint = status === 426 ? " Does a proxy drop the Upgrade header?" : "";
   const said = `${http} answers HTTP and opens no WebSocket: it says ${status}.${hint}`;
-  return [new UpgradeError(said, "upgrade", { cause }), closeCode(status)];
+  return new UpgradeError(said, "upgrade", { cause });
 }
 
 function closeCode(status: number): number | null {

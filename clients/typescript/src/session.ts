@@ -10,18 +10,19 @@ import type { ClientEvents, ClientOptions, ConnectionState, Platform } from "./c
 import { later, now, randomBits } from "./clock.js";
 import type { StreamEvents } from "./chunks.js";
 import { Emitter } from "./emitter.js";
-import { Endings } from "./endings.js";
+import { type Conclude, concluding } from "./endings.js";
 import {
   AbortedError,
   ClientClosedError,
   ConfigurationError,
   ConnectionError,
   ConnectionLostError,
+  type APIError,
   QueueFullError,
   type TokenferryError,
   apiError,
 } from "./errors.js";
-import type { Failed, JsonObject, StreamEvent } from "./events.js";
+import type { ErrorInfo, Failed, JsonObject, StreamEvent } from "./events.js";
 import { errorInfo, ownError } from "./frames.js";
 import { type Creation, done, failed } from "./lane.js";
 import { Line } from "./line.js";
@@ -53,15 +54,14 @@ export class Session implements StreamOwner {
   readonly #cancel: SessionOptions["cancel"];
   readonly #link: Link;
   readonly #dialler: Dialler;
-  readonly #endings: Endings;
+  readonly #conclude: Conclude;
   readonly #line: Line;
   readonly #streams = new Map<string, Stream>();
   readonly #asleep: () => void;
   #refs = 0;
   #closed = false;
-  #attempt = 0;
   #dials = 0; // how often another connection, or none, was wanted
-  #cause: TokenferryError | null = null;
+  #refusal: ErrorInfo | null = null; // what `#lastError` is to the link, while that hears of it
   #lastError: TokenferryError | null = null;
   #state: ConnectionState = { status: "idle" };
   #actions: Action[] = [];
@@ -80,21 +80,21 @@ export class Session implements StreamOwner {
       waits: (ref: string, waiting: StreamEvents["waiting"]) =>
         this.#streams.get(ref)?.emit("waiting", waiting),
     };
-    this.#line = new Line(owner, options.queueMax ?? 1_000, options.queueWaitMs ?? 60_000);
-    this.#endings = new Endings(address, platform, options.fetch, maxRetries);
+    const waitMsMax = options.queueWaitMs ?? 60_000;
+    this.#line = new Line(owner, options.queueMax ?? 1_000, waitMsMax);
+    this.#conclude = concluding(address, platform, options.fetch);
     this.#link = new Link({
       ticket: getTicket !== undefined,
       pings: platform.pings,
       notices: true,
       attemptsMax: Infinity, // the time alone decides
       outageMsMax: options.outageMs ?? 300_000,
+      maxRetries,
+      waitMsMax,
       ...(token !== undefined && { token }),
     });
     this.#dialler = new Dialler(address, options.loadSocket, getTicket, {
-      opened: () => {
-        this.#endings.opened();
-        this.#act(this.#link.opened(now()));
-      },
+      opened: () => this.#act(this.#link.opened(now())),
       received: (text) => this.#act(this.#link.received(text, now(), randomBits())),
       closed: (ending) => void this.#ended(ending),
     });
@@ -251,11 +251,10 @@ export class Session implements StreamOwner {
 
   errorOf(failed: Failed): TokenferryError {
     const { code, message } = failed.error;
-    if (this.#cause?.code === code) return this.#cause;
+    if (failed.error === this.#refusal && this.#lastError) return this.#lastError;
     if (code === "client_closed") return new ClientClosedError();
     if (code === "connection_lost")
       return new ConnectionLostError(message, "lost", { cause: this.#lastError });
-    if (code === "connection_closed") return new ConnectionError(message, "lost");
     return apiError(failed.error, { ...failed, requestId: this.#link.connectionId });
   }
 
@@ -290,7 +289,6 @@ export class Session implements StreamOwner {
         return;
       case "connect":
         this.#dials += 1;
-        this.#attempt = action.attempt;
         if (action.attempt > 0) this.#comingBack(action.attempt, action.delayMs);
         return this.#dialler.dial(action.delayMs);
       case "close":
@@ -306,7 +304,8 @@ export class Session implements StreamOwner {
       this.#line.standing(event.limits);
       this.emitter.emit("rateLimits", event.limits);
     } else if (event.type === "done" || event.type === "failed") {
-      if (event.type === "failed" && this.#line.repeats(event)) return;
+      // That there is no connection is no matter of the line.
+      if (event.type === "failed" && !this.#refusal && this.#line.repeats(event)) return;
       if (stream) this.#forget(stream);
     }
     stream?.push(event);
@@ -338,17 +337,17 @@ export class Session implements StreamOwner {
 
   async #ended(ending: Ending): Promise<void> {
     const dials = this.#dials;
-    const { code, error, refusal } = await this.#endings.conclude(
-      ending,
-      this.#link,
-      this.#attempt,
-    );
+    const [error, code] = await this.#conclude(ending, this.#link);
     if (dials !== this.#dials) return; // it took a while, and is about another connection now
     this.#lastError = error;
-    if (code !== null) return this.#act(this.#link.closed(code, now(), randomBits(), refusal));
-    this.#cause = error;
-    this.#act(this.#link.refuse(ownError(error.code, error.message)));
-    this.#cause = null;
+    const refusal = { ...ownError(error.code, error.message), ...(error as Partial<APIError>) };
+    this.#refusal = refusal;
+    this.#act(
+      code === null
+        ? this.#link.refuse(refusal)
+        : this.#link.closed(code, now(), randomBits(), refusal),
+    );
+    this.#refusal = null;
   }
 }
 

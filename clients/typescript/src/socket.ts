@@ -5,8 +5,8 @@
 
 import type { Address } from "./address.js";
 import { later } from "./clock.js";
+import { ABNORMAL } from "./closing.js";
 import { ConnectionError, TokenferryError } from "./errors.js";
-import { ABNORMAL } from "./link.js";
 
 const SUBPROTOCOL = "tokenferry.v1";
 const OPEN_TIMEOUT_MS = 10_000;
@@ -32,6 +32,8 @@ export interface Ending {
   /** What the platform, or the getting of a ticket, said. */
   readonly error: unknown;
   readonly wasOpen: boolean;
+  /** The subprotocols that were offered, a ticket among them. */
+  readonly protocols: readonly string[];
 }
 
 export interface SocketOwner {
@@ -46,6 +48,7 @@ interface Attempt {
   waits: boolean;
   wasOpen: boolean;
   error: unknown;
+  readonly protocols: string[];
 }
 
 export class Dialler {
@@ -79,6 +82,7 @@ export class Dialler {
       waits: true,
       wasOpen: false,
       error: null,
+      protocols: [SUBPROTOCOL],
     };
     this.#attempt = attempt;
   }
@@ -101,7 +105,7 @@ export class Dialler {
     attempt.waits = false;
     try {
       const Socket = await this.#load();
-      const protocols = [SUBPROTOCOL];
+      const { protocols } = attempt;
       if (this.#ticket) protocols.push(`ticket.${await this.#getTicket(attempt, this.#ticket)}`);
       if (this.#attempt === attempt)
         this.#begin(attempt, new Socket(this.#address.socket, protocols));
@@ -116,7 +120,7 @@ export class Dialler {
     const failure = (said: string, cause?: unknown) =>
       new ConnectionError(`No ticket for the connection: ${said}`, "ticket", { cause });
     attempt.timer = setTimeout(() => {
-      attempt.error = failure(`\`ticket\` has not answered within ${TICKET_TIMEOUT_S} s.`);
+      attempt.error = failure(`no answer within ${TICKET_TIMEOUT_S} s.`);
       this.#end(attempt);
     }, TICKET_TIMEOUT_S * 1000);
     try {
@@ -161,7 +165,6 @@ export class Dialler {
     if (this.#attempt !== attempt) return;
     clearTimeout(attempt.timer);
     this.#attempt = null;
-    const { error, wasOpen } = attempt;
-    this.#owner.closed({ code, reason, error, wasOpen });
+    this.#owner.closed({ ...attempt, code, reason });
   }
 }

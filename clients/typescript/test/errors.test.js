@@ -53,9 +53,10 @@ test("what the gateway said is kept", () => {
     message: "slow",
     param: "n",
     retryable: true,
+    retryAfterMs: 40,
   };
   const limit = { scope: "key", name: "requests_per_minute", value: 60 };
-  const error = errors.apiError(info, { requestId: "req_1", retryAfterMs: 40, limit });
+  const error = errors.apiError(info, { requestId: "req_1", limit });
   assert.ok(error instanceof errors.RateLimitError);
   const { code, param, retryable, requestId, retryAfterMs, message } = error;
   assert.deepEqual(

@@ -25,9 +25,14 @@ function world(lineMax = 10, waitMsMax = 60_000) {
 
 const refusal = (ref, more = {}) => ({
   ref,
-  error: { code: "server_overloaded", type: "server_error", retryable: true, ...more },
+  error: {
+    code: "server_overloaded",
+    type: "server_error",
+    retryable: true,
+    retryAfterMs: 0,
+    ...more,
+  },
   streamId: null,
-  retryAfterMs: 0,
 });
 const limit = { code: "rate_limit_exceeded", type: "rate_limit_error" };
 
@@ -89,6 +94,6 @@ test("whose turn would come too late is told how long it would be", () => {
   assert.equal(ended.length, 1);
   assert.equal(ended[0].error.code, "rate_limit_exceeded");
   assert.match(ended[0].error.message, /1 s more, longer than `queueWaitMs`/);
-  assert.ok(ended[0].retryAfterMs > 0);
+  assert.ok(ended[0].error.retryAfterMs > 0);
   assert.ok(!line.repeats(ended[0]), "it is not put back");
 });

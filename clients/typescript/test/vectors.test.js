@@ -8,17 +8,25 @@ import { load } from "./dist.js";
 
 const { Link, STREAMS_MAX } = await load("link");
 const VECTORS = new URL("../../../spec/vectors/client/", import.meta.url);
-const OPTIONS = { attempts_max: "attemptsMax", outage_ms_max: "outageMsMax" };
+const OPTIONS = {
+  attempts_max: "attemptsMax",
+  outage_ms_max: "outageMsMax",
+  retries_max: "maxRetries",
+  wait_ms_max: "waitMsMax",
+};
+const INFO = { retry_after_ms: "retryAfterMs" };
 const EVENT_KEYS = {
   streamId: "stream_id",
   keepThrough: "keep_through",
   finishReason: "finish_reason",
   finishReasons: "finish_reasons",
-  retryAfterMs: "retry_after_ms",
 };
 
 const renamed = (object, names) =>
   Object.fromEntries(Object.entries(object).map(([key, value]) => [names[key] ?? key, value]));
+
+/** Returns what was said of a connection's end. */
+const refusal = ({ refusal: said }) => said && { retryAfterMs: null, ...renamed(said, INFO) };
 
 /** Gives the link the one input of a step. */
 function perform(link, step) {
@@ -43,7 +51,7 @@ function perform(link, step) {
     case "opened":
       return link.opened(nowMs);
     case "closed":
-      return link.closed(values.code, nowMs, bits, values.refusal ?? null);
+      return link.closed(values.code, nowMs, bits, refusal(values));
     case "fired":
       return link.fired(nowMs, bits);
     case "received":
@@ -62,13 +70,19 @@ function plain(event) {
   );
 }
 
+/** Takes the time out of an error, beside which the vectors have it. */
+function told({ error, ...event }) {
+  const { retryAfterMs = null, ...rest } = error ?? {};
+  return error ? { ...event, error: rest, retry_after_ms: retryAfterMs } : event;
+}
+
 /** Returns an action as the vectors write it. */
 function wire(action) {
   switch (action.kind) {
     case "send":
       return { send: action.message };
     case "deliver":
-      return { event: plain(renamed(action.event, EVENT_KEYS)) };
+      return { event: plain(told(renamed(action.event, EVENT_KEYS))) };
     case "connect":
       return { connect: { delay_ms: action.delayMs, ...(action.ticket && { ticket: true }) } };
     case "close":

@@ -102,8 +102,8 @@ async function ticket(who: "account" | "guest"): Promise<string> {
     if (!(reason instanceof Problem)) throw reason;
     if (reason.status === 0) throw new ConnectionError(reason.message, "unknown", { cause: reason });
     const retryable = reason.status === 429 || reason.status >= 500;
-    const info = { code: reason.code, message: reason.message, type: "", param: reason.param, retryable };
-    throw apiError(info, { status: reason.status, requestId: reason.requestId, retryAfterMs: reason.retryAfterMs });
+    const { code, message, param, retryAfterMs, status, requestId } = reason;
+    throw apiError({ code, message, type: "", param, retryable, retryAfterMs }, { status, requestId });
   }
 }
 

@@ -58,7 +58,8 @@ class AsyncTokenferry(AsyncScope):
         max_wait: Seconds that one request may wait for that in all.
         queue_max: How many requests may wait.
         reconnect_for: Seconds after which a lost connection is given up.
-        connect_attempts: How often the very first connection is tried.
+        connect_attempts: How often the very first connection is tried, and one that a limit
+            refuses, for requests that have not begun.
         ssl: Whom to trust, if not whom the system trusts.
 
     Raises:

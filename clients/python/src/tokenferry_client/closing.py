@@ -19,15 +19,20 @@ RANDOM_BITS: Final = 32
 # The client is at fault, and would be again. RFC 6455, 7.4.1.
 _OWN_FAULT: Final = frozenset((1002, 1003, 1007, 1008, 1009, 1010))
 _HEARTBEAT_LOST: Final = 4108
+# As what a server counts that is short of something and does not say for how long.
+OVERLOADED: Final = 1013
+# In the range of what is final, and a limit like those that are not: some connection ends.
+TOO_MANY_CONNECTIONS: Final = 4029
 
 # docs/errors.md. Other statuses below 500 say that the request is at fault, and would be again.
-_CODES_OF_STATUS: Final = {401: 4001, 403: 4003, 408: 1013, 429: 4029}
+_CODES_OF_STATUS: Final = {401: 4001, 403: 4003, 408: OVERLOADED, 429: TOO_MANY_CONNECTIONS}
 SERVER_ERRORS: Final = 500
 
 
 def is_final(code: int) -> bool:
     """Say whether the client must not come back by itself."""
-    return code in _OWN_FAULT or code in range(4000, 4100)
+    own_range = code in range(4000, 4100) and code != TOO_MANY_CONNECTIONS
+    return code in _OWN_FAULT or own_range
 
 
 def delay_ms(code: int, attempt: int, random_bits: int) -> int:
@@ -40,7 +45,8 @@ def delay_ms(code: int, attempt: int, random_bits: int) -> int:
     """
     if code in range(4200, 4300) and attempt == 0:
         return 0  # at once, but once: a server that says so for ever is not to be hammered
-    if code in range(4100, 4200) and code != _HEARTBEAT_LOST:
+    backs_off = code in range(4100, 4200) and code != _HEARTBEAT_LOST
+    if backs_off or code == TOO_MANY_CONNECTIONS:
         ceiling_ms = _ceiling_ms(attempt + BACK_OFF_DOUBLINGS)
         return _draw(ceiling_ms // 2, ceiling_ms, random_bits)
     return _draw(DELAY_MS_MIN, _ceiling_ms(attempt), random_bits)
@@ -50,7 +56,7 @@ def code_of_status(status: int) -> int:
     """Return the close code that stands for the HTTP status of a refused upgrade."""
     if status in _CODES_OF_STATUS:
         return _CODES_OF_STATUS[status]
-    return 1013 if status >= SERVER_ERRORS else 4000
+    return OVERLOADED if status >= SERVER_ERRORS else 4000
 
 
 def _ceiling_ms(doublings: int) -> int:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import json
+import re
 import socket
 import ssl
 from typing import Any, Final
@@ -38,6 +39,7 @@ _NO_TLS: Final = frozenset(
 # What a proxy answers that speaks TLS on the port, and was spoken to in plain HTTP.
 _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
+_TOO_MANY_REQUESTS: Final = 429
 _NOT_RETRIED: Final = (
     errors.HOST_NOT_FOUND,
     errors.WRONG_SCHEME,
@@ -187,10 +189,25 @@ async def _of_response(address: Address, response: Response) -> DialFailed:
                 "does. Look at the address, and at the proxy before it."
             )
             return DialFailed(ErrorInfo(errors.NO_GATEWAY, said))
-        said = f"{address.http_url} refused the connection with HTTP {status}."
-        kind = errors.type_of_status(status)
-        info = ErrorInfo(f"http_{status}", said, kind, retryable=status >= closing.SERVER_ERRORS)
+        info = _foreign(address, status, response)
     return DialFailed(info, closing.code_of_status(status))
+
+
+def _foreign(address: Address, status: int, response: Response) -> ErrorInfo:
+    """Return the error for what is not the gateway's own answer."""
+    said = f"{address.http_url} refused the connection with HTTP {status}."
+    if status == _TOO_MANY_REQUESTS:
+        said = (
+            f"{address.http_url} takes no connection for now: HTTP 429, and not from the gateway "
+            "itself."
+        )
+    return ErrorInfo(
+        f"http_{status}",
+        said,
+        errors.type_of_status(status),
+        retryable=not closing.is_final(closing.code_of_status(status)),
+        retry_after_ms=_retry_after_ms(response),
+    )
 
 
 def _read(status: int, response: Response) -> ErrorInfo | None:
@@ -202,7 +219,6 @@ def _read(status: int, response: Response) -> ErrorInfo | None:
         return None
     if info is None:
         return None
-    wait = response.headers.get("retry-after-ms", "")
     return ErrorInfo(
         info.code,
         info.message,
@@ -210,5 +226,14 @@ def _read(status: int, response: Response) -> ErrorInfo | None:
         info.param,
         info.retryable,
         request_id=response.headers.get("x-request-id"),
-        retry_after_ms=int(wait) if wait.isascii() and wait.isdigit() else None,
+        retry_after_ms=_retry_after_ms(response),
     )
+
+
+def _retry_after_ms(response: Response) -> int | None:
+    """Return when to come back, in milliseconds or seconds; a date is not read."""
+    for name, unit_ms in (("retry-after-ms", 1), ("retry-after", 1000)):
+        # More digits than any wait has are no number.
+        if re.fullmatch(r"[0-9]{1,12}", wait := response.headers.get(name, "").strip()):
+            return int(wait) * unit_ms
+    return None

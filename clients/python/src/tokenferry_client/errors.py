@@ -101,9 +101,7 @@ class _OfStream(TokenferryError):
         self.balance = failed.balance
         self.limit: dict[str, Any] | None = failed.limit
         self.state = failed.state
-        self.retry_after_ms = (
-            error.retry_after_ms if failed.retry_after_ms is None else failed.retry_after_ms
-        )
+        self.retry_after_ms = failed.retry_after_ms
 
 
 class GatewayConnectionError(_OfStream):

@@ -23,7 +23,7 @@ class ErrorInfo:
 
     Attributes:
         request_id: What the operator finds it by, where it came with an HTTP answer.
-        retry_after_ms: How long to wait, where it came with an HTTP answer.
+        retry_after_ms: How long to wait before another try, where that was said.
     """
 
     code: str

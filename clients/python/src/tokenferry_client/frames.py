@@ -130,6 +130,7 @@ def error_info(frame: dict[str, Any]) -> ErrorInfo:
         type=optional_string(error, "type") or "",
         param=optional_string(error, "param"),
         retryable=error.get("retryable") is True,
+        retry_after_ms=optional_integer(frame, "retry_after_ms"),
     )
 
 

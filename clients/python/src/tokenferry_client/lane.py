@@ -123,7 +123,7 @@ class Lane:
             usage=frames.optional_mapping(frame, "usage"),
             cost=frames.optional_string(frame, "cost"),
             state=frames.optional_string(frame, "state"),
-            retry_after_ms=frames.optional_integer(frame, "retry_after_ms"),
+            retry_after_ms=error.retry_after_ms,
             limit=frames.optional_mapping(frame, "limit"),
             balance=frames.optional_string(frame, "balance"),
         )

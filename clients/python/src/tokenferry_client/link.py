@@ -9,7 +9,7 @@ in spec/vectors. Weakness: it trusts its owner to carry actions out in order, an
 of a socket after `Close`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from tokenferry_client.link_options import (
     STREAMS_MAX,
     LinkOptions,
 )
+from tokenferry_client.outage import Outage
 from tokenferry_client.trail import Trail
 
 VERSION: Final = 1
@@ -56,8 +57,7 @@ class Link:
         self._options = options
         self._lanes: dict[str, Lane] = {}
         self._phase = Phase.IDLE
-        self._attempts = 0
-        self._outage_since_ms: int | None = None
+        self.outage = Outage(options)
         self._opened_ms = self._heard_ms = 0
         self._heartbeat_ms = HEARTBEAT_MS
         self._pinged = self._ready = self._leaving = False
@@ -231,7 +231,7 @@ class Link:
         """Ask for every stream, once the connection is known to be good."""
         if self._ready:
             return []
-        self._ready = True
+        self._ready = self.outage.held = True
         out: list[Action] = [] if self._options.token is None else [self._hello()]
         if not self._leaving:
             for lane in self._lanes.values():
@@ -266,8 +266,7 @@ class Link:
         if error.code == "server_draining" or (error.retryable and lane.stream_id is not None):
             self._leave(now_ms, frames.optional_integer(frame, "retry_after_ms") or 0)
             lane.cut()
-            if lane.ended:
-                del self._lanes[lane.ref]
+            self._sweep()
             return []
         return self._settle(lane, lane.fail(error, frame))
 
@@ -279,8 +278,7 @@ class Link:
             isinstance(action, Deliver) and isinstance(action.event, Chunk | Started)
             for action in out
         ):
-            self._attempts = 0
-            self._outage_since_ms = None
+            self.outage.forgive()
         return out
 
     # -- coming and going ----------------------------------------------------------------------
@@ -323,16 +321,14 @@ class Link:
         return self._hang_up(code) + self._lost(ABNORMAL, now_ms, random_bits)
 
     def _hang_up(self, code: int) -> list[Action]:
-        if self._phase is Phase.IDLE:
-            return []
-        return [Close(code), Timer(None)]
+        return [] if self._phase is Phase.IDLE else [Close(code), Timer(None)]
 
     def _lost(self, code: int, now_ms: int, random_bits: int) -> list[Action]:
         """Go on without the connection: come back, give up, or rest."""
         was_good = self._phase is Phase.OPEN and now_ms - self._opened_ms >= STABLE_MS
         self._phase = Phase.IDLE
         if was_good or not self._lanes:
-            self._attempts, self._outage_since_ms = 0, None
+            self.outage.forgive()
         for lane in self._lanes.values():
             lane.cut()
         self._sweep()
@@ -341,15 +337,16 @@ class Link:
         if closing.is_final(code):
             said = f"The server closed the connection with {code}."
             return self._give_up(self._refusal or ErrorInfo("connection_closed", said))
-        if self._outage_since_ms is None:
-            self._outage_since_ms = now_ms
-        outage_ms = now_ms - self._outage_since_ms
-        if self._attempts >= self._options.attempts_max or outage_ms >= self._options.outage_ms_max:
-            said = f"No connection held, {self._attempts} attempts in a row."
-            return self._give_up(ErrorInfo("connection_lost", said, retryable=True))
-        delay_ms = closing.delay_ms(code, self._attempts, random_bits)
-        self._attempts += 1
-        return self._dial(max(delay_ms, self._not_before_ms - now_ms))
+        outage, refusal = self.outage, self._refusal
+        over, lost = outage.over(now_ms, refusal), outage.error()
+        vain = outage.in_vain(code, now_ms, refusal)
+        # To a stream that this client had, it comes back.
+        out = self._give_up(refusal or lost, new_only=outage.held) if vain else []
+        out += self._give_up(lost) if over else []
+        if not self._lanes:
+            return out
+        delay_ms = outage.next_ms(code, refusal, random_bits)
+        return out + self._dial(max(delay_ms, self._not_before_ms - now_ms))
 
     def _dial(self, delay_ms: int) -> list[Action]:
         self._phase = Phase.DIALLING
@@ -359,11 +356,13 @@ class Link:
     def _sweep(self) -> None:
         self._lanes = {ref: lane for ref, lane in self._lanes.items() if not lane.ended}
 
-    def _give_up(self, error: ErrorInfo) -> list[Action]:
-        self._attempts, self._outage_since_ms = 0, None
-        lanes: Iterable[Lane] = self._lanes.values()
-        self._lanes = {}
-        return [action for lane in lanes for action in lane.fail(error)]
+    def _give_up(self, error: ErrorInfo, *, new_only: bool = False) -> list[Action]:
+        gone = (one for one in self._lanes.values() if not new_only or one.stream_id is None)
+        out = [action for lane in gone for action in lane.fail(error)]
+        self._sweep()
+        if not self._lanes:
+            self.outage.forgive()
+        return out
 
     def _patience_ms(self) -> int:
         return 2 * self._heartbeat_ms + GRACE_MS

@@ -30,6 +30,10 @@ class LinkOptions:
             limits that are left, the end of a replay.
         attempts_max: Connections that may fail in a row before the link gives up.
         outage_ms_max: How long things may go wrong before the link gives up.
+        retries_max: How often what has not begun is tried again, as long as no connection has
+            held; None for no bound.
+        wait_ms_max: How long it may wait because the server says when to come back; None for no
+            bound.
     """
 
     token: str | None = None
@@ -38,3 +42,5 @@ class LinkOptions:
     notices: bool = False
     attempts_max: int = 30
     outage_ms_max: int = 300_000
+    retries_max: int | None = None
+    wait_ms_max: int | None = None

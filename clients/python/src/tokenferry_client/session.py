@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 from collections import deque
-from typing import Final
 
 from tokenferry_client import actions, closing, dial, errors
 from tokenferry_client.address import Address
@@ -28,12 +27,8 @@ from tokenferry_client.events import (
 from tokenferry_client.feed import Feed
 from tokenferry_client.lane import Creation
 from tokenferry_client.link import ABNORMAL, NORMAL, Link
-from tokenferry_client.link_options import LinkOptions
 from tokenferry_client.pace import Pace
 from tokenferry_client.session_options import SessionOptions
-
-# A refusal that does not say how long to wait counts like a server that is overloaded.
-OVERLOADED: Final = 1013
 
 
 class Session:
@@ -49,8 +44,7 @@ class Session:
         self._address = address
         self._key = key
         self._options = options
-        outage_ms = milliseconds(options.reconnect_for_s)
-        self._link = Link(LinkOptions(notices=True, outage_ms_max=outage_ms))
+        self._link = Link(options.of_link())
         self._pace = Pace(options.max_retries, options.queue_max, milliseconds(options.max_wait_s))
         self._feeds: dict[str, Feed] = {}
         self._creations: dict[str, Creation] = {}
@@ -62,8 +56,8 @@ class Session:
         self._acting = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._refs = 0
-        self._connected = False
         self._dials_failed = 0
+        self._ending = False  # that there is no connection is no matter of the line
         # Whether streams were under way when the last connection ended.
         self._broken = False
         self._cause: ErrorInfo | None = None
@@ -276,11 +270,11 @@ class Session:
         """Let a refused request wait for its turn; say whether it does."""
         ref, error = failed.ref, failed.error
         # The client's own errors have no type.
-        if ref not in self._creations or not error.retryable or not error.type:
+        if ref not in self._creations or self._ending or not (error.retryable and error.type):
             return False
-        wait_ms = failed.retry_after_ms or error.retry_after_ms
+        wait_ms = failed.retry_after_ms
         if wait_ms is None:
-            wait_ms = closing.delay_ms(OVERLOADED, self._pace.refusals(ref), random_bits())
+            wait_ms = closing.delay_ms(closing.OVERLOADED, self._pace.refusals(ref), random_bits())
         if not self._pace.refused(ref, error.code, wait_ms, now_ms()):
             return False
         self._refusals[ref] = failed
@@ -327,6 +321,8 @@ class Session:
 
     def _connect(self, delay_ms: int) -> None:
         connection = self._connection = Connection()
+        if self._link.outage.attempts == 0:  # it is no second attempt of anything
+            self._broken, self._dials_failed = False, 0
         if self._broken:
             cause = "the connection was lost" if self._cause is None else self._cause.message
             for ref in self._feeds:
@@ -355,9 +351,15 @@ class Session:
         self._connection = None
 
     def _lost(self, code: int, refusal: ErrorInfo | None = None) -> None:
-        self._broken = bool(self._feeds)
         bits = random_bits()
-        self._act(self._link.closed(code, now_ms=now_ms(), random_bits=bits, refusal=refusal))
+        self._end_with(self._link.closed(code, now_ms=now_ms(), random_bits=bits, refusal=refusal))
+
+    def _end_with(self, wanted: list[actions.Action]) -> None:
+        self._broken, self._ending = bool(self._feeds), True
+        try:
+            self._act(wanted)
+        finally:
+            self._ending = False
 
     async def _run(self, connection: Connection, delay_ms: int) -> None:
         """Open a socket after a delay, and read it to its end."""
@@ -372,7 +374,7 @@ class Session:
                 self._connection = None
                 self._not_dialled(exc)
             return
-        self._connected, self._broken, self._dials_failed, self._cause = True, False, 0, None
+        self._broken, self._dials_failed, self._cause = False, 0, None
         if connection.wanted:
             self._act(self._link.opened(now_ms=now_ms()))
         code = await connection.carry(socket, self._received)
@@ -384,10 +386,9 @@ class Session:
         """Try again, or say why that is of no use."""
         self._dials_failed += 1
         self._cause = failure.info
-        hopeless = failure.hopeless or self._dials_failed >= self._options.connect_attempts
-        if not self._connected and failure.code == ABNORMAL and hopeless:
-            self._dials_failed = 0
-            self._act(self._link.refuse(failure.info))
+        unwanted = failure.code == closing.TOO_MANY_CONNECTIONS and not self._options.max_retries
+        if not self._link.outage.held and (failure.hopeless or unwanted):
+            self._end_with(self._link.refuse(failure.info))
         else:
             self._lost(failure.code, failure.info)
 

@@ -3,6 +3,9 @@
 import ssl
 from dataclasses import dataclass
 
+from tokenferry_client.clock import milliseconds
+from tokenferry_client.link_options import LinkOptions
+
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
@@ -25,3 +28,12 @@ class SessionOptions:
     queue_max: int = 1000
     max_wait_s: float = 120.0
     tls: ssl.SSLContext | None = None
+
+    def of_link(self) -> LinkOptions:
+        """Return what of it the link is made with."""
+        return LinkOptions(
+            notices=True,
+            outage_ms_max=milliseconds(self.reconnect_for_s),
+            retries_max=self.connect_attempts - 1,
+            wait_ms_max=milliseconds(self.max_wait_s),
+        )
