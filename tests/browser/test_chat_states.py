@@ -485,7 +485,6 @@ class TestFailures:
         [
             (4001, "does not know this key"),
             (4003, "does not accept connections"),
-            (4029, "Too many connections"),
         ],
     )
     async def test_a_closed_connection_and_a_new_one(self, page, gateway, code, words):
@@ -501,6 +500,21 @@ class TestFailures:
         gateway.script = greet
         await ask(page)
         await expect(answers(page)).to_have_text(["Half", "안녕하세요!"])
+
+    async def test_too_many_connections_are_told_when_no_attempt_helps(self, page, gateway):
+        async def close(talk: Talk) -> None:
+            await talk.socket.close(code=4029, message=b"reason")
+
+        gateway.script = close
+        await ask(page)
+        # Three attempts, between which it backs off for up to six seconds.
+        await expect(page.get_by_role("alert")).to_contain_text(
+            "Too many connections", timeout=60_000
+        )
+        assert len(gateway.talks) == 3
+        gateway.script = greet
+        await page.get_by_role("button", name="Try again", exact=True).click()
+        await expect(answers(page)).to_have_text("안녕하세요!")
 
     async def test_a_server_that_leaves_is_asked_on_a_new_connection(self, page, gateway):
         async def leave(talk: Talk) -> None:

@@ -4,7 +4,8 @@
 // fails as well, by the other scheme: who answers there was meant.
 //
 // Source: Node's error codes (nodejs.org/api/errors.html, OpenSSL's names), which `fetch` has in
-// `cause`. Weakness: for Node; what a page can find out is in page-diagnosis.ts.
+// `cause`, and Bun, too; Deno has words, those of Rust's hyper, rustls and system. Weakness: for
+// these; what a page can find out is in page-diagnosis.ts.
 
 import type { Address } from "./address.js";
 import {
@@ -25,11 +26,29 @@ const TIMEOUT = /^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/;
 const NO_TLS = /^(EPROTO|ERR_SSL_)/;
 const CERTIFICATE = /CERT|SELF_SIGNED|ERR_TLS_|UNABLE_TO_(VERIFY|GET)/;
 
+// What Deno says, in Node's codes.
+const WORDS: readonly (readonly [words: RegExp, code: string])[] = [
+  [/connection refused/i, "ECONNREFUSED"],
+  [/dns error|failed to lookup/i, "ENOTFOUND"],
+  [/invalid peer certificate/i, "CERT_INVALID"],
+  [/corrupt message/i, "EPROTO"],
+  [/connection reset/i, "ECONNRESET"],
+];
+
+interface Failure {
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly cause?: unknown;
+  readonly errors?: unknown;
+}
+
 /** Returns the code that Node has for a failed `fetch` or socket; null if it has none. */
 export function causeCode(error: unknown): string | null {
   for (let at = error, depth = 0; at instanceof Object && depth < 5; depth++) {
-    const { code, cause, errors } = at as { code?: unknown; cause?: unknown; errors?: unknown };
+    const { code, message, cause, errors } = at as Failure;
     if (typeof code === "string" && code !== "") return code;
+    const found = WORDS.find(([words]) => words.test(String(message)));
+    if (found) return found[1];
     at = cause ?? (Array.isArray(errors) ? errors[0] : null);
   }
   return null;

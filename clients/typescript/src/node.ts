@@ -73,8 +73,13 @@ function closeCode(status: number): number | null {
 }
 
 const node = (): Platform => ({
-  baseURL: process.env["TOKENFERRY_BASE_URL"] || "http://localhost:8000",
-  apiKey: process.env["TOKENFERRY_API_KEY"],
+  // Looked up only when they are not given: Deno asks its user about each.
+  get baseURL() {
+    return process.env["TOKENFERRY_BASE_URL"] || "http://localhost:8000";
+  },
+  get apiKey() {
+    return process.env["TOKENFERRY_API_KEY"];
+  },
   tickets: false,
   pings: true,
   socket: loadSocket,
