@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chaos.faults import Fault, Kind
+from chaos.proxy import Proxy
 
 from harness.components import NODE_MODULES, ROOT, TYPESCRIPT
 from harness.dialects import closing, opening, token
 from harness.gateway import SERVER, Gateway, ProviderEntry
-from harness.providers import ScriptedProvider, replay
+from harness.providers import ScriptedProvider, closed_port, replay
 from harness.typescript import build
 
 pytestmark = pytest.mark.needs("node", "typescript")
@@ -28,6 +31,23 @@ VECTORS = ROOT / "spec" / "vectors" / "api_key.json"
 SOME_KEY = json.loads(VECTORS.read_text("utf-8"))["cases"][0]["key"]
 # Growing beyond that takes a reason.
 SIZE_BYTES_MAX = 13_500
+IS_ARM = platform.machine() in ("aarch64", "arm64")
+# The machine's Node, and those that only `make runtimes` installs.
+NEWEST = ROOT / "tests" / "runtimes" / "node_modules"
+RUNTIMES = {
+    "node": ["node"],
+    "node-newest": [str(NEWEST / f"node-linux-{'arm64' if IS_ARM else 'x64'}" / "bin" / "node")],
+    "bun": [str(NEWEST / "@oven" / f"bun-linux-{'aarch64' if IS_ARM else 'x64'}" / "bin" / "bun")],
+    "deno": [
+        str(NEWEST / "@deno" / f"linux-{'arm64' if IS_ARM else 'x64'}-glibc" / "deno"),
+        # It may look up no variable of the environment.
+        *("run", "--no-prompt", "--allow-net=127.0.0.1", "--allow-read"),
+    ],
+}
+STEPS = ("require", "answer", "http", "cut", "ticket", "page", "errors")
+# Where connections to the gateway break, in bytes of an answer that is longer.
+CUTS = [Fault(Kind.CUT, at_bytes=2_000), Fault(Kind.RESET, at_bytes=9_001)]
+LONG = [f"{number}: 가나다 👨‍👩‍👧‍👦 " for number in range(200)]
 TYPESCRIPT_OPTIONS = {
     "target": "ES2022",
     "module": "NodeNext",
@@ -104,19 +124,42 @@ def compiled(project: Path) -> Path:
     return project / "out"
 
 
+@pytest.mark.parametrize(
+    ("module", "resolution"),
+    [("Node16", "Node16"), ("ESNext", "Bundler"), ("Preserve", "Bundler")],
+)
+def test_the_types_are_found_by_every_resolution(
+    project: Path, tmp_path: Path, module: str, resolution: str
+) -> None:
+    """As with NodeNext, by which the examples are compiled."""
+    shutil.copy(TYPESCRIPT / "checks" / "types.ts", tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}', "utf-8")
+    (tmp_path / "node_modules").symlink_to(project / "node_modules")
+    named = {"module": module, "moduleResolution": resolution, "verbatimModuleSyntax": True}
+    config = {"compilerOptions": {**TYPESCRIPT_OPTIONS, **named}, "include": ["*.ts"]}
+    (tmp_path / "tsconfig.json").write_text(json.dumps(config), "utf-8")
+    done = run("node", str(TYPESCRIPT / "node_modules/typescript/bin/tsc"), at=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
 async def node(gateway: Gateway, script: Path) -> str:
     """Run a program with the environment that the package documents, and return what it prints."""
     found = {"TOKENFERRY_BASE_URL": gateway.url, "TOKENFERRY_API_KEY": gateway.key}
+    return await program(script.parent, "node", script.name, **found)
+
+
+async def program(at: Path, *command: str, **variables: str) -> str:
+    """Run a program, which must end by itself, and return what it prints."""
     process = await asyncio.create_subprocess_exec(
-        *("node", script.name),
-        cwd=script.parent,
-        env={**os.environ, **found},
+        *command,
+        cwd=at,
+        env={**os.environ, **variables},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(TIMEOUT_S):
         out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
+    assert process.returncode == 0, out.decode() + err.decode()
     return out.decode()
 
 
@@ -138,6 +181,31 @@ async def test_the_examples_do_what_they_say(
         assert "stop" in shown.splitlines()[-1]
     assert re.fullmatch(r"the same \d{2,} characters\n", follow)
     assert re.fullmatch(r"no call, but \d{2,} characters\n", tools)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("runtime", RUNTIMES)
+async def test_the_package_works_in_this_runtime(
+    gateway: Gateway, provider: ScriptedProvider, project: Path, runtime: str
+) -> None:
+    command = RUNTIMES[runtime]
+    if not shutil.which(command[0]):
+        pytest.skip("`make runtimes` installs it")
+    shutil.copy(ROOT / "tests" / "node" / "runtime.mjs", project)
+    blocks = [*opening("openai"), *(token("openai", text) for text in LONG), *closing("openai", 9)]
+    prompt = provider.play(replay(blocks))
+    proxy = Proxy(gateway.port, lambda number: CUTS[number] if number < len(CUTS) else Fault())
+    await proxy.start()
+    try:
+        with closed_port() as dead:
+            given = {"url": gateway.url, "key": gateway.key, "prompt": prompt}
+            given |= {"relay": f"http://127.0.0.1:{proxy.port}", "dead": f"http://127.0.0.1:{dead}"}
+            shown = await program(project, *command, "runtime.mjs", json.dumps(given))
+    finally:
+        await proxy.stop()
+    assert shown.splitlines() == [f"ok {name}" for name in STEPS]
+    assert proxy.cuts >= 1
+    assert len(provider.exchanges(prompt)) == 1
 
 
 def test_the_package_holds_what_it_needs_and_nothing_else(tarball: Path) -> None:
