@@ -84,6 +84,7 @@ check: setup-dev ## linter, formatter, types and import contracts
 	$(BIN)/python -m mypy
 	PYTHONPATH=clients/python/src $(BIN)/lint-imports
 	$(if $(shell command -v npm),cd web && npm run --silent check)
+	$(if $(shell command -v npm),cd clients/typescript && npm run --silent check)
 
 docs: $(SITE_INSTALLED) ## the documentation as a site, into build/site; fails on a dead link
 	@cd site && npm run --silent build && npm run --silent test

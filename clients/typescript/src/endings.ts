@@ -66,7 +66,8 @@ export function concluding(address: Address, platform: Platform, own: typeof fet
       error = apiError(ownError(known, error.message, type, code === TOO_MANY_CONNECTIONS));
     if (link.ready) badTickets = 0;
     // A ticket does not outlive the server that gave it; the second one in a row is another matter.
-    else if (code === BAD_TICKET && ending.protocols.length > 1 && badTickets++ === 0) code = ABNORMAL;
+    else if (code === BAD_TICKET && ending.protocols.length > 1 && badTickets++ === 0)
+      code = ABNORMAL;
     return [error, code];
   };
 }

@@ -132,14 +132,7 @@ export class APIError extends TokenferryError {
   }
 }
 
-const DETAILS = [
-  "requestId",
-  "streamId",
-  "usage",
-  "cost",
-  "limit",
-  "state",
-] as const;
+const DETAILS = ["requestId", "streamId", "usage", "cost", "limit", "state"] as const;
 
 export class BadRequestError extends APIError {}
 export class PositionAheadError extends BadRequestError {}

@@ -113,7 +113,5 @@ test("a model's name may be anything: what a path cannot hold is encoded, its sl
   const client = new Tokenferry({ baseURL: "http://gateway.test", apiKey, fetch: own });
   assert.deepEqual(await client.models.get("vendor/모델 1?#%"), { id: "m" });
   client.close();
-  assert.deepEqual(asked, [
-    "http://gateway.test/v1/models/vendor/%EB%AA%A8%EB%8D%B8%201%3F%23%25",
-  ]);
+  assert.deepEqual(asked, ["http://gateway.test/v1/models/vendor/%EB%AA%A8%EB%8D%B8%201%3F%23%25"]);
 });

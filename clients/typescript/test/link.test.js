@@ -110,7 +110,10 @@ test("a connection that was in doubt and answers is a good one", () => {
   const link = live();
   link.doubt(1_000);
   link.received('{"type":"pong","t":1000}', 5_999, 0);
-  assert.equal(link.fired(6_000, 0).some(({ kind }) => kind === "close"), false);
+  assert.equal(
+    link.fired(6_000, 0).some(({ kind }) => kind === "close"),
+    false,
+  );
   assert.equal(link.phase, "open");
   assert.equal(sent(link.doubt(7_000)).length, 1, "it can be doubted again");
 });

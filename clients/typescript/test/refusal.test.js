@@ -45,7 +45,11 @@ async function refused(t, status, { body = "", headers = [], ...options } = {}) 
 
 const own = (code, type, message, retryable = false) =>
   JSON.stringify({ error: { code, type, message, param: null, retryable } });
-const ended = (client) => client.stream(request).text().catch((error) => error);
+const ended = (client) =>
+  client
+    .stream(request)
+    .text()
+    .catch((error) => error);
 
 for (const [status, name, said] of [
   [401, "AuthenticationError", /it says 401\.$/],
@@ -97,7 +101,10 @@ test("a ticket that is refused is told as that, as it is offered again with the 
   const ticket = async () => tickets.shift();
   const { client, asked } = await refused(t, 401, { body, ticket, maxRetries: 2 });
   const error = await ended(client);
-  assert.deepEqual([error.name, error.code, error.message], ["AuthenticationError", "invalid_ticket", said]);
+  assert.deepEqual(
+    [error.name, error.code, error.message],
+    ["AuthenticationError", "invalid_ticket", said],
+  );
   // The socket of this test asks for nothing; and the first bad ticket may be an old one.
   assert.deepEqual(asked, ["tokenferry.v1, ticket.one", "tokenferry.v1, ticket.two"]);
 });
