@@ -44,7 +44,7 @@ export function concluding(address: Address, platform: Platform, own: typeof fet
   const meaning = async (ending: Ending, held: boolean): Promise<Meaning> => {
     const { code, reason, error: cause, wasOpen } = ending;
     const lost = (said: string): Meaning => [new ConnectionError(said, "lost", { cause }), code];
-    if (wasOpen) return lost(reason || `The server closed the connection with ${code}.`);
+    if (wasOpen) return lost(reason || `The connection was lost (${code}).`);
     if (cause instanceof ConfigurationError) return [cause, null];
     if (cause instanceof APIError) {
       const backOff = cause.status === TOO_MANY_REQUESTS ? TOO_MANY_CONNECTIONS : BACK_OFF;
