@@ -14,8 +14,9 @@ const request = { model: "demo", messages: [] };
 
 /** Fails as Node's own does: with an error that has neither a code nor the status. */
 class WebSocket {
+  failure = new TypeError();
   constructor() {
-    queueMicrotask(() => this.onerror({ error: new TypeError() }));
+    queueMicrotask(() => this.onerror({ error: this.failure }));
   }
   close() {}
 }
@@ -151,4 +152,19 @@ test("a gateway that is away behind its proxy is tried so many times, and then t
   assert.equal(error.name, "UpgradeError");
   assert.match(error.message, /it says 502\.$/);
   assert.equal(asked.length, 2);
+});
+
+test("the status that `ws` tells holds, whatever the question afterwards is answered with", async (t) => {
+  class WebSocketOfWs extends WebSocket {
+    constructor() {
+      super();
+      this.failure = new Error("Unexpected server response: 429");
+    }
+  }
+  const { client } = await refused(t, 101, { WebSocket: WebSocketOfWs });
+  const error = await ended(client);
+  assert.deepEqual(
+    [error.name, error.code, error.retryAfterMs],
+    ["RateLimitError", "http_429", null],
+  );
 });
