@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import re
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -640,6 +642,21 @@ async def _read_into(shown: list[Chunk], stream: AsyncStream) -> None:
         shown.append(chunk)  # noqa: PERF401 -- what came before the error is kept
 
 
+@asynccontextmanager
+async def answering(said: str) -> AsyncIterator[str]:
+    """Run a server that answers whatever is asked so, and give its address."""
+
+    async def answer_so(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said.encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer_so, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
 LIMIT_BODY = (
     '{"error": {"code": "too_many_connections", "message": "One connection may be open.", '
     '"type": "rate_limit_error", "param": null, "retryable": true}}'
@@ -690,17 +707,8 @@ class TestConnecting:
         self, gateway: Gateway, headers: str, body: str, told: tuple[str, str, int | None]
     ) -> None:
         head = f"HTTP/1.1 429 -\r\n{headers}\r\nContent-Length: {len(body)}\r\n\r\n"
-
-        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write((head + body).encode())
-            await writer.drain()
-            writer.close()
-
-        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
-        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with (
-            server,
+            answering(head + body) as address,
             AsyncTokenferry(api_key=gateway.key, base_url=address, max_retries=0) as client,
         ):
             code, said, wait_ms = told
@@ -708,6 +716,27 @@ class TestConnecting:
                 await client.stream(**asks("?")).text()
         found = caught.value
         assert (found.code, found.retryable, found.retry_after_ms) == (code, True, wait_ms)
+
+    @pytest.mark.parametrize(
+        ("location", "kind", "to"),
+        [
+            ("https://127.0.0.1/v1/stream", WrongSchemeError, "https://127.0.0.1"),
+            ("https://other.test/llm/v1/stream", GatewayConnectionError, "https://other.test/llm"),
+            ("not:an/address", GatewayConnectionError, "not:an/address"),
+        ],
+    )
+    async def test_an_address_that_leads_elsewhere(
+        self, gateway: Gateway, location: str, kind: type[GatewayConnectionError], to: str
+    ) -> None:
+        head = f"HTTP/1.1 301 -\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        async with answering(head) as address:
+            said = re.escape(f"{address} leads to {to}: that may be")
+            await self._fails(address, gateway.key, kind, said)
+
+    async def test_an_address_that_leads_to_what_is_none(self, gateway: Gateway) -> None:
+        head = "HTTP/1.1 301 -\r\nLocation: https://[bad\r\nContent-Length: 0\r\n\r\n"
+        async with answering(head) as address:
+            await self._fails(address, gateway.key, GatewayConnectionError, "what is no address")
 
     async def test_tls(self, gateway: Gateway) -> None:
         """Another gateway with a certificate: plain to it, unknown authority, and right."""

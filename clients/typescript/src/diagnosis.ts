@@ -183,7 +183,7 @@ export async function askAgain(
       request.destroy();
     };
     const answered = (response: NodeResponse) => {
-      if (response.statusCode < 400) return end();
+      if (response.statusCode < 300) return end();
       const text = new TextDecoder();
       let body = "";
       response.on("data", (data) => {

@@ -4,7 +4,13 @@ import { Client } from "./client.js";
 import type { ClientOptions, Platform } from "./client-options.js";
 import { askAgain, causeCode, diagnose } from "./diagnosis.js";
 import type { Meaning } from "./endings.js";
-import { ConfigurationError, type TokenferryError, UpgradeError, apiError } from "./errors.js";
+import {
+  ConfigurationError,
+  type TokenferryError,
+  UpgradeError,
+  WrongSchemeError,
+  apiError,
+} from "./errors.js";
 import { ownError } from "./frames.js";
 import { refused } from "./http.js";
 import type { Ending, SocketConstructor } from "./socket.js";
@@ -43,9 +49,27 @@ async function refusal(ending: Ending, http: string): Promise<Meaning | null> {
   const answer = await askAgain(http, protocols);
   const status = told === undefined ? answer?.status : Number(told);
   if (status === undefined) return null;
+  const location = answer?.headers.get("location");
+  if (status < 400 && location) return [elsewhere(http, location, cause), null];
   const said = answer?.status === status ? refused(answer, answer.body) : null;
   const isOwn = said !== null && said.code !== `http_${status}` && !NOT_ITS_OWN.includes(status);
   return [isOwn ? said : foreign(http, status, cause, said?.retryAfterMs), closeCode(status)];
+}
+
+/** Returns the error for an address that leads to another one, as proxies do from http: to https:. */
+function elsewhere(http: string, location: string, cause: unknown): TokenferryError {
+  let to: URL;
+  try {
+    to = new URL(location, `${http}/`);
+  } catch {
+    return new UpgradeError(`${http} leads to what is no address.`, "upgrade", { cause });
+  }
+  const from = new URL(http);
+  const base = to.href.replace(/\/v1\/stream\/?$/, "");
+  const said = `${http} leads to ${base}: that may be what \`baseURL\` should be.`;
+  return to.hostname === from.hostname && to.protocol !== from.protocol
+    ? new WrongSchemeError(said, "wrong_scheme", { cause })
+    : new UpgradeError(said, "upgrade", { cause });
 }
 
 /** Returns the error for what is not the gateway's own answer. */

@@ -168,3 +168,21 @@ test("the status that `ws` tells holds, whatever the question afterwards is answ
     ["RateLimitError", "http_429", null],
   );
 });
+
+for (const [location, name, base] of [
+  ["https://127.0.0.1/v1/stream", "WrongSchemeError", "https://127.0.0.1"],
+  ["https://elsewhere.test/llm/v1/stream", "UpgradeError", "https://elsewhere.test/llm"],
+  ["/login", "UpgradeError", "BASE/login"],
+]) {
+  test(`an address that leads elsewhere is told with where that is: ${location}`, async (t) => {
+    const headers = [`Location: ${location}`];
+    const { client, baseURL } = await refused(t, 308, { headers });
+    const error = await ended(client);
+    assert.equal(error.name, name);
+    const to = base.replace("BASE", baseURL);
+    assert.equal(
+      error.message,
+      `${baseURL} leads to ${to}: that may be what \`baseURL\` should be.`,
+    );
+  });
+}

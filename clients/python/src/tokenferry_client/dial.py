@@ -13,9 +13,10 @@ import re
 import socket
 import ssl
 from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
@@ -40,6 +41,7 @@ _NO_TLS: Final = frozenset(
 _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
 _TOO_MANY_REQUESTS: Final = 429
+_REDIRECTS: Final = range(300, 400)
 _NOT_RETRIED: Final = (
     errors.HOST_NOT_FOUND,
     errors.WRONG_SCHEME,
@@ -98,8 +100,13 @@ async def dial(
         )
     except InvalidStatus as exc:
         raise await _of_response(address, exc.response) from exc
+    except InvalidURI as exc:
+        # Our own address is none of these: this one stood in a redirect, which says `https:`.
+        raise DialFailed(_elsewhere(address, exc.uri)) from exc
     except (OSError, EOFError, WebSocketException) as exc:
         raise DialFailed(await explain(address, exc, timeout_s)) from exc
+    except ValueError as exc:
+        raise DialFailed(_nowhere(address)) from exc
 
 
 async def explain(address: Address, exc: Exception, timeout_s: float) -> ErrorInfo:
@@ -178,6 +185,9 @@ async def _speaks_tls(address: Address) -> bool:
 async def _of_response(address: Address, response: Response) -> DialFailed:
     """Return what an HTTP answer in place of the upgrade says."""
     status = response.status_code
+    location = response.headers.get("location")
+    if status in _REDIRECTS and location:
+        return DialFailed(_elsewhere(address, location))
     # A gateway has the page; whoever has not, is another server, or another path of it.
     info = None if status == _NOT_FOUND else _read(status, response)
     if info is None:
@@ -191,6 +201,22 @@ async def _of_response(address: Address, response: Response) -> DialFailed:
             return DialFailed(ErrorInfo(errors.NO_GATEWAY, said))
         info = _foreign(address, status, response)
     return DialFailed(info, closing.code_of_status(status))
+
+
+def _elsewhere(address: Address, location: str) -> ErrorInfo:
+    """Return the error for an address that leads to another, as proxies do from http to https."""
+    try:
+        to = urljoin(address.http_url, location).removesuffix("/").removesuffix("/v1/stream")
+        parts = urlsplit(to)
+    except ValueError:
+        return _nowhere(address)
+    said = f"{address.http_url} leads to {to}: that may be what the address should be."
+    other = parts.hostname == address.host and parts.scheme.endswith("s") != address.tls
+    return ErrorInfo(errors.WRONG_SCHEME if other else errors.NO_GATEWAY, said)
+
+
+def _nowhere(address: Address) -> ErrorInfo:
+    return ErrorInfo(errors.NO_GATEWAY, f"{address.http_url} leads to what is no address.")
 
 
 def _foreign(address: Address, status: int, response: Response) -> ErrorInfo:
