@@ -1,11 +1,13 @@
 // The entry for Node: options come from the environment, and WebSocket from `ws` before Node 22.
 
+import { type Address, readAddress } from "./address.js";
 import { Client } from "./client.js";
 import type { ClientOptions, Platform } from "./client-options.js";
 import { askAgain, causeCode, diagnose } from "./diagnosis.js";
 import type { Meaning } from "./endings.js";
 import {
   ConfigurationError,
+  ConnectionError,
   type TokenferryError,
   UpgradeError,
   WrongSchemeError,
@@ -115,7 +117,27 @@ const node = (): Platform => ({
 /** A client of one gateway, in Node. */
 export class Tokenferry extends Client {
   constructor(options: ClientOptions = {}) {
-    super(options, node());
+    const platform = node();
+    super(options, platform);
+    const address = readAddress(options.baseURL ?? platform.baseURL ?? "");
+    const own: typeof fetch = options.fetch ?? ((...given) => fetch(...given));
+    for (const api of [this.models, this.streams]) explain(api, address, own);
+  }
+}
+
+type Calls = Record<string, (...given: never[]) => Promise<unknown>>;
+
+/** Has each of these calls say why there was no connection, as a stream does. */
+function explain(api: object, address: Address, own: typeof fetch): void {
+  for (const [name, call] of Object.entries(api as Calls)) {
+    const explained: Calls[string] = (...given) =>
+      call(...given).catch(async (error: unknown) => {
+        if (!(error instanceof ConnectionError) || error.kind !== "unknown") throw error;
+        const found = await diagnose(address, own, error.cause);
+        // That HTTP gets through now does not say why it did not.
+        throw found.kind === "upgrade" || found.kind === "unknown" ? error : found;
+      });
+    Object.assign(api, { [name]: explained });
   }
 }
 

@@ -37,6 +37,37 @@ for (const [said, code] of [
   });
 }
 
+test("a short request says why there was no connection, as a stream does", async () => {
+  const cause = Object.assign(new Error("x"), { code: "ECONNREFUSED" });
+  const refused = async () => Promise.reject(new TypeError("fetch failed", { cause }));
+  const options = { baseURL: "http://gateway.test", apiKey, fetch: refused, maxRetries: 0 };
+  const client = new Tokenferry(options);
+  for (const call of [() => client.models.list(), () => client.streams.get("st_1")]) {
+    await assert.rejects(call, {
+      name: "ConnectionRefusedError",
+      message: /^Nothing listens at http:\/\/gateway\.test/,
+    });
+  }
+  client.close();
+});
+
+test("a short request that alone fails is not explained by what works", async () => {
+  const asked = [];
+  const fetch = async (url) => {
+    asked.push(url);
+    if (url.endsWith("/healthz")) return new Response("ok");
+    throw new TypeError("fetch failed");
+  };
+  const options = { baseURL: "http://gateway.test", apiKey, fetch, maxRetries: 0 };
+  const client = new Tokenferry(options);
+  await assert.rejects(client.models.get("demo"), {
+    name: "ConnectionError",
+    message: "GET /v1/models/demo: the request failed.",
+  });
+  assert.deepEqual(asked, ["http://gateway.test/v1/models/demo", "http://gateway.test/healthz"]);
+  client.close();
+});
+
 test("Node's codes are found where they are, also that of the first of several addresses", () => {
   const error = Object.assign(new Error("x"), { code: "ECONNRESET" });
   assert.equal(causeCode(error), "ECONNRESET");
