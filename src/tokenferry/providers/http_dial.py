@@ -1,8 +1,7 @@
 """Opening a connection to a provider: name lookup, TCP, the proxy's tunnel, TLS, in one time limit.
 
 Source: RFC 9110, 4.3.4 "https Certificate Verification" and 9.3.6 "CONNECT".
-Weakness: addresses of one host are tried as the event loop tries them; uvloop does so one after
-the other, so that a dead IPv6 route may use up the whole connect timeout.
+Weakness: an address that accepts connections, but fails in TLS, is not left for another one.
 """
 
 import asyncio
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 
 from tokenferry.errors import ProviderError, ProviderTimeout, ProviderUnreachable
 from tokenferry.providers.http_proxy import Proxy, join_address, open_tunnel
+from tokenferry.providers.http_socket import connect
 
 _logger = logging.getLogger(__name__)
 
@@ -94,14 +94,14 @@ async def _establish(to: Destination, protocol: asyncio.Protocol) -> None:
     if to.proxy is None:
         await loop.create_connection(
             lambda: protocol,
-            to.host,
-            to.port,
+            sock=await connect(to.host, to.port),
             ssl=to.tls,
             server_hostname=to.host if to.tls else None,
         )
     elif to.tls is None:
         # Plain HTTP goes to a proxy without a tunnel; the request itself names its target.
-        await loop.create_connection(lambda: protocol, to.proxy.host, to.proxy.port)
+        sock = await connect(to.proxy.host, to.proxy.port)
+        await loop.create_connection(lambda: protocol, sock=sock)
     else:
         tunnel = await open_tunnel(to.proxy, to.host, to.port)
         try:

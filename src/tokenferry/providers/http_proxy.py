@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from tokenferry.providers.http_socket import connect
+
 # As much as common servers allow for a whole head; a tunnel's answer is a few lines.
 TUNNEL_HEAD_BYTES_MAX = 16 * 1024
 _HEAD_END = b"\r\n\r\n"
@@ -180,9 +182,8 @@ async def open_tunnel(proxy: Proxy, host: str, port: int) -> asyncio.Transport:
     """
     loop = asyncio.get_running_loop()
     refusal: asyncio.Future[str | None] = loop.create_future()
-    transport, _ = await loop.create_connection(
-        lambda: _TunnelAnswer(refusal), proxy.host, proxy.port
-    )
+    sock = await connect(proxy.host, proxy.port)
+    transport, _ = await loop.create_connection(lambda: _TunnelAnswer(refusal), sock=sock)
     try:
         target = join_address(host, port)
         lines = [f"CONNECT {target} HTTP/1.1", f"host: {target}"]
