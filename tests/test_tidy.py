@@ -96,7 +96,6 @@ TESTED_ELSEWHERE = {
     "server/create_headers.py": "tests/integration/test_streams_http.py",
     "server/hub.py": "tests/integration/test_keys_live.py",
     "server/keys_api.py": "tests/integration/test_accounts.py",
-    "server/transport.py": "tests/integration/test_slow_reader.py",
     "server/upgrade.py": "tests/integration/test_browser_rules.py",
 }
 

@@ -159,6 +159,14 @@ async def test_a_large_body_that_does_not_say_its_length(gateway: Gateway) -> No
     assert exchange.status == 413
 
 
+async def test_a_body_that_is_not_encoded_as_it_says(gateway: Gateway) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    response = await gateway.post(PATH, json.dumps(GOOD).encode(), gateway.key, **headers)
+    assert response.status == 400
+    assert response.error["code"] == "invalid_value"
+    assert "gzip" in response.error["message"]
+
+
 async def test_a_client_that_leaves_inside_its_own_body(gateway: Gateway) -> None:
     head = {"Authorization": f"Bearer {gateway.key}", "Content-Length": "1000"}
     async with connection(gateway.port) as exchange:

@@ -43,6 +43,7 @@ CORS_HEADERS_ALLOWED = "authorization, content-type, openai-organization, openai
 CORS_MAX_AGE_S = 600
 # nginx's number for it, in logs; it never reaches anybody.
 CLIENT_CLOSED_REQUEST = 499
+UNREADABLE_BODY = "The body is not what its content-encoding says; send it as it is, or as gzip."
 EXPOSED_HEADERS = (
     "x-request-id, x-stream-id, retry-after, retry-after-ms, "
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
@@ -106,8 +107,12 @@ class HttpApi:
             error = told(exc)
             self._hub.shared.metrics.refused(error)
             return error_response(error)
-        except web.HTTPException as exc:
-            return error_response(self._explain(exc, request))
+        except (web.HTTPException, web.RequestPayloadError) as exc:
+            response = error_response(self._explain(exc, request))
+            if isinstance(exc, web.RequestPayloadError):
+                request.content.feed_eof()  # or aiohttp reads on, and fails in its own way
+                response.force_close()
+            return response
         except ConnectionError:
             return web.Response(status=CLIENT_CLOSED_REQUEST)  # nobody is there to read it
         except Exception:
@@ -116,7 +121,11 @@ class HttpApi:
                 InternalError(f"The gateway failed. The operator's log has more at {request_id}.")
             )
 
-    def _explain(self, exc: web.HTTPException, request: web.Request) -> TokenferryError:
+    def _explain(
+        self, exc: web.HTTPException | web.RequestPayloadError, request: web.Request
+    ) -> TokenferryError:
+        if isinstance(exc, web.RequestPayloadError):
+            return InvalidRequest(UNREADABLE_BODY)
         if isinstance(exc, web.HTTPRequestEntityTooLarge):
             limit = self._hub.shared.settings.body_bytes_max
             return PayloadTooLarge(

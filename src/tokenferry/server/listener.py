@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.server.certificate import renewed_on_signal, server_context
-from tokenferry.server.transport import protocol_factory
+from tokenferry.server.transport import protocol_factory, watch_uploads
 
 LISTEN_BACKLOG = 4096
 KEEPALIVE_TIMEOUT_S = 75.0
@@ -53,6 +53,7 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
         )
     except OSError as exc:
         raise ListenerUnusable(_fault(server, exc)) from exc
+    uploads = asyncio.create_task(watch_uploads(runner.server))
     renewing = renewed_on_signal(tls, chain, key) if tls and chain and key else None
     try:
         port = listener.sockets[0].getsockname()[1]
@@ -64,6 +65,7 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
         with renewing or contextlib.nullcontext():
             yield f"{'https' if tls else 'http'}://{host}:{port}"
     finally:
+        uploads.cancel()
         listener.close()
         await runner.cleanup()
 

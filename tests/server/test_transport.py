@@ -1,0 +1,151 @@
+"""What aiohttp leaves open on a client's connection: uploads that stop, and what is no HTTP."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from harness.http_client import ConnectionFailed, Exchange, connection
+from tokenferry.server.transport import (
+    UPLOAD_SILENCE_S,
+    ClientProtocol,
+    cut_silent_uploads,
+    protocol_factory,
+)
+
+HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
+KEY = "tf_KEY_SECRET"
+
+
+class Server:
+    """A server whose handler reads the body, and answers it."""
+
+    def __init__(self, server: web.Server, port: int) -> None:
+        self.server = server
+        self.port = port
+        self.ends: list[str] = []
+
+    def sweep(self, after_s: float) -> None:
+        cut_silent_uploads(self.server, time.monotonic() + after_s)
+
+    async def until_uploading(self) -> None:
+        """Wait until the handler of the one connection waits for the body."""
+        while True:
+            for protocol in self.server.connections:
+                if isinstance(protocol, ClientProtocol) and protocol.is_uploading():
+                    return
+            await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def serving() -> AsyncIterator[Server]:
+    async def handler(request: web.BaseRequest) -> web.Response:
+        try:
+            body = await request.read()
+        except ConnectionError:
+            serving.ends.append("gone")
+            raise
+        serving.ends.append("read")
+        return web.Response(body=body)
+
+    server = web.Server(handler)
+    listener = await asyncio.get_running_loop().create_server(
+        protocol_factory(server, {"access_log": None}), "127.0.0.1", 0
+    )
+    serving = Server(server, listener.sockets[0].getsockname()[1])
+    try:
+        yield serving
+    finally:
+        listener.close()
+        await server.shutdown(1)
+
+
+async def answer(exchange: Exchange, data: bytes) -> tuple[int, bytes]:
+    exchange.send(data)
+    async with asyncio.timeout(20):
+        await exchange.read_head()
+        return exchange.status, await exchange.body()
+
+
+class TestSilentUploads:
+    @pytest.mark.parametrize(
+        "begun",
+        [b"content-length: 9\r\n\r\n1234", b"transfer-encoding: chunked\r\n\r\n4\r\n1234"],
+    )
+    async def test_one_is_cut_off(self, begun: bytes) -> None:
+        async with serving() as server, connection(server.port) as exchange:
+            exchange.send(HEAD + begun)
+            await server.until_uploading()
+            server.sweep(UPLOAD_SILENCE_S + 1)
+            with pytest.raises(ConnectionFailed):
+                await asyncio.wait_for(exchange.read_head(), 20)
+        assert server.ends == ["gone"]
+
+    async def test_one_that_is_not_silent_for_long_goes_on(self) -> None:
+        async with serving() as server, connection(server.port) as exchange:
+            exchange.send(HEAD + b"content-length: 9\r\n\r\n1234")
+            await server.until_uploading()
+            server.sweep(UPLOAD_SILENCE_S - 30)
+            assert await answer(exchange, b"56789") == (200, b"123456789")
+
+    async def test_one_whose_chunks_are_none_is_cut_off(self) -> None:
+        """aiohttp notes the fault for later, and has the handler wait for the rest."""
+        async with serving() as server, connection(server.port) as exchange:
+            exchange.send(HEAD + b"transfer-encoding: chunked\r\n\r\n4\r\n1234\r\n")
+            await server.until_uploading()
+            exchange.send(b"no chunk\r\n")
+            await exchange.drain()
+            server.sweep(UPLOAD_SILENCE_S + 1)
+            with pytest.raises(ConnectionFailed):
+                await asyncio.wait_for(exchange.read_head(), 20)
+
+    async def test_who_waits_for_an_answer_stays(self) -> None:
+        async with serving() as server, connection(server.port) as exchange:
+            assert await answer(exchange, HEAD + b"content-length: 1\r\n\r\n1") == (200, b"1")
+            server.sweep(UPLOAD_SILENCE_S + 1)
+            assert await answer(exchange, HEAD + b"content-length: 1\r\n\r\n2") == (200, b"2")
+
+
+class TestWhatIsNoHTTP:
+    @pytest.mark.parametrize(
+        ("sent", "fault"),
+        [
+            (b"hello\r\n\r\n", "Invalid method encountered"),
+            (b"GET / HTTP/1.1\r\n\r\n", "Missing 'Host' header in request"),
+            (HEAD + f"authorization: Bearer {KEY}\x01\r\n\r\n".encode(), "Invalid header value"),
+            (HEAD + f"authorization: Bearer {KEY * 900}\r\n\r\n".encode(), "more than 8190 bytes"),
+            (HEAD + b"content-encoding: zstd\r\ncontent-length: 1\r\n\r\n1", "content-encoding"),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", "HTTPS traffic on an HTTP port"),
+        ],
+    )
+    async def test_it_is_refused_in_the_shape_of_all_errors(
+        self, caplog: pytest.LogCaptureFixture, sent: bytes, fault: str
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        async with serving() as server, connection(server.port) as exchange:
+            status, body = await answer(exchange, sent)
+        assert status == 400
+        assert body.startswith(b'{"error":{"message":"The request cannot be read: ')
+        assert fault in body.decode()
+        assert KEY not in body.decode()
+        assert KEY not in caplog.text
+        assert all(record.levelno == logging.INFO for record in caplog.records)
+
+    async def test_a_defect_of_a_handler_stays_one(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def fail(_: web.BaseRequest) -> web.Response:
+            raise ZeroDivisionError
+
+        server = web.Server(fail)
+        listener = await asyncio.get_running_loop().create_server(
+            protocol_factory(server, {"access_log": None}), "127.0.0.1", 0
+        )
+        async with connection(listener.sockets[0].getsockname()[1]) as exchange:
+            status, _ = await answer(exchange, HEAD + b"content-length: 0\r\n\r\n")
+        assert status == 500
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        listener.close()
+        await server.shutdown(1)
