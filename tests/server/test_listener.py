@@ -1,14 +1,26 @@
-"""What is said when there is nothing to listen at."""
+"""Where the server listens, and what is said when there is nothing to listen at."""
 
 import errno
+import gc
 import socket
 from contextlib import closing
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
 
+from harness.gateway import free_port
 from tokenferry.config.server_settings import ServerSettings
+from tokenferry.server import listener
 from tokenferry.server.listener import ListenerUnusable, listening
+
+
+@pytest.fixture(autouse=True)
+def process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the process of the tests as it is."""
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(gc, "set_threshold", lambda *_: None)
+    monkeypatch.setattr(listener, "allow_open_files", lambda _: None)
 
 
 async def fault_of(host: str, port: int) -> str:
@@ -47,3 +59,27 @@ async def test_other_reasons(monkeypatch: pytest.MonkeyPatch, exc: OSError, said
 
     monkeypatch.setattr("asyncio.base_events.BaseEventLoop.create_server", refused)
     assert said in await fault_of("127.0.0.1", 80)
+
+
+async def test_a_port_that_is_taken_on_every_address() -> None:
+    with closing(socket.create_server(("", 0))) as other:
+        port = other.getsockname()[1]
+        assert "Another program uses this port." in await fault_of("::", port)
+
+
+def reaches(family: socket.AddressFamily, address: str, port: int) -> bool:
+    with socket.socket(family) as client:
+        return client.connect_ex((address, port)) == 0
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this system has no IPv6")
+@pytest.mark.parametrize(
+    ("host", "ipv4", "ipv6"), [("::", True, True), ("::1", False, True), ("0.0.0.0", True, False)]
+)
+async def test_it_listens_on_what_the_setting_says(host: str, *, ipv4: bool, ipv6: bool) -> None:
+    server = ServerSettings(host=host, port=free_port())
+    async with listening(server, web.Application()) as url:
+        port = urlsplit(url).port or 0
+        assert url == f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+        assert reaches(socket.AF_INET, "127.0.0.1", port) is ipv4
+        assert reaches(socket.AF_INET6, "::1", port) is ipv6

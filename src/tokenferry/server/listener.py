@@ -5,14 +5,18 @@ import contextlib
 import errno
 import gc
 import socket
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from aiohttp import web
 
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.server.certificate import renewed_on_signal, server_context
+from tokenferry.server.open_files import allow_open_files
 from tokenferry.server.transport import protocol_factory, watch_uploads
 
+EVERYWHERE = "::"
 LISTEN_BACKLOG = 4096
 KEEPALIVE_TIMEOUT_S = 75.0
 # After the drain there is nothing left to wait for but sockets that do not close.
@@ -47,10 +51,9 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
     )
     chain, key = server.tls_cert, server.tls_key
     tls = server_context(chain, key) if chain and key else None
+    allow_open_files(server.connections_max)
     try:
-        listener = await asyncio.get_running_loop().create_server(
-            factory, server.host, server.port, ssl=tls, backlog=LISTEN_BACKLOG
-        )
+        listener = await _listen(server, factory, tls)
     except OSError as exc:
         raise ListenerUnusable(_fault(server, exc)) from exc
     uploads = asyncio.create_task(watch_uploads(runner.server))
@@ -68,6 +71,20 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
         uploads.cancel()
         listener.close()
         await runner.cleanup()
+
+
+async def _listen(
+    server: ServerSettings,
+    factory: Callable[[], asyncio.BaseProtocol],
+    tls: ssl.SSLContext | None,
+) -> asyncio.Server:
+    """Begin to accept; `::` is every address, of which asyncio by itself would take IPv6 alone."""
+    listen = partial(asyncio.get_running_loop().create_server, factory, ssl=tls)
+    if server.host != EVERYWHERE or not socket.has_dualstack_ipv6():
+        return await listen(server.host, server.port, backlog=LISTEN_BACKLOG)
+    address = (server.host, server.port)
+    sock = socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)
+    return await listen(sock=sock, backlog=LISTEN_BACKLOG)
 
 
 def _fault(server: ServerSettings, exc: OSError) -> str:
