@@ -213,7 +213,15 @@ class TestExplain:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/event-stream", "Text/Event-Stream; charset=utf-8", " text/event-stream "]
+    "content_type",
+    [
+        "text/event-stream",
+        "Text/Event-Stream; charset=utf-8",
+        " text/event-stream ",
+        # Two headers, as of a server and of the proxy before it that adds its own.
+        "text/event-stream; charset=utf-8, text/event-stream",
+        "text/event-stream, text/event-stream",
+    ],
 )
 def test_content_type_is_read_loosely(content_type: str) -> None:
     body = body_of(RecordingSink(), {"content-type": content_type})

@@ -90,7 +90,9 @@ def _redirect_text(head: Head) -> str:
 
 
 def _successful_body(head: Head, asked: Asked) -> Body:
-    content_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # A server's header may be joined with another one, of the proxy before it.
+    content_type = head.headers.get("content-type", "").partition(";")[0].partition(",")[0]
+    content_type = content_type.strip().lower()
     if content_type == "text/event-stream":
         return EventsBody(asked)
     if content_type in ("application/json", "text/json") or content_type.endswith("+json"):
