@@ -9,7 +9,12 @@ import pytest
 
 from harness.dialects import KINDS, error_body, opening, token, unstreamed
 from providers.http_fakes import REQUEST, FakeWire, RecordingSink, asked, event
-from tokenferry.errors import ProviderCutOff, ProviderInvalidResponse, ProviderRejected
+from tokenferry.errors import (
+    ProviderCutOff,
+    ProviderInvalidResponse,
+    ProviderRejected,
+    ProviderUnreachable,
+)
 from tokenferry.providers.anthropic import AnthropicFormat
 from tokenferry.providers.chat_completions import ChatCompletionsFormat
 from tokenferry.providers.gemini import GeminiFormat
@@ -234,6 +239,11 @@ def test_content_type_is_read_loosely(content_type: str) -> None:
 def test_status_that_is_no_answer(status: int, said: str) -> None:
     with pytest.raises(ProviderInvalidResponse, match=said):
         body_of(RecordingSink(), TYPE, status=status)
+
+
+def test_a_proxys_refusal_is_not_the_clients_affair() -> None:
+    with pytest.raises(ProviderUnreachable, match="the proxy before it wants another credential"):
+        body_of(RecordingSink(), TYPE, status=407)
 
 
 @pytest.mark.parametrize("status", [400, 499, 500, 599])

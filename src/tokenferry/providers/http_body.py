@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from tokenferry.errors import ProviderError, ProviderInvalidResponse
+from tokenferry.errors import ProviderError, ProviderInvalidResponse, ProviderUnreachable
 from tokenferry.protocol.sse import Parser
 from tokenferry.providers.http_asked import Asked, Head
 
@@ -25,6 +25,7 @@ _QUOTE_BYTES_MAX = 4 * QUOTE_CHARACTERS_MAX
 _INFLATE_STEP_BYTES = 64 * 1024
 # As zlib's manual has it: 32 added to the window size detects the header.
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+_PROXY_AUTHENTICATION_REQUIRED = 407
 _SUCCESSFUL, _REDIRECTION, _ERRORS = 2, 3, (4, 5)
 _WHITESPACE = b" \t\r\n"
 _JSON = (b"{", b"[")
@@ -58,8 +59,15 @@ def open_body(head: Head, asked: Asked) -> Body:
 
     Raises:
         ProviderInvalidResponse: If no body could make this a valid response.
+        ProviderUnreachable: If it is a proxy's, which does not let the request through.
     """
     body: Body
+    if head.status == _PROXY_AUTHENTICATION_REQUIRED:
+        # As where a proxy refuses a tunnel. Passed on, it would be about the client's own proxy.
+        raise ProviderUnreachable(
+            f"{asked.provider}: the proxy before it wants another credential of the gateway's; "
+            "the operator must check `proxy` (HTTP 407)."
+        )
     status_class = head.status // 100  # RFC 9110, 15
     if status_class == _SUCCESSFUL:
         body = _successful_body(head, asked)
