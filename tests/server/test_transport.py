@@ -4,21 +4,24 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiohttp import web
 
 from harness.http_client import ConnectionFailed, Exchange, connection
 from tokenferry.server.transport import (
-    UPLOAD_SILENCE_S,
+    SILENCE_S,
     ClientProtocol,
-    cut_silent_uploads,
+    cut_stalled,
     protocol_factory,
 )
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
 KEY = "tf_KEY_SECRET"
+# Beyond what the buffers of a connection hold.
+LARGE = 16 * 1024 * 1024
+LARGE_HEAD = b"POST /large HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n1"
 
 
 class Server:
@@ -30,15 +33,29 @@ class Server:
         self.ends: list[str] = []
 
     def sweep(self, after_s: float) -> None:
-        cut_silent_uploads(self.server, time.monotonic() + after_s)
+        cut_stalled(self.server, time.monotonic() + after_s)
 
     async def until_uploading(self) -> None:
         """Wait until the handler of the one connection waits for the body."""
-        while True:
-            for protocol in self.server.connections:
-                if isinstance(protocol, ClientProtocol) and protocol.is_uploading():
-                    return
-            await asyncio.sleep(0)
+        await self._until(ClientProtocol.is_uploading)
+
+    async def until_full(self) -> None:
+        """Wait until the answer on the one connection waits for the client."""
+        await self._until(lambda protocol: protocol.writing_paused)
+
+    def unread_bytes(self) -> int:
+        """Return what the one connection has still to send."""
+        (protocol,) = self.server.connections
+        assert protocol.transport is not None
+        return protocol.transport.get_write_buffer_size()
+
+    async def _until(self, is_so: Callable[[ClientProtocol], bool]) -> None:
+        async with asyncio.timeout(20):
+            while True:
+                for protocol in self.server.connections:
+                    if isinstance(protocol, ClientProtocol) and is_so(protocol):
+                        return
+                await asyncio.sleep(0)
 
 
 @contextlib.asynccontextmanager
@@ -50,7 +67,7 @@ async def serving() -> AsyncIterator[Server]:
             serving.ends.append("gone")
             raise
         serving.ends.append("read")
-        return web.Response(body=body)
+        return web.Response(body=body * (LARGE if request.path == "/large" else 1))
 
     server = web.Server(handler)
     listener = await asyncio.get_running_loop().create_server(
@@ -80,7 +97,7 @@ class TestSilentUploads:
         async with serving() as server, connection(server.port) as exchange:
             exchange.send(HEAD + begun)
             await server.until_uploading()
-            server.sweep(UPLOAD_SILENCE_S + 1)
+            server.sweep(SILENCE_S + 1)
             with pytest.raises(ConnectionFailed):
                 await asyncio.wait_for(exchange.read_head(), 20)
         assert server.ends == ["gone"]
@@ -89,7 +106,7 @@ class TestSilentUploads:
         async with serving() as server, connection(server.port) as exchange:
             exchange.send(HEAD + b"content-length: 9\r\n\r\n1234")
             await server.until_uploading()
-            server.sweep(UPLOAD_SILENCE_S - 30)
+            server.sweep(SILENCE_S - 30)
             assert await answer(exchange, b"56789") == (200, b"123456789")
 
     async def test_one_whose_chunks_are_none_is_cut_off(self) -> None:
@@ -99,15 +116,42 @@ class TestSilentUploads:
             await server.until_uploading()
             exchange.send(b"no chunk\r\n")
             await exchange.drain()
-            server.sweep(UPLOAD_SILENCE_S + 1)
+            server.sweep(SILENCE_S + 1)
             with pytest.raises(ConnectionFailed):
                 await asyncio.wait_for(exchange.read_head(), 20)
 
     async def test_who_waits_for_an_answer_stays(self) -> None:
         async with serving() as server, connection(server.port) as exchange:
             assert await answer(exchange, HEAD + b"content-length: 1\r\n\r\n1") == (200, b"1")
-            server.sweep(UPLOAD_SILENCE_S + 1)
+            server.sweep(SILENCE_S + 1)
             assert await answer(exchange, HEAD + b"content-length: 1\r\n\r\n2") == (200, b"2")
+
+
+class TestUnreadAnswers:
+    async def test_whoever_does_not_read_is_cut_off(self) -> None:
+        async with serving() as server, connection(server.port, receive_bytes=4096) as exchange:
+            exchange.send(LARGE_HEAD)
+            await server.until_full()
+            server.sweep(0)
+            server.sweep(SILENCE_S + 1)
+            exchange.widen()
+            await exchange.read_head()
+            with pytest.raises(ConnectionFailed):
+                await asyncio.wait_for(exchange.body(), 20)
+
+    async def test_whoever_reads_slowly_is_not(self) -> None:
+        async with serving() as server, connection(server.port, receive_bytes=4096) as exchange:
+            exchange.send(LARGE_HEAD)
+            await server.until_full()
+            server.sweep(0)
+            before = server.unread_bytes()
+            exchange.widen()
+            await exchange.read_head()
+            async with asyncio.timeout(20):
+                while server.unread_bytes() == before:
+                    await asyncio.sleep(0)
+            server.sweep(SILENCE_S + 1)
+            assert len(await exchange.body()) == LARGE
 
 
 class TestWhatIsNoHTTP:

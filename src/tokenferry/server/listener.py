@@ -14,7 +14,7 @@ from aiohttp import web
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.server.certificate import renewed_on_signal, server_context
 from tokenferry.server.open_files import allow_open_files
-from tokenferry.server.transport import protocol_factory, watch_uploads
+from tokenferry.server.transport import protocol_factory, watch_stalled
 
 EVERYWHERE = "::"
 LISTEN_BACKLOG = 4096
@@ -56,7 +56,7 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
         listener = await _listen(server, factory, tls)
     except OSError as exc:
         raise ListenerUnusable(_fault(server, exc)) from exc
-    uploads = asyncio.create_task(watch_uploads(runner.server))
+    stalled = asyncio.create_task(watch_stalled(runner.server))
     renewing = renewed_on_signal(tls, chain, key) if tls and chain and key else None
     try:
         port = listener.sockets[0].getsockname()[1]
@@ -68,7 +68,7 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
         with renewing or contextlib.nullcontext():
             yield f"{'https' if tls else 'http'}://{host}:{port}"
     finally:
-        uploads.cancel()
+        stalled.cancel()
         listener.close()
         await runner.cleanup()
 

@@ -19,10 +19,11 @@ from tokenferry.server.responses import error_response
 
 log = logging.getLogger(__name__)
 
-# As long as nginx waits between two parts of a body. Nothing else would find a client that is gone
-# without a word: the server sends it nothing, and so has no answer to miss.
-UPLOAD_SILENCE_S = 60.0
-UPLOAD_SWEEP_S = 10.0
+# As long as nginx waits between two reads of a body, or two writes of an answer. Nothing else would
+# find a client that is gone without a word in the middle of its request, since the server sends it
+# nothing and so misses no answer, or one that is there and does not read.
+SILENCE_S = 60.0
+SWEEP_INTERVAL_S = 10.0
 
 
 class TransportUser(Protocol):
@@ -46,10 +47,12 @@ class ClientProtocol(web.RequestHandler):
         last_data_s: Monotonic seconds at which the client last sent anything.
     """
 
-    __slots__ = ("last_data_s", "user")
+    __slots__ = ("_unread_bytes", "_unread_since_s", "last_data_s", "user")
 
     user: TransportUser | None
     last_data_s: float
+    _unread_bytes: int
+    _unread_since_s: float
 
     def data_received(self, data: bytes) -> None:
         """Take the client's bytes, and note that it lives."""
@@ -64,14 +67,27 @@ class ClientProtocol(web.RequestHandler):
         """
         self._parser = None
 
+    def is_stalled(self, now_s: float) -> bool:
+        """Say whether the client has neither sent nor read anything of a request for too long.
+
+        Whoever writes to the connection directly looks after that on its own.
+        """
+        if self.user is not None or self.transport is None or not self._request_in_progress:
+            return False
+        if self.is_uploading():
+            return now_s - self.last_data_s > SILENCE_S
+        unread_bytes = self.transport.get_write_buffer_size()
+        if not self.writing_paused or unread_bytes != self._unread_bytes:
+            self._unread_bytes, self._unread_since_s = unread_bytes, now_s
+        return self.writing_paused and now_s - self._unread_since_s > SILENCE_S
+
     def is_uploading(self) -> bool:
-        """Say whether a request's body is waited for, and nothing else."""
+        """Say whether the rest of a request's body is waited for."""
         request = self._current_request
         return (
             request is not None
-            and self.user is None
-            and not self._reading_paused  # then it is the handler that is slow
             and not request.content.is_eof()
+            and not self._reading_paused  # then it is the handler that is slow
         )
 
     def handle_error(
@@ -117,23 +133,22 @@ class ClientProtocol(web.RequestHandler):
             user.lost()
 
 
-def cut_silent_uploads(server: web.Server, now_s: float) -> None:
-    """Cut off whoever has begun a request's body and has sent nothing for `UPLOAD_SILENCE_S`."""
+def cut_stalled(server: web.Server, now_s: float) -> None:
+    """Cut off all clients that stall."""
     for protocol in server.connections:
         if (
             isinstance(protocol, ClientProtocol)
+            and protocol.is_stalled(now_s)
             and protocol.transport is not None
-            and now_s - protocol.last_data_s > UPLOAD_SILENCE_S
-            and protocol.is_uploading()
         ):
             protocol.transport.abort()
 
 
-async def watch_uploads(server: web.Server) -> None:
-    """Look for silent uploads until cancelled."""
+async def watch_stalled(server: web.Server) -> None:
+    """Look for clients that stall until cancelled."""
     while True:
-        await asyncio.sleep(UPLOAD_SWEEP_S)
-        cut_silent_uploads(server, time.monotonic())
+        await asyncio.sleep(SWEEP_INTERVAL_S)
+        cut_stalled(server, time.monotonic())
 
 
 def protocol_factory(
@@ -149,7 +164,8 @@ def protocol_factory(
     def make() -> ClientProtocol:
         protocol = ClientProtocol(server, loop=server._loop, **options)  # type: ignore[arg-type] # noqa: SLF001 -- as aiohttp's own factory does
         protocol.user = None
-        protocol.last_data_s = 0.0
+        protocol.last_data_s = protocol._unread_since_s = 0.0  # noqa: SLF001 -- its own factory
+        protocol._unread_bytes = 0  # noqa: SLF001 -- as above
         return protocol
 
     return make
