@@ -1,5 +1,6 @@
 """Where the server listens, and what is said when there is nothing to listen at."""
 
+import asyncio
 import errno
 import gc
 import socket
@@ -83,3 +84,12 @@ async def test_it_listens_on_what_the_setting_says(host: str, *, ipv4: bool, ipv
         assert url == f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
         assert reaches(socket.AF_INET, "127.0.0.1", port) is ipv4
         assert reaches(socket.AF_INET6, "::1", port) is ipv6
+
+
+async def test_an_idle_connection_is_closed_when_the_setting_says() -> None:
+    server = ServerSettings(port=free_port(), keepalive_timeout_s=1)
+    async with listening(server, web.Application()), asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 404")
+        writer.close()

@@ -124,6 +124,14 @@ class ServerSettings:
         default=20,
         metadata=spec(Seconds(1, 600), "How long the answer to a WebSocket ping may take."),
     )
+    keepalive_timeout_s: float = field(
+        default=75,
+        metadata=spec(
+            Seconds(1, 3_600),
+            "How long an HTTP connection may wait for its next request. More than any load "
+            "balancer in front keeps it: what that sends while it is being closed is lost.",
+        ),
+    )
     drain_timeout_s: float = field(
         default=30,
         metadata=spec(Seconds(0, 3_600), "How long running streams may go on after SIGTERM."),

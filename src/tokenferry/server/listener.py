@@ -18,7 +18,6 @@ from tokenferry.server.transport import protocol_factory, watch_stalled
 
 EVERYWHERE = "::"
 LISTEN_BACKLOG = 4096
-KEEPALIVE_TIMEOUT_S = 75.0
 # After the drain there is nothing left to wait for but sockets that do not close.
 SHUTDOWN_TIMEOUT_S = 2.0
 # A relayed token makes a dozen short-lived objects; the default threshold would walk the young
@@ -47,7 +46,11 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
     factory = protocol_factory(
         runner.server,
         # Our pings and heartbeats find dead peers sooner than the kernel's keep-alive would.
-        {"access_log": None, "keepalive_timeout": KEEPALIVE_TIMEOUT_S, "tcp_keepalive": False},
+        {
+            "access_log": None,
+            "keepalive_timeout": server.keepalive_timeout_s,
+            "tcp_keepalive": False,
+        },
     )
     chain, key = server.tls_cert, server.tls_key
     tls = server_context(chain, key) if chain and key else None
