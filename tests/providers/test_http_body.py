@@ -159,7 +159,7 @@ class TestNoEventStream:
     )
     def test_other_text_is_quoted(self, kind: str, text: str) -> None:
         sink = RecordingSink()
-        body = open_body(Head(200, TYPE), Asked("p", WIRES[kind], REQUEST, sink, 999))
+        body = open_body(Head(200, TYPE), Asked("p", WIRES[kind], REQUEST, sink, 9999))
         data = text.encode()
         body.feed(data[:9])
         body.feed(data[9:])

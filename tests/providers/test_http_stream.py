@@ -332,10 +332,18 @@ class TestInvalid:
         assert said in sink.error.message
         assert "pass" not in sink.error.message
 
-    async def test_event_too_large(self, pool: ConnectionPool) -> None:
-        sink = await ask(pool, answers(sized(event("x" * (1 << 20)))))
-        assert isinstance(sink.error, ProviderInvalidResponse)
-        assert sink.terminals == ["fail"]
+    async def test_event_with_a_picture(self, pool: ConnectionPool) -> None:
+        """What models draw comes as one event: a few megabytes."""
+        picture = "x" * (8 << 20)
+        sink = await ask(pool, answers(sized(event(picture))))
+        assert sink.calls == [("text", picture), ("end", None)]
+
+    @pytest.mark.parametrize(("surplus", "fits"), [(0, True), (1, False)])
+    async def test_event_limit(self, pool: ConnectionPool, surplus: int, *, fits: bool) -> None:
+        data = "x" * (1000 - len(event("")) + surplus)
+        sink = await ask(pool, answers(sized(event(data))), body_bytes_max=1000)
+        assert sink.terminals == ["end" if fits else "fail"]
+        assert fits or isinstance(sink.error, ProviderInvalidResponse)
 
     @pytest.mark.parametrize(("surplus", "fits"), [(-1, True), (0, True), (1, False)])
     async def test_json_body_limit(self, pool: ConnectionPool, surplus: int, *, fits: bool) -> None:

@@ -35,7 +35,7 @@ class Asked:
         wire: The provider's dialect.
         request: The request that was sent.
         sink: Where the answer goes.
-        body_bytes_max: The limit of a whole answer, and of anything that was compressed.
+        body_bytes_max: The limit of a whole answer, of anything that was compressed, of an event.
         heard: Told what the response says is left of the provider's limits; None if nobody asks.
     """
 

@@ -137,7 +137,7 @@ class EventsBody:
         self._decoder = asked.decoder()
         self._event: Callable[[bytes], None] = self._first_event
         self._is_begun = False
-        self._parser = Parser()
+        self._parser = Parser(event_bytes_max=asked.body_bytes_max)
 
     @property
     def quick(self) -> Callable[[bytes], bool] | None:

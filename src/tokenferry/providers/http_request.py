@@ -64,7 +64,8 @@ class HttpProviderSettings:
             what has not begun to answer is closed in any case.
         drain_timeout_s: How long an answer is drained.
         drain_bytes_max: How many bytes of the body are drained.
-        body_bytes_max: Of an answer that is not streamed, and of any that came compressed.
+        body_bytes_max: Of an answer that is not streamed, of any that came compressed, and of one
+            event, which may be a picture.
         connections_max: In use, idle and being opened, together.
         line_max: Requests that may wait for a place.
         proxy_url: `http://[user:password@]host:port`, `env` for HTTP_PROXY, HTTPS_PROXY, ALL_PROXY
