@@ -130,6 +130,10 @@ class Exchange:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
+    def half_close(self) -> None:
+        """Send nothing more, as a client that still reads the answer."""
+        self._writer.write_eof()
+
     async def close(self) -> None:
         self._writer.close()
         with contextlib.suppress(OSError):

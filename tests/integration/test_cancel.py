@@ -91,7 +91,7 @@ def request_line(model: str, prompt: str, key: str, *, stream: bool) -> bytes:
 
 
 @each_kind
-@pytest.mark.parametrize("leave", ["reset", "close"])
+@pytest.mark.parametrize("leave", ["reset", "close", "half-close"])
 @pytest.mark.parametrize("phase", PHASES)
 async def test_a_dropped_http_stream(
     gateway: Gateway, provider: ScriptedProvider, phase: str, leave: str, kind: str
@@ -106,6 +106,8 @@ async def test_a_dropped_http_stream(
         assert not exchange.gone.is_set()
         if leave == "reset":
             client.reset()
+        elif leave == "half-close":
+            client.half_close()
         else:
             await client.close()
         await exchange.until_gone(AT_ONCE_S)
