@@ -47,3 +47,19 @@ def test_a_limit_below_the_connections_is_said(
     allow_open_files(1000)
     assert limits[-1] == (512, 512)
     assert "have 512 files open, which is less than connections_max (1000)" in caplog.text
+
+
+@pytest.mark.parametrize("failure", [ValueError, OSError])
+def test_a_system_that_allows_less_than_it_says(
+    limits: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failure: type[Exception],
+) -> None:
+    def refuse(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    limits.append((256, INFINITE))
+    allow_open_files(1000)
+    assert "have 256 files open" in caplog.text

@@ -4,6 +4,7 @@ Source: getrlimit(2); what common servers do. Weakness: what the settings of pro
 together is not added up; a connection to a client is taken to have one to a provider.
 """
 
+import contextlib
 import logging
 import sys
 
@@ -28,8 +29,10 @@ def allow_open_files(connections_max: int) -> None:
     wanted = 2 * connections_max + FILES_APART
     allowed = wanted if hard == unlimited else min(wanted, hard)
     if soft != unlimited and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-        soft = allowed
+        # macOS has one more limit, which the hard one does not tell.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+            soft = allowed
     if soft != unlimited and soft < connections_max:
         log.warning(
             "the system lets this process have %d files open, which is less than connections_max "
