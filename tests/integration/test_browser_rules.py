@@ -51,6 +51,24 @@ async def test_an_origin_in_another_encoding_is_refused_in_so_many_words(gateway
         assert json.loads(await client.body())["error"]["code"] == "origin_not_allowed"
 
 
+async def test_subprotocols_may_be_offered_in_several_headers(gateway: Gateway) -> None:
+    ticket = (await gateway.post("/v1/stream/tickets", b"{}", gateway.key)).json["ticket"]
+    offered = f"ticket.{ticket}, {websocket.SUBPROTOCOL}"
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Protocol": f"another\r\nSec-WebSocket-Protocol: {offered}",
+    }
+    async with connection(gateway.port) as client:
+        client.send(request_bytes("GET", websocket.PATH, headers))
+        await client.read_head()
+        assert client.status == 101
+        assert client.headers["sec-websocket-protocol"] == websocket.SUBPROTOCOL
+        assert (await websocket.Socket(client).receive_json())["type"] == "ready"
+
+
 async def test_a_page_with_a_bad_key_is_told_why_and_a_program_gets_a_status(
     gateway: Gateway,
 ) -> None:

@@ -20,15 +20,18 @@ from tokenferry.server.transport import ClientProtocol
 from tokenferry.server.websocket import Connection
 
 CLOSE_TIMEOUT_S = 5.0
+PROTOCOLS = "Sec-WebSocket-Protocol"
 
 
 async def open_stream(request: web.Request, hub: Hub) -> web.StreamResponse:
     """Serve GET /v1/stream."""
-    offered = [
-        name.strip()
-        for line in request.headers.getall("Sec-WebSocket-Protocol", ())
-        for name in line.split(",")
-    ]
+    lines = request.headers.getall(PROTOCOLS, ())
+    if len(lines) > 1:
+        # All are one list (RFC 6455, 11.3.4); aiohttp would select from the first line alone.
+        headers = request.headers.copy()
+        headers[PROTOCOLS] = ", ".join(lines)
+        request = request.clone(headers=headers)
+    offered = [name.strip() for line in lines for name in line.split(",")]
     settings = hub.shared.settings
     socket = GatewaySocket(
         protocols=(SUBPROTOCOL,) if SUBPROTOCOL in offered else (),
