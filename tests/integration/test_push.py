@@ -71,6 +71,9 @@ async def test_events_come_one_by_one(
     lockstep = Lockstep(kind)
     prompt = provider.play(lockstep.script)
     async with open_stream(gateway.port, gateway.key, body(f"m-{kind}", prompt)) as stream:
+        # What keeps nginx, and what keeps compressing proxies, from holding events back.
+        assert stream.headers["x-accel-buffering"] == "no"
+        assert "no-transform" in stream.headers["cache-control"]
         text = ""
         while (data := await stream.next()) != DONE:
             assert data is not None

@@ -34,7 +34,8 @@ NOT_SAVED = "The server could not save the answer. Ask again later."
 JSON = "application/json"
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
+    # Proxies that compress, as of webpack and Next.js, would hold tokens back to the end.
+    "cache-control": "no-cache, no-transform",
     "x-accel-buffering": "no",  # nginx would hold the tokens back
 }
 
