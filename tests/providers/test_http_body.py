@@ -241,6 +241,47 @@ def test_status_that_is_no_answer(status: int, said: str) -> None:
         body_of(RecordingSink(), TYPE, status=status)
 
 
+class TestMislabelled:
+    """Bodies of a type that is no answer's, which are one."""
+
+    @pytest.mark.parametrize(
+        "content_type", ["text/plain; charset=utf-8", "text/html", "application/octet-stream"]
+    )
+    @pytest.mark.parametrize(
+        "start", ["", "\n\n", ": keep-alive\n\n", "event: message\n", "id: 1\n", "data:"]
+    )
+    def test_events(self, content_type: str, start: str) -> None:
+        data = f"{start}{'' if start == 'data:' else 'data: '}하나\n\ndata: 둘\n\n".encode()
+        for size in (1, len(data)):
+            sink = RecordingSink()
+            body = body_of(sink, {"content-type": content_type})
+            for place in range(0, len(data), size):
+                body.feed(data[place : place + size])
+            assert body.end() is None
+            assert sink.texts == ["하나", "둘"]
+            assert sink.terminals == ["end"]
+
+    def test_json(self) -> None:
+        sink = RecordingSink()
+        body = body_of(sink, {"content-type": "text/html"})
+        body.feed(b' {"a"')
+        body.feed(b":1}")
+        body.end()
+        assert sink.texts == ['body {"a":1}']
+
+    @pytest.mark.parametrize("text", ["", "d", "dat", "data", "database is down", "<p>data: x</p>"])
+    def test_what_is_none_is_refused(self, text: str) -> None:
+        sink = RecordingSink()
+        body = body_of(sink, {"content-type": "text/plain"})
+        for place in range(len(text)):
+            body.feed(text[place].encode())
+        with pytest.raises(ProviderInvalidResponse, match="of type text/plain, not JSON"):
+            body.end()
+        assert isinstance(body.explain(ProviderCutOff("cut")), ProviderInvalidResponse)
+        body.stop()
+        assert sink.calls == []
+
+
 def test_a_proxys_refusal_is_not_the_clients_affair() -> None:
     with pytest.raises(ProviderUnreachable, match="the proxy before it wants another credential"):
         body_of(RecordingSink(), TYPE, status=407)

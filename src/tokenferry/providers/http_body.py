@@ -1,8 +1,8 @@
 """What becomes of a response's body: events, a whole answer, an error, or nothing of use. No I/O.
 
 Source: RFC 9110, 8.3 "Content-Type" and 8.4 "Content-Encoding"; the rules for what providers get
-wrong (a JSON answer to a streaming request, no content type, no event in what is called an event
-stream) are our own.
+wrong (a JSON answer to a streaming request, no content type or another one, no event in what is
+called an event stream) are our own.
 Weakness: an end of the connection without a length or a chunk before it counts as complete, also
 under TLS without a close alert; whether the answer is, is then for the decoder to say.
 """
@@ -29,6 +29,7 @@ _PROXY_AUTHENTICATION_REQUIRED = 407
 _SUCCESSFUL, _REDIRECTION, _ERRORS = 2, 3, (4, 5)
 _WHITESPACE = b" \t\r\n"
 _JSON = (b"{", b"[")
+_FIELDS = (b"data:", b"event:", b"id:", b": ")  # an event stream begins with one of them
 
 
 class Body(Protocol):
@@ -82,7 +83,7 @@ def open_body(head: Head, asked: Asked) -> Body:
     if encoding in ("gzip", "x-gzip", "deflate"):
         return InflatedBody(body, asked)
     if isinstance(body, ErrorBody):
-        return DiscardedBody(body)  # the status says more than the encoding
+        return DiscardedBody(head, asked)  # the status says more than the encoding
     raise asked.invalid(
         f"the response is encoded as {encoding[:40]!r}, though only `identity` was asked for"
     )
@@ -105,7 +106,7 @@ def _successful_body(head: Head, asked: Asked) -> Body:
         return EventsBody(asked)
     if content_type in ("application/json", "text/json") or content_type.endswith("+json"):
         return JsonBody(asked)
-    return UntypedBody(asked) if not content_type else UselessBody(content_type, asked)
+    return UntypedBody(content_type, asked)
 
 
 def quote(start: bytes) -> str:
@@ -220,32 +221,44 @@ class JsonBody(Unhurried):
         return error
 
 
-class UntypedBody(Unhurried):
-    """A successful body without a content type: its first character tells JSON from events."""
+class UntypedBody:
+    """A successful body whose content type is none, or no answer's: its beginning tells.
 
-    __slots__ = ("_asked", "_body")
+    Functions in the cloud call what they stream `application/octet-stream`, scripts `text/html`.
+    """
 
-    def __init__(self, asked: Asked) -> None:
+    __slots__ = ("_asked", "_body", "_content_type", "_start")
+
+    def __init__(self, content_type: str, asked: Asked) -> None:
         self._asked = asked
+        self._content_type = content_type
         self._body: Body | None = None
+        self._start = b""
+
+    @property
+    def quick(self) -> Callable[[bytes], bool] | None:
+        """Return that of what was found."""
+        return None if self._body is None else self._body.quick
 
     def feed(self, chunk: bytes) -> None:
-        """Decide at the first character that is no white space, which neither form misses."""
+        """Decide at the first characters that are no white space, which no form misses."""
         if self._body is None:
-            chunk = chunk.lstrip(_WHITESPACE)
-            if not chunk:
+            self._start = chunk = (self._start + chunk).lstrip(_WHITESPACE)
+            if any(field.startswith(chunk) for field in _FIELDS):
                 return
             if chunk[:1] in _JSON:
                 self._body = JsonBody(self._asked)
-            else:
+            elif not self._content_type or chunk.startswith(_FIELDS):
                 self._body = EventsBody(self._asked)
+            else:
+                self._body = self._useless()
         self._body.feed(chunk)
 
     def end(self) -> ProviderError | None:
         """End what was found."""
-        if self._body is None:
+        if self._body is None and not self._content_type:
             raise self._asked.invalid("its answer is empty")
-        return self._body.end()
+        return (self._body or self._useless()).end()
 
     def stop(self) -> None:
         """Stop what was found."""
@@ -253,8 +266,13 @@ class UntypedBody(Unhurried):
             self._body.stop()
 
     def explain(self, error: ProviderError) -> ProviderError:
-        """Return the error itself."""
-        return error
+        """Return what that says."""
+        if self._body is None and not self._content_type:
+            return error
+        return (self._body or self._useless()).explain(error)
+
+    def _useless(self) -> "UselessBody":
+        return UselessBody(self._content_type, self._asked)
 
 
 class UselessBody(Unhurried):
@@ -326,27 +344,13 @@ class ErrorBody(Unhurried):
         return self._asked.wire.error(self._head.status, self._head.headers, body)
 
 
-class DiscardedBody(Unhurried):
-    """The body of an HTTP error that cannot be read."""
+class DiscardedBody(ErrorBody):
+    """The body of an HTTP error that cannot be read: status and headers say all there is."""
 
-    __slots__ = ("_error",)
-
-    def __init__(self, error: ErrorBody) -> None:
-        self._error = error
+    __slots__ = ()
 
     def feed(self, chunk: bytes) -> None:
         """Drop a part."""
-
-    def end(self) -> ProviderError | None:
-        """Report the status and headers alone."""
-        return self._error.end()
-
-    def stop(self) -> None:
-        """Do nothing: nothing is passed on."""
-
-    def explain(self, error: ProviderError) -> ProviderError:
-        """Return the provider's error, without its words."""
-        return self._error.explain(error)
 
 
 class InflatedBody(Unhurried):
