@@ -184,6 +184,22 @@ async def test_what_is_no_http_gets_a_400(gateway: Gateway) -> None:
     assert exchange.status == 400
 
 
+async def test_a_handshake_key_that_is_no_text_gets_a_400(gateway: Gateway) -> None:
+    headers = {
+        "Authorization": f"Bearer {gateway.key}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "KEY",
+    }
+    asked = request_bytes("GET", websocket.PATH, headers)
+    async with connection(gateway.port) as exchange:
+        exchange.send(asked.replace(b"KEY", b"\xffAAAAAAAAAAAAAAAAAAAAA=="))
+        async with asyncio.timeout(10):
+            await exchange.read_head()
+    assert exchange.status == 400
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

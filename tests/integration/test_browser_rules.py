@@ -69,6 +69,14 @@ async def test_subprotocols_may_be_offered_in_several_headers(gateway: Gateway) 
         assert (await websocket.Socket(client).receive_json())["type"] == "ready"
 
 
+async def test_what_is_offered_as_a_subprotocol_stays_out_of_the_log(gateway: Gateway) -> None:
+    """Clients of other gateways carry their keys there."""
+    offered = ["realtime", "authorization-of-another.0123456789abcdef"]
+    async with websocket.connect(gateway.port, gateway.key, subprotocols=offered) as socket:
+        await socket.close()
+    assert "another" not in gateway.log()
+
+
 async def test_a_page_with_a_bad_key_is_told_why_and_a_program_gets_a_status(
     gateway: Gateway,
 ) -> None:

@@ -180,6 +180,8 @@ def configure(
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # Its one warning quotes the subprotocols that a client offers: some carry their keys in them.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -7,7 +7,7 @@ a request with an Origin is accepted first and then closed with a code and a rea
 from aiohttp import WSCloseCode, web
 
 from tokenferry.engine.keys import Key
-from tokenferry.errors import Draining, MissingKey, OriginRefused, TokenferryError
+from tokenferry.errors import Draining, InvalidRequest, MissingKey, OriginRefused, TokenferryError
 from tokenferry.protocol.messages import SUBPROTOCOL, TICKET_PREFIX
 from tokenferry.protocol.session import Session
 from tokenferry.server.arrivals import websocket_arrival
@@ -45,6 +45,8 @@ async def open_stream(request: web.Request, hub: Hub) -> web.StreamResponse:
         return error_response(
             MissingUpgrade("This is a WebSocket endpoint; connect to it with ws:// or wss://.")
         )
+    if not request.headers.get("Sec-WebSocket-Key", "").isascii():
+        return error_response(InvalidRequest("The request's Sec-WebSocket-Key is not Base64."))
     try:
         key, login = _authorize(request, hub, offered)
     except TokenferryError as error:
