@@ -261,7 +261,7 @@ class TestLookUp:
         await world.emulator.cancel_unpaid(ID)
         assert world.emulator.payments[ID].status == "CANCELLED"
         payment = await world.portone.look_up(order())
-        assert (payment.status, payment.detail) == ("failed", "the account was closed")
+        assert (payment.status, payment.amount_minor) == ("failed", 0)
         # Had it been seen paid, its credit must not stay.
         credited = order()._replace(status="paid", moves=1)
         assert (await world.portone.look_up(credited)).status == "waiting"

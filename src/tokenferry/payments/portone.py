@@ -168,7 +168,7 @@ class PortOne:
             and not order.was_credited
         ):
             # Nobody deposited anything, and nobody can any more.
-            return payment._replace(status="failed", detail="the account was closed")
+            return payment._replace(status="failed")
         return payment
 
     async def refund(self, order: Order) -> None:
