@@ -230,6 +230,8 @@ class TestLists:
 
     async def test_what_cannot_be_settled_now_is_asked_for_by_itself(self, till, reconciler):
         order = await till.paid()
+        await live_through(till, reconciler, 2 * MINUTE_MS)
+        assert await reconciler.look_once(till.teller) == 0
 
         async def changed_since(since_ms):
             return [order.order_id]
