@@ -2,6 +2,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
+from msgspec import Raw
 
 from engine.virtual import Bench, ScriptedProvider
 from tokenferry.domain.usage import Usage
@@ -407,6 +408,25 @@ def test_tool_calls_and_reasoning_keep_their_keys_beside_the_content() -> None:
     assert json.loads(json.dumps(delta["tool_calls"][0]))["function"]["name"] == "날씨"
     assert other["choices"][0]["index"] == 1
     assert other["choices"][0]["delta"] == {"content": "x", "reasoning_content": "other choice"}
+
+
+def test_reasoning_may_come_with_what_is_passed_on_unread() -> None:
+    """OpenRouter says each piece of reasoning twice: as a text, and in `reasoning_details`."""
+    bench = Bench()
+    outlet, _ = bench.follow(bench.create())
+    details = [{"type": "reasoning.text", "text": "흠 😀", "signature": None}]
+    raw = Raw(json.dumps(details).encode())
+    bench.sink.delta(0, Delta(reasoning="흠 😀", reasoning_details=raw))
+    bench.sink.delta(0, Delta("답", "끝", annotations=Raw(b"[1e400]")))
+    bench.timers.tick()
+    _, first, second = outlet.frames()
+    assert first["choices"][0]["delta"] == {
+        "content": "",
+        "reasoning_content": "흠 😀",
+        "reasoning_details": details,
+    }
+    delta = second["choices"][0]["delta"]
+    assert (delta["content"], delta["reasoning_content"]) == ("답", "끝")
 
 
 def test_several_choices_are_complete_only_together() -> None:

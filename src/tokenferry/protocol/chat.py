@@ -391,6 +391,7 @@ def explain_invalid(text: str) -> InvalidRequest | MissingParameter:
 
 def named_reasoning(delta: Delta, names: Sequence[str]) -> dict[str, Any]:
     """Return the fields of a delta with reasoning text, which stands under each of these names."""
-    fields: dict[str, Any] = msgspec.to_builtins(delta)
+    # By way of JSON, which alone takes what the provider gave as it is.
+    fields: dict[str, Any] = _fields_decoder.decode(msgspec.json.encode(delta))
     text = fields.pop("reasoning")
     return fields | dict.fromkeys(names, text)
