@@ -2,6 +2,7 @@ import { Marked, type Token } from "marked";
 import { describe, expect, test } from "vitest";
 import { Blocks, type CodeToken } from "../../src/chat/markdown/blocks.js";
 import { koreanBold } from "../../src/chat/markdown/korean_bold.js";
+import { DEPTH_MAX } from "../../src/chat/markdown/shallow_lexer.js";
 
 const marked = new Marked({ gfm: true, breaks: true, extensions: [koreanBold] });
 const ANSWER = `# 제목
@@ -170,4 +171,39 @@ test("in the end a reference finds the address that came later", () => {
   for (let end = 1; end <= text.length; end++) blocks.update(text.slice(0, end), false);
   expect(seen(blocks.update(text, true))).toEqual(seen(marked.lexer(text)));
   expect(JSON.stringify(blocks.update(text, true)[0])).toContain("https://example.com/");
+});
+
+describe("a model that repeats itself", () => {
+  const depthOf = (tokens: readonly Token[] | undefined): number =>
+    Math.max(0, ...(tokens ?? []).map((token) => 1 + depthOf(childrenOf(token))));
+  const childrenOf = (token: Token): Token[] => {
+    const { items, tokens } = token as { items?: Token[]; tokens?: Token[] };
+    return [...(items ?? []), ...(tokens ?? [])];
+  };
+  const textOf = (token: Token): string => {
+    const children = childrenOf(token);
+    return children.length > 0 ? children.map(textOf).join("") : ((token as { text?: string }).text ?? "");
+  };
+
+  test.each([
+    ["quotations", ">".repeat(20_000), 20_000 - DEPTH_MAX],
+    ["lists in a line", "- ".repeat(10_000), 10_000 - DEPTH_MAX],
+    ["numbers in a line", "1. ".repeat(6_000), 6_000 - DEPTH_MAX],
+    ["lists of quotations", "- > ".repeat(5_000), 10_000 - DEPTH_MAX],
+    ["emphasis", "*a **b ".repeat(300) + "** c*".repeat(300), 0],
+  ])("%s of any depth are shown, and as they are written below some", (_name, marks, left) => {
+    for (const isWhole of [false, true]) {
+      const tokens = new Blocks().update(`${marks}word`, isWhole);
+      // A list has items between it and what is in them.
+      expect(depthOf(tokens)).toBeLessThan(3 * DEPTH_MAX);
+      const text = tokens.map(textOf).join("");
+      expect(text).toMatch(/word$/);
+      expect(text.replace(/[^>\-.]/g, "").length).toBeGreaterThanOrEqual(left);
+    }
+  });
+
+  test("what people write is far from it", () => {
+    const source = "> > > - 1. > **a _b `c`_**";
+    expect(new Blocks().update(source, true)).toEqual([...marked.lexer(source)]);
+  });
 });

@@ -7,6 +7,7 @@
 
 import { Marked, type Token, type Tokens } from "marked";
 import { koreanBold } from "./korean_bold.js";
+import { ShallowLexer } from "./shallow_lexer.js";
 
 const marked = new Marked({ gfm: true, breaks: true, extensions: [koreanBold] });
 
@@ -59,7 +60,7 @@ export class Blocks {
 
   #read(source: string): Token[] {
     this.readCharacters += source.length;
-    const tokens = marked.lexer(source);
+    const tokens = new ShallowLexer(marked.defaults).lex(source);
     this.#hasDefinitions ||= Object.keys(tokens.links).length > 0;
     return tokens;
   }
