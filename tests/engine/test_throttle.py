@@ -94,3 +94,25 @@ class TestLogins:
             attempts.succeeded("own@b.kr", "other")
         with pytest.raises(RateLimited):
             attempts.begin("own@b.kr", "n")
+
+    def test_nobody_is_locked_out_from_where_they_have_logged_in(self) -> None:
+        clock = Clock()
+        attempts = LoginAttempts(clock)
+        attempts.begin("a@b.kr", "home")
+        attempts.succeeded("a@b.kr", "home")
+        for number in range(ACCOUNT_PATIENCE.free + 1):
+            attempts.begin("a@b.kr", f"network {number}")
+        with pytest.raises(RateLimited):
+            attempts.begin("a@b.kr", "another")
+        for _ in range(ACCOUNT_PATIENCE.free + 1):
+            attempts.begin("a@b.kr", "home")
+        # Who guesses at home waits there, and a success there is none for the others.
+        with pytest.raises(RateLimited):
+            attempts.begin("a@b.kr", "home")
+        clock.now_ns += NS_PER_S
+        attempts.begin("a@b.kr", "home")
+        attempts.succeeded("a@b.kr", "home")
+        attempts.begin("a@b.kr", "another")
+        with pytest.raises(RateLimited):
+            attempts.begin("a@b.kr", "one more")
+        attempts.begin("b@b.kr", "home")

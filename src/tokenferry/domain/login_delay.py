@@ -3,8 +3,8 @@
 An attempt counts as a failure when it begins, and no longer once it succeeds; otherwise a
 thousand attempts at once would all find that none had failed yet.
 
-Weakness: whoever fails on purpose makes an account's owner wait as well, which is why the longest
-wait of an account is short.
+Weakness: whoever fails on purpose makes an account's owner wait as well, where the owner has not
+logged in before; which is why the longest wait of an account is short.
 """
 
 from dataclasses import dataclass

@@ -78,12 +78,16 @@ class HourlyLimit:
 class LoginAttempts:
     """Who has failed to log in how often.
 
+    Whoever fails on purpose makes an account's owner wait as well, but not where the owner has
+    logged in before: there, only failures of the same network count.
+
     Args:
         clock_ns: A monotonic clock.
     """
 
     def __init__(self, clock_ns: Callable[[], int]) -> None:
         self._clock_ns = clock_ns
+        self._known = Remembered(none=False)
         self._states: Remembered[Failures] = Remembered(login_delay.NONE)
 
     def begin(self, email: str, network: str) -> None:
@@ -93,7 +97,7 @@ class LoginAttempts:
             RateLimited: If it comes too soon; it is not counted.
         """
         now_ns = self._clock_ns()
-        subjects = _subjects(email, network)
+        subjects = self._subjects(email, network)
         wait_ns = max(login_delay.wait_ns(self._states[name], now_ns) for name, _ in subjects)
         if wait_ns:
             raise too_soon("There were too many failed logins.", wait_ns)
@@ -103,9 +107,18 @@ class LoginAttempts:
     def succeeded(self, email: str, network: str) -> None:
         """Take an attempt back that turned out well; the account's failures are forgotten."""
         now_ns = self._clock_ns()
-        (account, _), (address, _) = _subjects(email, network)
+        (account, _), (address, _) = self._subjects(email, network)
+        self._known[f"{email} {network}"] = True
         self._states[account] = login_delay.NONE
         self._states[address] = login_delay.succeeded(self._states[address], now_ns)
+
+    def _subjects(
+        self, email: str, network: str
+    ) -> tuple[tuple[str, Patience], tuple[str, Patience]]:
+        account = f"account {email}"
+        if self._known[f"{email} {network}"]:
+            account += f" from {network}"
+        return (account, ACCOUNT_PATIENCE), (f"network {network}", NETWORK_PATIENCE)
 
 
 def too_soon(what: str, wait_ns: int) -> RateLimited:
@@ -114,7 +127,3 @@ def too_soon(what: str, wait_ns: int) -> RateLimited:
     return RateLimited(
         f"{what} Try again in {-(-wait_ms // 1_000)} seconds.", retry_after_ms=wait_ms
     )
-
-
-def _subjects(email: str, network: str) -> tuple[tuple[str, Patience], tuple[str, Patience]]:
-    return (f"account {email}", ACCOUNT_PATIENCE), (f"network {network}", NETWORK_PATIENCE)
