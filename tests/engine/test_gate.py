@@ -6,7 +6,8 @@ import pytest
 
 from engine.virtual import VirtualTimers
 from tokenferry.domain.capacity_headers import Capacity, Left
-from tokenferry.engine.gate import NEWS_S, Ask, Gate, GateTerms, Place
+from tokenferry.engine.gate import NEWS_S, Ask, Gate, Place
+from tokenferry.engine.options import GateTerms
 from tokenferry.errors import QueueFull, QueueTimeout
 
 
@@ -149,6 +150,74 @@ class TestPlaces:
         # Two are in front, and one went every two seconds.
         assert 3_000 <= refused.value.retry_after_ms <= 5_000
         assert refused.value.retryable
+
+    def test_a_line_that_one_account_has_filled_has_room_for_another(self, timers):
+        narrow = gate(timers, streams_max=1, line_max=4)
+        turned_away = []
+        narrow.on_turned_away = turned_away.append
+        running = Caller(narrow, "r", account="flood")
+        flood = [Caller(narrow, f"f{n}", account="flood") for n in range(4)]
+        light = Caller(narrow, "l1", account="light")
+        assert not flood[3].said, "nobody is told from within `enter`"
+        timers.tick()
+        assert isinstance(flood[3].said[-1], QueueFull)
+        assert flood[3].said[-1].retry_after_ms
+        # Now they have 3 and 1: room for one more of who has fewer, and then as many each.
+        second = Caller(narrow, "l2", account="light")
+        timers.tick()
+        assert isinstance(flood[2].said[-1], QueueFull)
+        for account in ("flood", "light"):
+            with pytest.raises(QueueFull):
+                Caller(narrow, f"{account} more", account=account)
+        assert turned_away == ["full"] * 4
+        order = [flood[0], light, flood[1], second]
+        for _ in range(4):
+            running.leave()
+            timers.tick()
+            [running] = [c for c in order if c.went]
+            order.remove(running)
+        running.leave()
+        timers.tick()
+        assert (narrow.running, narrow.state().waiting["default"]) == (0, 0)
+
+    @pytest.mark.parametrize(
+        ("waits", "comes", "has_room"),
+        [
+            ("default", "priority", True),
+            ("flex", "default", True),
+            ("priority", "default", False),
+            ("default", "flex", False),
+        ],
+    )
+    def test_room_is_made_in_the_same_class_and_below(self, timers, waits, comes, has_room):
+        narrow = gate(timers, streams_max=1, line_max=3)
+        Caller(narrow, "r")
+        flood = [Caller(narrow, f"f{n}", waits, account="flood") for n in range(3)]
+        if has_room:
+            assert not Caller(narrow, "l", comes, account="light").went
+        else:
+            with pytest.raises(QueueFull):
+                Caller(narrow, "l", comes, account="light")
+        timers.tick()
+        assert [isinstance((c.said or [0])[-1], QueueFull) for c in flood] == [
+            False,
+            False,
+            has_room,
+        ]
+
+    def test_who_has_left_before_it_was_told_hears_it_all_the_same(self, timers):
+        """And leaves nothing behind: whoever waits knows whether it still does."""
+        narrow = gate(timers, streams_max=1, line_max=2)
+        Caller(narrow, "r", account="flood")
+        flood = [Caller(narrow, f"f{n}", account="flood") for n in range(2)]
+        light = Caller(narrow, "l", account="light")
+        flood[1].leave()
+        timers.tick()
+        assert narrow.state().waiting["default"] == 2
+        flood[0].leave()
+        light.leave()
+        timers.tick()
+        assert narrow.state().waiting["default"] == 0
 
     def test_who_waits_too_long_is_told_so(self, timers):
         narrow = gate(timers, streams_max=1, wait_max_s=10)
@@ -329,7 +398,8 @@ def test_nothing_leaks_in_ten_thousand_lives(timers, seed):
             timers.advance(dice.random())
         timers.tick()
         most = max(most, busy.running)
-        for caller in [c for c in alive if c.said and isinstance(c.said[-1], QueueTimeout)]:
+        gone = (QueueTimeout, QueueFull)
+        for caller in [c for c in alive if c.said and isinstance(c.said[-1], gone)]:
             alive.remove(caller)
         assert busy.running == sum(c.went for c in alive) <= 5
         assert sum(busy.state().waiting.values()) == sum(not c.went for c in alive)

@@ -14,7 +14,8 @@ from tokenferry.domain.breaker import BreakerTerms
 from tokenferry.domain.key_ring import REFUSED_S
 from tokenferry.domain.retry import BUDGET_BURST, RetryTerms
 from tokenferry.domain.usage import Usage
-from tokenferry.engine.gate import Ask, GateTerms
+from tokenferry.engine.gate import Ask
+from tokenferry.engine.options import GateTerms
 from tokenferry.engine.router import RoutingRules
 from tokenferry.engine.stream import Stream
 from tokenferry.errors import (

@@ -10,10 +10,9 @@ from engine.virtual import Bench, ScriptedProvider
 from tokenferry.domain.retry import RetryTerms
 from tokenferry.domain.usage import Usage
 from tokenferry.engine import request_log
-from tokenferry.engine.gate import GateTerms
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.ledger import Hold
-from tokenferry.engine.options import Options
+from tokenferry.engine.options import GateTerms, Options
 from tokenferry.engine.recovery import recover
 from tokenferry.engine.request_log import (
     RETRY_S,

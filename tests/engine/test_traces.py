@@ -11,7 +11,7 @@ from engine.virtual import OPTIONS, Bench, ScriptedProvider
 from tokenferry.domain.balance import Policy
 from tokenferry.domain.retry import RetryTerms
 from tokenferry.domain.usage import Usage
-from tokenferry.engine.gate import GateTerms
+from tokenferry.engine.options import GateTerms
 from tokenferry.engine.router import RoutingRules
 from tokenferry.engine.traces import Arrival, End, Question
 from tokenferry.errors import ModelNotFound, ProviderCutOff, ProviderUnreachable, TokenferryError

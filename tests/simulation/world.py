@@ -26,8 +26,7 @@ from tokenferry.domain.retry import RetryTerms
 from tokenferry.engine import relay, retention, stream
 from tokenferry.engine.admission import Rates
 from tokenferry.engine.archive import Summary
-from tokenferry.engine.gate import GateTerms
-from tokenferry.engine.options import Limits, Options
+from tokenferry.engine.options import GateTerms, Limits, Options
 from tokenferry.engine.recovery import recover
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.retention import Periods, Retention

@@ -6,7 +6,7 @@ above that is never empty slows the others down, and does not starve them.
 
 Inside a class, accounts take turns by the work that they bring, not by the number of their
 requests: start-time fair queueing. What one account has lined up does not delay another one by more
-than one entry of each account in front.
+than one entry of each account in front. Nor does it keep another one out of a line that is full.
 
 Source: P. Goyal, H. M. Vin, H. Cheng, "Start-time Fair Queueing", SIGCOMM 1996, for the tags.
 Weakness: a position in the line costs a walk over the accounts that wait; it is asked for a few
@@ -221,6 +221,23 @@ class FairQueue:
         service_class, entry = found
         self._classes[service_class].remove(entry, is_served=False)
         return True
+
+    def surplus(self, service_class: ServiceClass, account: str) -> Entry | None:
+        """Return who is to leave a full line for one more of an account; None if nobody is.
+
+        That is the latest of the account that has the most in this class and those below it, in
+        the lowest, if it has even then no fewer than the one who comes.
+        """
+        counts: dict[str, int] = {}
+        latest: dict[str, Entry] = {}
+        for name in CLASSES[CLASSES.index(service_class) :]:
+            for owner, line in self._classes[name].lines.items():
+                counts[owner] = counts.get(owner, 0) + len(line.entries)
+                latest[owner] = next(reversed(line.entries.values()))[1]
+        most = max(counts, key=lambda owner: counts[owner], default=account)
+        if counts.get(most, 0) <= counts.get(account, 0) + 1:
+            return None
+        return latest[most]
 
     def expired(self, now_ns: int) -> list[Entry]:
         """Return those who should have been served by now, and leave the line as it is."""

@@ -17,6 +17,7 @@ from tokenferry.domain.concurrency import Concurrency
 from tokenferry.domain.fair_queue import CLASSES, Entry, FairQueue, ServiceClass
 from tokenferry.domain.rate_limit import MINUTE_NS, per_minute
 from tokenferry.domain.token_rate import TokenRate
+from tokenferry.engine.options import GateTerms
 from tokenferry.engine.ports import TimerHandle, Timers
 from tokenferry.engine.rests import NS_PER_S, Rests
 from tokenferry.engine.traces import RequestTrace
@@ -30,26 +31,6 @@ PACE_SAMPLES: Final = 32
 # Nobody knows how long a line takes that has not moved yet.
 RETRY_MS_UNKNOWN: Final = 5_000
 RETRY_MS_MAX: Final = 600_000
-
-
-class GateTerms(NamedTuple):
-    """What the operator says of a provider; 0 is no limit.
-
-    Attributes:
-        streams_max: Answers under way at once.
-        requests_per_minute: Calls a minute.
-        tokens_per_minute: Tokens of prompts and answers a minute.
-        is_adaptive: Whether fewer are sent after it has refused for being too many.
-        line_max: How many may wait.
-        wait_max_s: How long one waits.
-    """
-
-    streams_max: int = 0
-    requests_per_minute: int = 0
-    tokens_per_minute: int = 0
-    is_adaptive: bool = True
-    line_max: int = 1_000
-    wait_max_s: float = 60.0
 
 
 class Ask(NamedTuple):
@@ -204,20 +185,15 @@ class Gate:
         """Let a call go, or line it up.
 
         Raises:
-            QueueFull: If too many wait already.
+            QueueFull: If too many wait already, and none of them for an account with many more.
         """
         now_ns = self._now_ns()
         if not self._places and self._wait_ns(model, ask.tokens, now_ns) == 0:
             place = Place(self, ask, model, waiter, "")
             self._admit(place, now_ns)
             return place
-        if len(self._places) >= self.terms.line_max:
-            self.on_turned_away("full")
-            raise QueueFull(
-                f"{len(self._places)} requests wait for this provider already. Try again later, or "
-                "ask for another model.",
-                retry_after_ms=self._retry_ms(len(self._places)),
-            )
+        if len(self._places) >= self.terms.line_max and not self._made_room(ask):
+            raise self._full()
         self._made += 1
         place = Place(self, ask, model, waiter, f"{ask.stream_id}/{self._made}")
         until_ns = now_ns + round(self.terms.wait_max_s * NS_PER_S)
@@ -271,6 +247,24 @@ class Gate:
         """Return how it stands."""
         waiting = {name: self.line.length(name) for name in CLASSES}
         return GateState(self.running, self._concurrency.limit, waiting)
+
+    def _made_room(self, ask: Ask) -> bool:
+        """In a full line, turn away the latest of who has most of it, if others have fewer."""
+        entry = self.line.surplus(ask.service_class, ask.account)
+        if entry is None:
+            return False
+        place = self._places[entry.entry_id]
+        place.leave()
+        self._timers.call_soon(place.waiter.refused, self._full())
+        return True
+
+    def _full(self) -> QueueFull:
+        self.on_turned_away("full")
+        return QueueFull(
+            f"{self.terms.line_max} requests wait for this provider already. Try again later, or "
+            "ask for another model.",
+            retry_after_ms=self._retry_ms(self.terms.line_max),
+        )
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
-"""What a client wants of a stream beyond the answer, and the engine's limits."""
+"""What a client wants of a stream beyond the answer, and the limits of the engine and its gates."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tokenferry.engine.admission import UNLIMITED, Rates
 from tokenferry.engine.traces import Arrival
@@ -40,3 +41,23 @@ class Options:
     recovery: str = "fail"
     arrival: Arrival | None = None
     request_id: str = ""
+
+
+class GateTerms(NamedTuple):
+    """What the operator says of a provider; 0 is no limit.
+
+    Attributes:
+        streams_max: Answers under way at once.
+        requests_per_minute: Calls a minute.
+        tokens_per_minute: Tokens of prompts and answers a minute.
+        is_adaptive: Whether fewer are sent after it has refused for being too many.
+        line_max: How many may wait.
+        wait_max_s: How long one waits.
+    """
+
+    streams_max: int = 0
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    is_adaptive: bool = True
+    line_max: int = 1_000
+    wait_max_s: float = 60.0

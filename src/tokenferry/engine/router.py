@@ -19,7 +19,8 @@ from tokenferry.domain.key_ring import KeyRing, KeyState
 from tokenferry.domain.learned_limits import LearnedState
 from tokenferry.domain.retry import BLAMED, Fault, RetryBudget, RetryTerms
 from tokenferry.engine.attempt import Attempt
-from tokenferry.engine.gate import Gate, GateTerms
+from tokenferry.engine.gate import Gate
+from tokenferry.engine.options import GateTerms
 from tokenferry.engine.ports import Timers
 
 log = logging.getLogger(__name__)

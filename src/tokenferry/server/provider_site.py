@@ -10,7 +10,7 @@ from tokenferry.config.web_rules import Secret
 from tokenferry.domain.balance import Policy, Strategy
 from tokenferry.domain.breaker import BreakerTerms
 from tokenferry.domain.retry import RetryTerms
-from tokenferry.engine.gate import GateTerms
+from tokenferry.engine.options import GateTerms
 from tokenferry.engine.ports import Provider, Timers
 from tokenferry.engine.router import Router, RoutingRules
 from tokenferry.providers.anthropic import AnthropicFormat
