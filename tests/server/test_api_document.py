@@ -1,9 +1,13 @@
 """The OpenAPI document: what it says of a route is what the route does."""
 
+import json
 from typing import Annotated, Any
 
+import pytest
+from aiohttp.test_utils import make_mocked_request
 from msgspec import Meta, Struct
 
+from tokenferry.server import api_document
 from tokenferry.server.api_document import document, with_document
 from tokenferry.server.api_routes import Body, Call, Route
 
@@ -76,3 +80,20 @@ def test_every_operation_has_a_name_of_its_own() -> None:
     paths = document(with_document(ROUTES))["paths"]
     names = [operation["operationId"] for path in paths.values() for operation in path.values()]
     assert len(names) == len(set(names)) == len(ROUTES) + 1
+
+
+async def test_it_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may ask for it, as often as they like."""
+    made = []
+
+    def counting(routes: Any) -> dict[str, Any]:
+        made.append(routes)
+        return document(routes)
+
+    monkeypatch.setattr(api_document, "document", counting)
+    show = with_document(ROUTES)[-1].handler
+    call: Call[Any] = Call(make_mocked_request("GET", api_document.PATH), None, None, None)
+    bodies = [(await show(call)).body for _ in range(3)]
+    assert len(made) == 1
+    assert json.loads(bodies[0]) == document(with_document(ROUTES))
+    assert bodies[0] == bodies[1] == bodies[2]

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from aiohttp import web
 from msgspec import Struct
 
 from tokenferry import __version__
+from tokenferry.protocol.frames import encode
 from tokenferry.server.api_routes import COOKIE, Call, Route
-from tokenferry.server.responses import JSON, json_response
+from tokenferry.server.responses import JSON
 
 PATH = "/api/openapi.json"
 _REFERENCE = "#/components/schemas/{name}"
@@ -37,9 +39,13 @@ class ErrorAnswer(Struct):
 def with_document(routes: Iterable[Route]) -> list[Route]:
     """Return the routes, and one more that describes all of them."""
     every = list(routes)
+    # Made once, when it is first asked for: that takes longer than most requests of strangers may.
+    made: list[bytes] = []
 
     async def show(_: Call[Any]) -> Any:
-        return json_response(document(every))
+        if not made:
+            made.append(encode(document(every)))
+        return web.Response(body=made[0], content_type=JSON)
 
     own = Route("GET", PATH, show, "This document", access="anyone")
     every.append(own)
