@@ -664,3 +664,25 @@ def test_the_engine_asks_with_what_a_request_may_use() -> None:
     assert _tokens(request(max_tokens=5, n=2)).output == 10
     assert _tokens(request()).output is None
     assert _tokens(request()).prompt > 0
+
+
+def test_all_guests_together_have_a_limit_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever pretends to be any number of guests; nobody else has less for it."""
+    monkeypatch.setattr(module, "GUESTS_TOGETHER", Allowance(3, 1_000, 2))
+    made = admissions()
+    guests = [Key(f"guest_{number}", "guest", is_guest=True) for number in range(9)]
+    first = made.admit(guests[0], "m", FREE)
+    made.admit(guests[1], "m", FREE)
+    error = refused(made, guests[2])
+    assert error.details["limit"] == {"scope": "guests", "name": "streams_max", "value": 2}
+    assert error.message.startswith("All guests together may")
+    first.close(0)
+    made.admit(guests[3], "m", FREE).close(0)
+    error = refused(made, guests[4])
+    assert error.details["limit"] == {
+        "scope": "guests",
+        "name": "requests_per_minute",
+        "value": 3,
+    }
+    for key in (KEY, MEMBER):
+        made.admit(key, "m", FREE)

@@ -6,6 +6,7 @@ import pytest
 
 from engine.virtual import KEY, Bench
 from tokenferry.engine.archive import Summary
+from tokenferry.engine.guests import SECRET_BYTES, Guests
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.options import Options
 from tokenferry.engine.ports import JournalUnavailable
@@ -58,6 +59,21 @@ async def test_where_no_text_is_kept_none_is_written() -> None:
     bench.timers.advance(601)
     assert await retention(bench, Periods(600, 0, 2_592_000, 1 << 30)).archive_due() == 1
     found = bench.dispatcher.find("k", stream.id)
+    assert isinstance(found, Summary)
+    assert (found.state, found.message) == ("done", None)
+
+
+async def test_of_what_guests_were_answered_no_text_is_kept() -> None:
+    """Anybody may be any number of guests, and would fill the disk."""
+    bench = Bench()
+    _, guest = Guests("m", 0, lambda: bench.timers.now_s).newcomer(bytes(SECRET_BYTES))
+    stream = bench.create(owner=guest)
+    bench.sink.text("안녕 🙂")
+    bench.sink.finish(0, "stop")
+    bench.sink.end()
+    bench.timers.advance(601)
+    assert await retention(bench).archive_due() == 1
+    found = bench.dispatcher.find(guest.public_id, stream.id)
     assert isinstance(found, Summary)
     assert (found.state, found.message) == ("done", None)
 

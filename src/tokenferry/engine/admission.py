@@ -25,6 +25,7 @@ from tokenferry.domain.rate_limit import (
 )
 from tokenferry.domain.routing import Catalog
 from tokenferry.domain.token_rate import TokenRate
+from tokenferry.engine.guests import GUESTS_TOGETHER
 from tokenferry.engine.keys import Key
 from tokenferry.engine.ports import Timers
 from tokenferry.errors import LimitError, RateLimited, TokensOverLimit, TooManyStreams
@@ -163,6 +164,7 @@ class Admissions:
         self._timers = timers
         self._keys: OrderedDict[str, Subject] = OrderedDict()
         self._accounts: OrderedDict[str, Subject] = OrderedDict()
+        self._guests = Subject()
         self._models: dict[str, Subject] = {name: Subject() for name in rates.models}
         # Whether nothing limits anybody who was given nothing of their own.
         self._is_open = not (rates.key.is_limited or rates.account.is_limited or rates.models)
@@ -252,6 +254,8 @@ class Admissions:
         if key.is_limited and rates.account.is_limited:
             subject = _remembered(self._accounts, key.account_id)
             held.append(_Held("account", subject, rates.account))
+        elif key.is_guest:
+            held.append(_Held("guests", self._guests, GUESTS_TOGETHER))
         if rates.models:
             held += [
                 _Held("model", self._models[name], rates.models[name])
@@ -317,6 +321,7 @@ def _cost(tokens: Tokens, limit: int) -> int:
 _WHOSE = {
     "key": "This key may",
     "account": "The keys of this account may together",
+    "guests": "All guests together may",
     "model": "All keys together may, of this model,",
 }
 

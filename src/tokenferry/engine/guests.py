@@ -6,14 +6,15 @@ restart, and nobody else is.
 
 Source: docs/decisions/0019-chat-page.md.
 Weakness: a program can pretend to be any number of guests. What one network may do is limited by
-its connections, and what one guest may do by `GUEST_LIMITS`; the state of both is in memory.
+its connections, what one guest may do by `GUEST_LIMITS`, and what all may do by `GUESTS_TOGETHER`;
+the state of these is in memory.
 """
 
 import hashlib
 import re
 from collections.abc import Callable
 
-from tokenferry.domain.allowance import GivenLimits, KeyLimits
+from tokenferry.domain.allowance import Allowance, GivenLimits, KeyLimits
 from tokenferry.domain.rate_limit import Allowed, check, per_minute, whole_ms
 from tokenferry.engine.keys import Key
 from tokenferry.engine.throttle import NS_PER_S, Remembered
@@ -30,6 +31,9 @@ _ID = re.compile(rf"{PREFIX}[0-9a-f]{{{_ID_CHARACTERS}}}")
 GUEST_LIMITS = KeyLimits(
     owner=GivenLimits(requests_per_minute=20, tokens_per_minute=20_000, streams_max=4)
 )
+# What all of them may have together. With it the disk holds what programs do that pretend to be any
+# number of guests, from any number of networks.
+GUESTS_TOGETHER = Allowance(requests_per_minute=600, tokens_per_minute=600_000, streams_max=400)
 MS_PER_S = 1_000
 
 
@@ -75,7 +79,7 @@ class Guests:
 
     def known(self, public_id: str) -> Key | None:
         """Return the guest of this public id; None if it is the id of a key."""
-        return self._key(public_id) if _ID.fullmatch(public_id) else None
+        return self._key(public_id) if is_guest(public_id) else None
 
     def of_secret(self, secret: str | None) -> Key | None:
         """Return the guest who was given this text; None if nobody was given such a one."""
@@ -95,6 +99,11 @@ class Guests:
 
     def _key(self, public_id: str) -> Key:
         return Key(public_id, "guest", models=self._models, limits=GUEST_LIMITS, is_guest=True)
+
+
+def is_guest(public_id: str) -> bool:
+    """Say whether this is the public id of a guest."""
+    return _ID.fullmatch(public_id) is not None
 
 
 def _public_id(secret: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from tokenferry.engine.archive import Archive, Summary
 from tokenferry.engine.book import Book, Entry
+from tokenferry.engine.guests import is_guest
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.ports import Journal, JournalUnavailable
 from tokenferry.engine.summary import SLICE_RECORDS, Folding
@@ -142,8 +143,11 @@ class Retention:
             room -= taken + 1  # one that has no records takes its time as well
 
     def _kept(self, summary: Summary) -> Summary:
-        # Not even until the next expiry: whoever sets 0 wants no text in the database.
-        return summary if self._periods.message_s else replace(summary, message=None)
+        # Not even until the next expiry: whoever sets 0 wants no text in the database. And what
+        # guests have asked a simulator is not worth the disk that anybody could fill with it.
+        if self._periods.message_s and not is_guest(summary.owner):
+            return summary
+        return replace(summary, message=None)
 
     def _expire(self, now_ms: int) -> None:
         periods = self._periods
