@@ -91,7 +91,6 @@ TESTED_ELSEWHERE = {
     "server/provider_site.py": "tests/integration/test_readme.py",
     "server/credentials.py": "tests/integration/test_rate_limits.py",
     "server/chat_api.py": "tests/integration/test_chat_tickets.py",
-    "server/client_socket.py": "tests/integration/test_push.py",
     "server/drain.py": "tests/integration/test_drain.py",
     "server/create_headers.py": "tests/integration/test_streams_http.py",
     "server/hub.py": "tests/integration/test_keys_live.py",

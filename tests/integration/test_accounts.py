@@ -145,6 +145,9 @@ class TestSessions:
         assert "Secure" not in attributes
         name, _, token = cookie.partition("=")
         assert (name, token) == (COOKIE, answer.json["token"])
+        # A page that came by TLS, whatever proxy ended it and whatever is configured.
+        answer = await call(gateway, "POST", "/api/sessions", request, Origin="https://a.example")
+        assert "Secure" in answer.headers["set-cookie"].split("; ")
 
         async def make_key(**headers: str) -> int:
             response = await call(

@@ -182,6 +182,24 @@ async def test_what_is_no_http_gets_a_400(gateway: Gateway) -> None:
         async with asyncio.timeout(10):
             await exchange.read_head()
     assert exchange.status == 400
+    assert "Traceback" not in gateway.log(), "anybody could fill the log with it"
+
+
+async def test_a_handshake_whose_key_is_none_is_the_clients_fault(gateway: Gateway) -> None:
+    headers = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "KEY",
+    }
+    asked = request_bytes("GET", "/v1/stream", headers, b"")
+    for key in (b"\xff\xfe", b"short", b"="):
+        async with connection(gateway.port) as exchange:
+            exchange.send(asked.replace(b"KEY", key))
+            async with asyncio.timeout(10):
+                await exchange.read_head()
+        assert exchange.status == 400, key
+    assert "Traceback" not in gateway.log()
 
 
 async def test_a_handshake_key_that_is_no_text_gets_a_400(gateway: Gateway) -> None:

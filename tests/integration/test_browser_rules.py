@@ -102,6 +102,46 @@ async def test_who_does_not_authenticate_in_time_is_closed(gateway: Gateway) -> 
         assert (await socket.closed()).code == 4008
 
 
+async def greeted(socket: websocket.Socket, key: str | None = None) -> None:
+    if key is not None:
+        socket.send_json({"type": "auth", "token": key})
+    socket.send_json({"type": "ping", "t": "1"})
+    assert (await socket.receive_type("pong"))["t"] == "1"
+
+
+async def two_strangers(gateway: Gateway) -> None:
+    """Connect twice, as soon as there is room."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                async with websocket.connect(gateway.port), websocket.connect(gateway.port):
+                    return
+            except websocket.Refused:
+                await asyncio.sleep(0.02)
+
+
+async def test_strangers_do_not_take_all_connections(tmp_path: Path) -> None:
+    server = {**SERVER, "connections_max": 4, "auth_timeout_s": 60}
+    gateway = await Gateway(tmp_path, server=server).start()
+    try:
+        async with websocket.connect(gateway.port), websocket.connect(gateway.port) as second:
+            with pytest.raises(websocket.Refused) as refused:
+                async with websocket.connect(gateway.port):
+                    pass
+            assert refused.value.response.status == 503
+            async with websocket.connect(gateway.port, gateway.key) as known:
+                await greeted(known)
+            # Who says whose they are is none any more.
+            await greeted(second, gateway.key)
+            async with websocket.connect(gateway.port) as third:
+                await greeted(third, gateway.key)
+        # Nor is who leaves, whether they had said so or not.
+        for _ in range(2):
+            await two_strangers(gateway)
+    finally:
+        await gateway.stop()
+
+
 async def test_a_request_before_authentication_is_refused_in_its_own_manner(
     gateway: Gateway,
 ) -> None:

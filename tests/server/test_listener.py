@@ -13,7 +13,12 @@ from aiohttp import web
 from harness.gateway import free_port
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.server import listener
-from tokenferry.server.listener import ListenerUnusable, listening
+from tokenferry.server.listener import (
+    UNREAD_TIMEOUT_MS,
+    ListenerUnusable,
+    _give_up_in_time,
+    listening,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +98,15 @@ async def test_an_idle_connection_is_closed_when_the_setting_says() -> None:
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 404")
         writer.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux counts it")
+def test_the_kernel_gives_up_clients_that_read_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        _give_up_in_time(server)
+        with (
+            socket.create_connection(server.getsockname()),
+            server.accept()[0] as accepted,
+        ):
+            option = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            assert option == UNREAD_TIMEOUT_MS

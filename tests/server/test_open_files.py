@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from tokenferry.server.open_files import FILES_APART, allow_open_files
+from tokenferry.server.open_files import FILES_APART, allow_open_files, clients_max
 
 INFINITE = resource.RLIM_INFINITY
 
@@ -63,3 +63,10 @@ def test_a_system_that_allows_less_than_it_says(
     limits.append((256, INFINITE))
     allow_open_files(1000)
     assert "have 256 files open" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("files", "clients"), [(None, None), (65_536, 65_280), (1_024, 768), (256, 192), (3, 3)]
+)
+def test_some_files_are_kept_for_the_servers_own(files: int | None, clients: int | None) -> None:
+    assert clients_max(files) == clients

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -12,7 +13,9 @@ from aiohttp import web
 from harness.http_client import ConnectionFailed, Exchange, connection
 from tokenferry.server.transport import (
     SILENCE_S,
+    UNREAD_BYTES_MAX,
     ClientProtocol,
+    Unread,
     cut_stalled,
     protocol_factory,
 )
@@ -20,7 +23,8 @@ from tokenferry.server.transport import (
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
 KEY = "tf_KEY_SECRET"
 # Beyond what the buffers of a connection hold.
-LARGE = 16 * 1024 * 1024
+MIB = 1024 * 1024
+LARGE = 16 * MIB
 LARGE_HEAD = b"POST /large HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n1"
 
 
@@ -193,3 +197,83 @@ class TestWhatIsNoHTTP:
         assert [record.levelname for record in caplog.records] == ["ERROR"]
         listener.close()
         await server.shutdown(1)
+
+
+class Client:
+    """A connection, as `Unread` knows it."""
+
+    def __init__(self) -> None:
+        self.transport: Any = self
+        self.was_cut = False
+
+    def abort(self) -> None:
+        self.was_cut = True
+
+
+def test_who_has_not_read_for_longest_makes_room_for_others() -> None:
+    unread = Unread()
+    clients = [Client() for _ in range(UNREAD_BYTES_MAX // MIB + 2)]
+    for client in clients[:-1]:
+        unread.add(cast("Any", client), MIB)
+    assert [each.was_cut for each in clients] == [True, *[False] * (len(clients) - 1)]
+    unread.drop(cast("Any", clients[5]))
+    unread.add(cast("Any", clients[-1]), MIB)
+    assert sum(each.was_cut for each in clients) == 1
+    # One that reads a little begins anew, and is no longer the one that waits for longest.
+    unread.add(cast("Any", clients[1]), MIB)
+    unread.add(cast("Any", clients[1]), MIB)
+    assert sum(each.was_cut for each in clients) == 1
+    unread.add(cast("Any", clients[0]), MIB)
+    assert (clients[1].was_cut, clients[2].was_cut) == (False, True)
+
+
+def test_one_answer_alone_is_never_too_much() -> None:
+    unread, client = Unread(), Client()
+    unread.add(cast("Any", client), 2 * UNREAD_BYTES_MAX)
+    assert not client.was_cut
+    other = Client()
+    unread.add(cast("Any", other), 1)
+    assert (client.was_cut, other.was_cut) == (True, False)
+
+
+async def _answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    try:
+        return (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return False
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def test_a_connection_without_a_place_is_closed_at_once() -> None:
+    async def hello(_: web.BaseRequest) -> web.Response:
+        return web.Response(text="hello")
+
+    loop = asyncio.get_running_loop()
+    server = web.Server(hello)
+    listener = await loop.create_server(protocol_factory(server, {}, 2), "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(server.shutdown, 1)
+        stack.callback(listener.close)
+
+        async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.push_async_callback(_close, writer)
+            return reader, writer
+
+        clients = []
+        for has_place in (True, True, False, False):
+            clients.append(await connect())
+            assert await _answers(*clients[-1]) is has_place
+        assert await _answers(*clients[0])
+        # Its place is free as soon as the server knows that it is gone.
+        await _close(clients[0][1])
+        async with asyncio.timeout(10):
+            while not await _answers(*await connect()):
+                pass

@@ -7,6 +7,7 @@ TokenferryError
 │   ├── MissingParameter
 │   ├── UnsupportedParameter   the chosen provider cannot serve it
 │   ├── PayloadTooLarge
+│   ├── RequestTooSlow         its body did not come
 │   ├── TokensOverLimit        more at once than a minute has: waiting would not help
 │   ├── ModelNotFound
 │   │   └── ModelRetired       its provider serves it no more; the successor is named
@@ -158,6 +159,7 @@ from tokenferry.errors.request import (
     PositionAhead,
     PriceNotFound,
     RequestError,
+    RequestTooSlow,
     StreamExpired,
     StreamNotFound,
     TokensOverLimit,
@@ -227,6 +229,7 @@ __all__ = [
     "RateLimited",
     "RefundRefused",
     "RequestError",
+    "RequestTooSlow",
     "ServiceTierNotAllowed",
     "SignupClosed",
     "StorageUnavailable",

@@ -43,6 +43,13 @@ class PayloadTooLarge(RequestError):
     close_code = 1009
 
 
+class RequestTooSlow(RequestError):
+    """The body did not come in the time that bodies of its length have."""
+
+    code = "request_too_slow"
+    http_status = 408
+
+
 class TokensOverLimit(RequestError):
     """The request alone may use more tokens than a minute has; waiting would not help.
 

@@ -24,7 +24,7 @@ from tokenferry.engine.accounts import LoginSession
 from tokenferry.engine.membership import Membership
 from tokenferry.errors import InvalidRequest, MissingParameter
 from tokenferry.server.api_routes import COOKIE, Body, Call, Route
-from tokenferry.server.credentials import network
+from tokenferry.server.credentials import is_secure, network
 from tokenferry.server.responses import json_response
 
 # What is longer is no address, and no password, whatever comes of normalising it.
@@ -173,7 +173,7 @@ class AccountsApi:
             path="/api",
             httponly=True,
             samesite="Strict",
-            secure=self._secure or call.request.secure,
+            secure=self._secure or is_secure(call.request),
         )
         return response
 

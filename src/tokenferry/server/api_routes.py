@@ -20,7 +20,7 @@ A module of the API returns a list of `Route`s; the composition root hands all o
 A handler gets a `Call` with the decoded body and query and, unless the route is for `anyone`, the
 account that asks. It returns an instance of `answer`, None for an answer without a body (204), or
 a `web.StreamResponse` of its own for what is no JSON, and raises a `TokenferryError` for anything
-else. With `body=None` the request's body is left unread: a webhook reads `call.request.read()`.
+else. With `body=None` the request's body is left unread: a webhook calls `read_body` itself.
 
 Who asks is told by `Authorization: Bearer ts_…`, or by the cookie of a browser. A browser sends
 that along wherever a request comes from, so that with it a request that changes something must
@@ -47,11 +47,11 @@ from tokenferry.errors import (
     InvalidRequest,
     LoginRequired,
     OriginRefused,
-    PayloadTooLarge,
     StorageUnavailable,
 )
 from tokenferry.protocol.chat import explain_invalid, why_unreadable
 from tokenferry.server.credentials import is_own
+from tokenferry.server.request_body import read_body
 from tokenferry.server.responses import JSON, json_response
 
 COOKIE = "tokenferry_session"
@@ -238,20 +238,17 @@ async def _body(request: web.Request, kind: type[Body]) -> Body:
         MissingParameter: If a field is absent.
         InvalidRequest: If a field is unknown, or has a wrong type or value.
         PayloadTooLarge: If it is too long.
+        RequestTooSlow: If it does not come in time.
     """
     _check_type(request)
-    data = bytearray()
-    while chunk := await request.content.readany():
-        data += chunk
-        if len(data) > BODY_BYTES_MAX:
-            raise PayloadTooLarge(f"The body is larger than {BODY_BYTES_MAX} bytes; send less.")
+    data = await read_body(request, BODY_BYTES_MAX, "; send less.")
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as exc:
         raise explain_invalid(str(exc)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidJSON(
-            f"The body must be a JSON object in UTF-8: {why_unreadable(bytes(data), exc)}."
+            f"The body must be a JSON object in UTF-8: {why_unreadable(data, exc)}."
         ) from None
 
 

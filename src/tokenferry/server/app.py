@@ -137,7 +137,7 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
         settlement.on_charged = hub.charged
         dispatcher = hub.shared.dispatcher
         takeover = _take_over(dispatcher, storage, ledger)
-        app = web.Application(client_max_size=settings.server.body_bytes_max)
+        app = web.Application()
         models = ModelsApi(hub, settings.catalog(), int(time.time()), settings.billing.margin)
         HttpApi(hub, models).add_to(app)
         add_pages(app)

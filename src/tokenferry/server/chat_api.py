@@ -28,7 +28,7 @@ from tokenferry.errors import LoginRequired
 from tokenferry.server import tickets
 from tokenferry.server.account_site import AccountSite
 from tokenferry.server.api_routes import Body, Call, Route
-from tokenferry.server.credentials import network
+from tokenferry.server.credentials import is_secure, network
 from tokenferry.server.hub import Hub
 from tokenferry.server.keys_api import check_room
 from tokenferry.server.models_api import ModelsApi
@@ -121,7 +121,7 @@ class ChatApi:
                 path="/api/chat",
                 httponly=True,
                 samesite="Strict",
-                secure=self._site.secure or request.secure,
+                secure=self._site.secure or is_secure(request),
             )
         return response
 

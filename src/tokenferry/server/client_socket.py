@@ -10,7 +10,7 @@ import asyncio
 import time
 from dataclasses import asdict
 
-from aiohttp import web
+from aiohttp import WSMessage, WSMsgType, web
 
 from tokenferry.engine.keys import Key
 from tokenferry.engine.stream import Outlet, Subscription, discard
@@ -19,6 +19,7 @@ from tokenferry.errors import AuthenticationTimeout, TokenferryError
 from tokenferry.protocol import messages
 from tokenferry.protocol.session import Session
 from tokenferry.server.hub import Hub
+from tokenferry.server.request_body import BYTES_PER_S_MIN, START_S
 from tokenferry.server.transport import ClientProtocol
 
 PING_FRAME = b"\x89\x00"
@@ -27,6 +28,8 @@ HEARTBEAT_LOST = 4108
 TOO_SLOW = 4110
 # RFC 6455, 5.5: a control frame carries 125 bytes, two of them the code.
 CLOSE_REASON_BYTES_MAX = 123
+# RFC 6455, 5.2: two bytes and the mask; only longer frames have more.
+CONTROL_HEAD_BYTES = 6
 # Streams pause at about half of this. Only answers to the client's own messages get beyond, so
 # that a client that asks and does not read is no longer listened to.
 UNREAD_BYTES_MAX = 256 * 1024
@@ -60,6 +63,7 @@ class ClientSocket(Outlet):
         "_session",
         "_socket",
         "_wants_heartbeat",
+        "_whole_s",
         "_written_s",
         "arrival",
         "key",
@@ -88,7 +92,22 @@ class ClientSocket(Outlet):
         self._wants_heartbeat = False
         self._pinged = False
         self._progress = 0
-        self._opened_s = self._pinged_s = self._written_s = time.monotonic()
+        self._opened_s = self._pinged_s = self._written_s = self._whole_s = time.monotonic()
+
+    @property
+    def coming_bytes(self) -> int:
+        """What has come of a message that is not complete."""
+        return self._protocol.coming_bytes
+
+    def took(self, frame: WSMessage) -> None:
+        """Take note of a frame; what comes from now on is the next message's."""
+        if frame.type in (WSMsgType.PING, WSMsgType.PONG):
+            # It may stand between two fragments of a message.
+            count = CONTROL_HEAD_BYTES + len(frame.data)
+            self._protocol.coming_bytes = max(0, self._protocol.coming_bytes - count)
+        else:
+            self._protocol.coming_bytes = 0
+            self._whole_s = self._hub.now_s
 
     def progress(self) -> int:
         """Return a number that changes whenever a stream's frames are written."""
@@ -167,6 +186,13 @@ class ClientSocket(Outlet):
         if not self._session.authenticated and now_s - self._opened_s > settings.auth_timeout_s:
             error = AuthenticationTimeout("No authentication came in time.")
             self.close(error.close_code or UNSUPPORTED_DATA, error.message)
+            return
+        coming = self._protocol.coming_bytes
+        if not coming or self._drained is not None:
+            self._whole_s = now_s
+        elif now_s - self._whole_s > START_S + coming / BYTES_PER_S_MIN:
+            self.close(HEARTBEAT_LOST, "A message has not come to its end.")
+            transport.abort()
             return
         waits_s = now_s - self._pinged_s
         silent = self._pinged and self._protocol.last_data_s < self._pinged_s

@@ -43,3 +43,11 @@ def is_own(origin: str, request: web.Request) -> bool:
         return urlsplit(origin).netloc == request.host
     except ValueError:
         return False  # no browser sends what is no URL
+
+
+def is_secure(request: web.Request) -> bool:
+    """Say whether a browser has sent a request by TLS, be it to a proxy that ends it.
+
+    The Origin of a page says so, whatever proxies are between; nobody can give it another one.
+    """
+    return request.secure or request.headers.get("Origin", "").startswith("https:")

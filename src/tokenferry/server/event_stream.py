@@ -245,6 +245,11 @@ class EventOutlet(Outlet):
         # What came before the headers were sent.
         self._early: list[bytes] = []
 
+    @property
+    def coming_bytes(self) -> int:
+        """Nothing: a request has come before its answer begins."""
+        return 0
+
     def take_over(self) -> None:
         """Write what came so far; what comes from now on goes straight to the transport."""
         early, self._early = self._early, []

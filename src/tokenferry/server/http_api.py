@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from tokenferry.domain.ledger import OPERATOR
+from tokenferry.engine.keys import Key
 from tokenferry.errors import (
     AdminOnly,
     InternalError,
     InvalidRequest,
-    PayloadTooLarge,
     RequestError,
     TokenferryError,
 )
@@ -23,6 +23,7 @@ from tokenferry.server.metrics import CONTENT_TYPE
 from tokenferry.server.models_api import ModelsApi
 from tokenferry.server.providers_api import provider_list
 from tokenferry.server.random_ids import random_hex
+from tokenferry.server.request_body import read_body
 from tokenferry.server.responses import (
     FAILURES,
     STANDINGS,
@@ -126,11 +127,6 @@ class HttpApi:
     ) -> TokenferryError:
         if isinstance(exc, web.RequestPayloadError):
             return InvalidRequest(UNREADABLE_BODY)
-        if isinstance(exc, web.HTTPRequestEntityTooLarge):
-            limit = self._hub.shared.settings.body_bytes_max
-            return PayloadTooLarge(
-                f"The body is larger than {limit} bytes. Send less, or raise `body_bytes_max`."
-            )
         if isinstance(exc, web.HTTPNotFound):
             return NotFound(directions(request.method, request.path))
         if isinstance(exc, web.HTTPMethodNotAllowed):
@@ -173,11 +169,22 @@ class HttpApi:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         key = authenticate(request, self._hub)
-        return await complete(request, self._hub, key, parse_request(await _body(request)))
+        chat = parse_request(await self._body(request, key))
+        return await complete(request, self._hub, key, chat)
+
+    async def _body(self, request: web.Request, key: Key) -> bytes:
+        hub = self._hub
+        return await read_body(
+            request,
+            hub.shared.settings.body_bytes_max,
+            ". Send less, or raise `body_bytes_max`.",
+            room=hub.room,
+            account_id=key.account_id,
+        )
 
     async def _estimate(self, request: web.Request) -> web.Response:
         key = authenticate(request, self._hub)
-        chat = parse_request(await request.read())
+        chat = parse_request(await self._body(request, key))
         dispatcher = self._hub.shared.dispatcher
         estimate = dispatcher.engine.billing.estimate(key, chat, dispatcher.attempts(chat))
         return json_response({"object": "estimate", "model": chat.model} | estimate)
@@ -219,17 +226,3 @@ class HttpApi:
         """
         if authenticate(request, self._hub).account_id != OPERATOR:
             raise AdminOnly("This is for the operator's own keys.")
-
-
-async def _body(request: web.Request) -> bytes:
-    """Return a request's body.
-
-    Most have come whole by now, and aiohttp's own way would ask twice for what there is no more.
-
-    Raises:
-        HTTPRequestEntityTooLarge: If it is larger than the application takes.
-    """
-    content = request.content
-    if content.is_eof() and 0 < content.total_bytes <= request.client_max_size:
-        return content.read_nowait()
-    return await request.read()

@@ -20,6 +20,7 @@ from tokenferry.engine.guests import Guests
 from tokenferry.engine.keys import Authenticator, Key, StoreUnusable
 from tokenferry.errors import LoginRequired, Overloaded, TokenferryError, TooManyConnections
 from tokenferry.server.metrics import Metrics
+from tokenferry.server.request_body import Room
 from tokenferry.server.tickets import Tickets
 
 log = logging.getLogger(__name__)
@@ -29,12 +30,19 @@ REVOCATION_INTERVAL_S = 0.2
 LOGINS_INTERVAL_S = 1.0
 # Nobody knows when a connection closes; a client that is not told anything comes back sooner.
 FULL_RETRY_MS = 1_000
+COMING_BYTES_MIN = 64 * 1024
+# No account, and not all guests together, have more than one of so many parts of all connections.
+SHARES = 4
 
 
 class Swept(Protocol):
     """An open connection."""
 
     key: Key | None
+
+    @property
+    def coming_bytes(self) -> int:
+        """What has come of a message that is not complete."""
 
     def sweep(self, now_s: float) -> None:
         """Do what is due at this time."""
@@ -68,6 +76,8 @@ class Hub:
     Attributes:
         connections: All that are open.
         logins: Which of them were opened by a login, and by which.
+        room: What bodies of requests may take while they arrive.
+        strangers: How many have not said yet whose they are.
         trusted_proxies: How many proxies of one's own are in front.
         low_balance_nanos: Below it an account's clients are told so.
     """
@@ -77,18 +87,33 @@ class Hub:
         self.loop = loop
         self.connections: set[Swept] = set()
         self.logins: dict[Swept, bytes] = {}
+        self.room = Room(shared.settings.body_bytes_max)
+        self.strangers = 0
         self.low_balance_nanos = 0
         self.trusted_proxies = 0
         self.now_s = time.monotonic()
         self._per_key: Counter[str] = Counter()
+        self._per_owner: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def admit(self, key: Key) -> None:
+    def admit(self, key: Key, *, was_stranger: bool = False) -> None:
         """Count a connection of a key.
 
+        Args:
+            key: The key.
+            was_stranger: Whether the connection was open before it said whose it is.
+
         Raises:
-            TooManyConnections: If the key has as many as it may.
+            TooManyConnections: If the key has as many as it may, or its account.
         """
+        share = -(-self.shared.settings.connections_max // SHARES)
+        owner = _owner(key)
+        if owner != OPERATOR and self._per_owner[owner] >= share:
+            raise TooManyConnections(
+                f"One account may have {share} connections open at once, a part of all that this "
+                "server has.",
+                retry_after_ms=FULL_RETRY_MS,
+            )
         limit = self.shared.settings.connections_per_key_max
         if self._per_key[key.public_id] >= limit:
             raise TooManyConnections(
@@ -96,6 +121,9 @@ class Hub:
                 retry_after_ms=FULL_RETRY_MS,
             )
         self._per_key[key.public_id] += 1
+        self._per_owner[owner] += 1
+        if was_stranger:
+            self.strangers -= 1
 
     def check_room(self) -> None:
         """Make sure that there is room for one more connection.
@@ -107,11 +135,25 @@ class Hub:
         if len(self.connections) >= limit:
             raise Overloaded(f"This server has its {limit} connections; try again later.")
 
+    def check_strangers(self) -> None:
+        """Make sure that there is room for one more connection that is to say whose it is.
+
+        Raises:
+            Overloaded: If half of all connections have not said so yet: the rest is for others.
+        """
+        if self.strangers >= -(-self.shared.settings.connections_max // 2):
+            raise Overloaded(
+                "Too many connections have not authenticated; try again in a moment, or "
+                "authenticate by a header or a ticket.",
+                retry_after_ms=FULL_RETRY_MS,
+            )
+
     def leave(self, key: Key) -> None:
         """Count a connection of a key that has closed."""
-        self._per_key[key.public_id] -= 1
-        if not self._per_key[key.public_id]:
-            del self._per_key[key.public_id]
+        for counter, name in ((self._per_key, key.public_id), (self._per_owner, _owner(key))):
+            counter[name] -= 1
+            if not counter[name]:
+                del counter[name]
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that a connection cannot wait for, such as a close handshake."""
@@ -139,6 +181,24 @@ class Hub:
             self.now_s = now_s = time.monotonic()
             for connection in list(self.connections):
                 connection.sweep(now_s)
+            self._shed()
+
+    def _shed(self) -> None:
+        """Close what has more unfinished messages under way than an account has room for.
+
+        Whoever has not said yet who they are count as one. Small ones are left alone.
+        """
+        coming: dict[str, list[Swept]] = {}
+        for connection in self.connections:
+            if connection.coming_bytes > COMING_BYTES_MIN:
+                owner = "" if connection.key is None else _owner(connection.key)
+                coming.setdefault(owner, []).append(connection)
+        for owner, connections in coming.items():
+            total = sum(each.coming_bytes for each in connections)
+            if owner != OPERATOR and total > self.room.each_max:
+                error = Overloaded("Too many large messages are arriving at once; send fewer.")
+                for connection in connections:
+                    connection.revoke(error)
 
     async def watch_revocations(self) -> None:
         """Close the connections and streams of keys that are good no longer, until cancelled."""
@@ -183,3 +243,8 @@ class Hub:
         """Wait for what was spawned, a second at most."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
+
+
+def _owner(key: Key) -> str:
+    """Return whose connections are counted together; the operator's keys have no limit together."""
+    return "guests" if key.is_guest else key.account_id

@@ -13,13 +13,16 @@ from aiohttp import web
 
 from tokenferry.config.server_settings import ServerSettings
 from tokenferry.server.certificate import renewed_on_signal, server_context
-from tokenferry.server.open_files import allow_open_files
+from tokenferry.server.open_files import allow_open_files, clients_max
 from tokenferry.server.transport import protocol_factory, watch_stalled
 
 EVERYWHERE = "::"
 LISTEN_BACKLOG = 4096
 # After the drain there is nothing left to wait for but sockets that do not close.
 SHUTDOWN_TIMEOUT_S = 2.0
+# As long as an event stream waits for a client that reads nothing. The kernel counts it, also for
+# what is left of an answer when its connection is closed.
+UNREAD_TIMEOUT_MS = 600_000
 # A relayed token makes a dozen short-lived objects; the default threshold would walk the young
 # generation every fifty tokens for cycles that are not there.
 GC_THRESHOLDS = (20_000, 20, 50)
@@ -43,6 +46,7 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
     await runner.setup()
     if runner.server is None:
         raise RuntimeError("aiohttp made no server")
+    files = allow_open_files(server.connections_max)
     factory = protocol_factory(
         runner.server,
         # Our pings and heartbeats find dead peers sooner than the kernel's keep-alive would.
@@ -51,16 +55,18 @@ async def listening(server: ServerSettings, app: web.Application) -> AsyncIterat
             "keepalive_timeout": server.keepalive_timeout_s,
             "tcp_keepalive": False,
         },
+        clients_max(files),
     )
     chain, key = server.tls_cert, server.tls_key
     tls = server_context(chain, key) if chain and key else None
-    allow_open_files(server.connections_max)
     try:
         listener = await _listen(server, factory, tls)
     except OSError as exc:
         raise ListenerUnusable(_fault(server, exc)) from exc
     stalled = asyncio.create_task(watch_stalled(runner.server))
     renewing = renewed_on_signal(tls, chain, key) if tls and chain and key else None
+    for sock in listener.sockets:
+        _give_up_in_time(sock)
     try:
         port = listener.sockets[0].getsockname()[1]
         host = f"[{server.host}]" if ":" in server.host else server.host
@@ -103,3 +109,9 @@ def _fault(server: ServerSettings, exc: OSError) -> str:
     if isinstance(exc, socket.gaierror):
         return f"{where}: {exc.strerror}. Name an address of this machine with --host."
     return f"{where}. {reasons.get(exc.errno or 0) or exc}"
+
+
+def _give_up_in_time(sock: socket.socket) -> None:
+    """Have the kernel close connections whose clients are silent, or read nothing (tcp(7))."""
+    if (option := getattr(socket, "TCP_USER_TIMEOUT", None)) is not None:  # Linux has it
+        sock.setsockopt(socket.IPPROTO_TCP, option, UNREAD_TIMEOUT_MS)

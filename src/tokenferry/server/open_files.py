@@ -14,14 +14,16 @@ log = logging.getLogger(__name__)
 FILES_APART = 256
 
 
-def allow_open_files(connections_max: int) -> None:
+def allow_open_files(connections_max: int) -> int | None:
     """Raise the soft limit to what so many clients need, as far as the hard one lets.
+
+    Returns how many files it is; None where nobody says.
 
     Most systems begin a process with 1024, far below `connections_max`, and what is beyond is
     dropped without a word: there is no file left to accept it with.
     """
     if sys.platform == "win32":
-        return
+        return None
     import resource  # noqa: PLC0415 -- not there on Windows
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -40,3 +42,12 @@ def allow_open_files(connections_max: int) -> None:
             soft,
             connections_max,
         )
+    return None if soft == unlimited else soft
+
+
+def clients_max(files: int | None) -> int | None:
+    """Return how many of so many files may be connections of clients; None for any number.
+
+    Whoever opens connections without end must not take those of providers and of the journal.
+    """
+    return None if files is None else files - min(FILES_APART, files // 4)

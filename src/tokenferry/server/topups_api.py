@@ -22,9 +22,10 @@ from tokenferry.domain.money import format_dollars
 from tokenferry.domain.topup import Order, state_of
 from tokenferry.engine.payments import Buyer, OrderFilter, Redirect
 from tokenferry.engine.topups import TopUps
-from tokenferry.errors import InvalidRequest, PayloadTooLarge, TopUpNotFound
+from tokenferry.errors import InvalidRequest, TopUpNotFound
 from tokenferry.server import audit_log
 from tokenferry.server.api_routes import Body, Call, Route
+from tokenferry.server.request_body import read_body
 
 # Stripe's largest events have some 100 kB.
 NOTICE_BYTES_MAX = 512 * 1024
@@ -280,15 +281,11 @@ async def _read(request: web.Request) -> bytes:
     Raises:
         InvalidRequest: If it is compressed, so that its signature could not be checked.
         PayloadTooLarge: If it is too long.
+        RequestTooSlow: If it does not come in time.
     """
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise InvalidRequest("Send the notice as it was signed.", param="Content-Encoding")
-    data = bytearray()
-    while chunk := await request.content.readany():
-        data += chunk
-        if len(data) > NOTICE_BYTES_MAX:
-            raise PayloadTooLarge(f"The notice is larger than {NOTICE_BYTES_MAX} bytes.")
-    return bytes(data)
+    return await read_body(request, NOTICE_BYTES_MAX, ".")
 
 
 def _facts(order: Order) -> dict[str, Any]:

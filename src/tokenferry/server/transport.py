@@ -1,7 +1,8 @@
 """The server's side of a client's TCP connection, with the two events that aiohttp keeps to itself.
 
 Tokens are written straight to the transport, without a coroutine each; so whoever writes must
-hear, also without a coroutine, when the transport has room again and when it is gone.
+hear, also without a coroutine, when the transport has room again and when it is gone. What aiohttp
+writes itself, whole answers, waits in the memory until its client reads: there is a limit to that.
 
 Weakness: it subclasses aiohttp's `RequestHandler`, which is public but seldom subclassed.
 """
@@ -9,6 +10,7 @@ Weakness: it subclasses aiohttp's `RequestHandler`, which is public but seldom s
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 # nothing and so misses no answer, or one that is there and does not read.
 SILENCE_S = 60.0
 SWEEP_INTERVAL_S = 10.0
+# Some sixty of the largest answers; a client that reads leaves none of its own behind.
+UNREAD_BYTES_MAX = 256 * 1024 * 1024
 
 
 class TransportUser(Protocol):
@@ -39,24 +43,90 @@ class TransportUser(Protocol):
         """Hear that the connection is gone."""
 
 
+class Unread:
+    """The clients that do not read a whole answer, in the order in which they began not to."""
+
+    def __init__(self) -> None:
+        self._bytes: OrderedDict[ClientProtocol, int] = OrderedDict()
+        self._bytes_of_all = 0
+
+    def add(self, protocol: "ClientProtocol", count: int) -> None:
+        """Take note of what waits for a client; who has not read for longest is cut off for it."""
+        self.drop(protocol)
+        self._bytes[protocol] = count
+        self._bytes_of_all += count
+        while self._bytes_of_all > UNREAD_BYTES_MAX and len(self._bytes) > 1:
+            oldest = next(iter(self._bytes))
+            self.drop(oldest)
+            if oldest.transport is not None:
+                oldest.transport.abort()
+
+    def drop(self, protocol: "ClientProtocol") -> None:
+        """Take note that a client has read, or is gone."""
+        self._bytes_of_all -= self._bytes.pop(protocol, 0)
+
+
+class Places:
+    """How many connections are open, of so many that may be.
+
+    Args:
+        most: How many; None for any number.
+    """
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+        self._open = 0
+
+    def take(self) -> bool:
+        """Count a connection that opens, and return whether there was a place for it."""
+        self._open += 1
+        return self._most is None or self._open <= self._most
+
+    def leave(self) -> None:
+        """Count a connection that is gone."""
+        self._open -= 1
+
+
 class ClientProtocol(web.RequestHandler):
     """aiohttp's connection with hooks.
 
     Attributes:
+        coming_bytes: What has come of a WebSocket message that is not complete.
+        places: Where it is counted.
+        unread: Where a client is noted down that does not read.
         user: Who is told of the events; None while aiohttp alone uses the connection.
         last_data_s: Monotonic seconds at which the client last sent anything.
     """
 
-    __slots__ = ("_unread_bytes", "_unread_since_s", "last_data_s", "user")
+    __slots__ = (
+        "_unread_bytes",
+        "_unread_since_s",
+        "coming_bytes",
+        "last_data_s",
+        "places",
+        "unread",
+        "user",
+    )
 
+    coming_bytes: int
+    places: Places
+    unread: Unread
     user: TransportUser | None
     last_data_s: float
     _unread_bytes: int
     _unread_since_s: float
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close at once what finds no place: it would take the files that others need."""
+        has_place = self.places.take()
+        super().connection_made(transport)
+        if not has_place and self.transport is not None:
+            self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Take the client's bytes, and note that it lives."""
         self.last_data_s = time.monotonic()
+        self.coming_bytes += len(data)
         super().data_received(data)
 
     def forget_http(self) -> None:
@@ -66,6 +136,7 @@ class ClientProtocol(web.RequestHandler):
         and before an upgrade.
         """
         self._parser = None
+        self.coming_bytes = 0
 
     def is_stalled(self, now_s: float) -> bool:
         """Say whether the client has neither sent nor read anything of a request for too long.
@@ -118,16 +189,21 @@ class ClientProtocol(web.RequestHandler):
         super().pause_writing()
         if self.user is not None:
             self.user.full()
+        elif self.transport is not None:
+            self.unread.add(self, self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """Pass the event on after aiohttp had it."""
         super().resume_writing()
+        self.unread.drop(self)
         if self.user is not None:
             self.user.writable()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Pass the event on after aiohttp had it."""
         user, self.user = self.user, None
+        self.unread.drop(self)
+        self.places.leave()
         super().connection_lost(exc)
         if user is not None:
             user.lost()
@@ -152,20 +228,25 @@ async def watch_stalled(server: web.Server) -> None:
 
 
 def protocol_factory(
-    server: web.Server, options: dict[str, object]
+    server: web.Server, options: dict[str, object], most: int | None = None
 ) -> Callable[[], ClientProtocol]:
     """Return a factory for `loop.create_server`.
 
     Args:
         server: The runner's server, which knows the handler.
         options: Options of aiohttp's `RequestHandler`.
+        most: How many connections may be open at once; None for any number.
     """
+    unread, places = Unread(), Places(most)
 
     def make() -> ClientProtocol:
         protocol = ClientProtocol(server, loop=server._loop, **options)  # type: ignore[arg-type] # noqa: SLF001 -- as aiohttp's own factory does
         protocol.user = None
         protocol.last_data_s = protocol._unread_since_s = 0.0  # noqa: SLF001 -- its own factory
         protocol._unread_bytes = 0  # noqa: SLF001 -- as above
+        protocol.coming_bytes = 0
+        protocol.unread = unread
+        protocol.places = places
         return protocol
 
     return make

@@ -82,6 +82,7 @@ async def _serve(
     connection.arrival = websocket_arrival(request, hub)
     if key is None:
         connection.network = network(request, hub.trusted_proxies)
+        hub.strangers += 1
     hub.connections.add(connection)
     if login is not None:
         hub.logins[connection] = login
@@ -95,7 +96,9 @@ async def _serve(
         hub.logins.pop(connection, None)
         hub.shared.metrics.connected(-1)
         connection.detach_all()
-        if key is None and connection.key is not None:
+        if connection.key is None:
+            hub.strangers -= 1
+        elif key is None:
             hub.leave(connection.key)  # it authenticated by its first frame
 
 
@@ -117,6 +120,7 @@ def _authorize(
         key, login = shared.tickets.redeem(ticket.removeprefix(TICKET_PREFIX), origin)
         shared.authenticator.check(key.public_id)
     else:
+        hub.check_strangers()
         return None, None
     hub.admit(key)
     return key, login

@@ -99,6 +99,7 @@ class Connection(ClientSocket):
         socket = self._socket
         while True:
             frame = await socket.receive()
+            self.took(frame)
             if frame.type is WSMsgType.TEXT:
                 try:
                     self._receive(frame.data.encode())
@@ -198,7 +199,7 @@ class Connection(ClientSocket):
 
     def _on_auth(self, message: messages.Auth) -> None:
         key = self._hub.shared.authenticator.authenticate(message.token, lambda: self.network)
-        self._hub.admit(key)
+        self._hub.admit(key, was_stranger=True)
         self.key = key
         self._session.authenticated = True
         self._greet()
