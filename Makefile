@@ -109,7 +109,7 @@ axe: setup-dev web ## axe over every page in every look, some minutes
 # Pinned as all else, and large: not a part of `make setup-dev`.
 .PHONY: runtimes
 runtimes: setup-dev tests/runtimes/node_modules/.installed ## the TypeScript client in the newest Node, Bun and Deno (once, 400 MB)
-	@$(BIN)/python -m pytest -q tests/integration/test_typescript_package.py -k runtime $(ARGS)
+	@RUNTIMES_EVERY=1 $(BIN)/python -m pytest -q tests/integration/test_typescript_package.py -k runtime $(ARGS)
 
 # Of a gateway with some weeks behind it, all of which its demo model has answered.
 .PHONY: pictures
