@@ -359,14 +359,13 @@ class TestProperties:
     @given(tariffs, usages)
     def test_the_saving_is_what_would_be_charged_without_a_cache(self, found, usage):
         cost = found.cost(usage)
-        plain = replace(
-            usage,
+        plain = usage._replace(
             # Audio that was cached is not told apart from text that was.
             prompt_audio_tokens=0,
             cached_tokens=0,
             cache_write_tokens=0,
         )
-        cached = replace(usage, prompt_audio_tokens=0)
+        cached = usage._replace(prompt_audio_tokens=0)
         without = found.cost(plain).charge_nanos
         difference = without - found.cost(cached).charge_nanos
         assert abs(difference - cost.cache_saved_nanos) <= 1
@@ -375,8 +374,8 @@ class TestProperties:
     def test_more_output_never_costs_less(self, found, usage, more):
         # More output than its parts, that is: what is added must not change what the rest is.
         parts = usage.reasoning_tokens + usage.completion_audio_tokens
-        usage = replace(usage, completion_tokens=parts)
-        longer = replace(usage, completion_tokens=parts + more)
+        usage = usage._replace(completion_tokens=parts)
+        longer = usage._replace(completion_tokens=parts + more)
         assert found.cost(longer).charge_nanos >= found.cost(usage).charge_nanos
 
     @given(tariffs, usages)

@@ -1,6 +1,5 @@
 """A process dies, and the next one finds its streams: on the journal that survives."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -296,7 +295,7 @@ def test_what_is_gone_on_with_holds_a_slot_until_its_end(site: Site) -> None:
 
 @pytest.mark.parametrize("recovery", ["fail", "continue"])
 def test_nobody_is_called_twice_who_did_not_ask_for_it(site: Site, recovery: str) -> None:
-    options = dataclasses.replace(CONTINUE, recovery=recovery)
+    options = CONTINUE._replace(recovery=recovery)
     cut_off(site, "a", options=options)
     cut_off(site, options=options)
     bench = site.start()

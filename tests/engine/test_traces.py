@@ -1,6 +1,5 @@
 """What a trace is told: each request and each call once, whatever becomes of them."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from tokenferry.engine.traces import Arrival, End, Question
 from tokenferry.errors import ModelNotFound, ProviderCutOff, ProviderUnreachable, TokenferryError
 
 ARRIVAL = Arrival("POST /x", {"http.route": "/x"}, {"traceparent": "00-1"})
-TRACED = replace(OPTIONS, arrival=ARRIVAL)
+TRACED = OPTIONS._replace(arrival=ARRIVAL)
 
 
 class Call:
@@ -124,7 +123,7 @@ def test_what_begins_no_stream_is_refused_and_a_repeated_request_is_no_request()
         bench.create(TRACED, model="nobody")
     [request] = tracer.requests
     assert isinstance(request.ends[0], ModelNotFound)
-    known = replace(TRACED, idempotency_key="once")
+    known = TRACED._replace(idempotency_key="once")
     assert bench.create(known) is bench.create(known)
     assert len(tracer.requests) == 2
 

@@ -270,7 +270,7 @@ class Bench:
             timers=self.timers,
             meter=self.meter,
             wall_ms=lambda: self.wall_ms,
-            new_id=lambda: f"st_{next(IDS)}",
+            new_id=lambda _: f"st_{next(IDS)}",
             reasoning_fields=["reasoning_content"],
             prices=prices,
             billing=Billing(prices, self.settlement, Rules(), lambda: self.wall_ms),

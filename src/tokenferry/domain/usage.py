@@ -7,12 +7,10 @@ Weakness: the estimate, for streams whose provider never reported, knows charact
 provider's tokenizer. It is bounded by the output limit and flagged.
 """
 
-from dataclasses import dataclass, fields, replace
-from operator import attrgetter
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What one generation consumed, in tokens.
 
     Attributes:
@@ -49,11 +47,9 @@ class Usage:
     @property
     def is_possible(self) -> bool:
         """Whether anything can have consumed that; what cannot is a provider's mistake."""
-        counts: tuple[int, ...] = _counts(self)
-        return min(counts) >= 0 and max(counts) <= TOKENS_MAX
+        return min(self) >= 0 and max(self) <= TOKENS_MAX
 
 
-_counts = attrgetter(*(item.name for item in fields(Usage) if item.type is int))
 # No context is near this; more is a mistake, which nobody should pay for and no book can hold.
 TOKENS_MAX = 10**12
 # ASCII prose runs at about four characters a token in current tokenizers.
@@ -87,8 +83,7 @@ def with_lost(lost: Usage, rest: Usage | None, *, output_tokens_max: int | None 
     completion = lost.completion_tokens
     if output_tokens_max is not None:
         completion = min(completion, max(0, output_tokens_max - rest.completion_tokens))
-    return replace(
-        rest,
+    return rest._replace(
         prompt_tokens=lost.prompt_tokens + rest.prompt_tokens,
         completion_tokens=completion + rest.completion_tokens,
         estimated=True,
@@ -110,7 +105,7 @@ def with_unreported(
     completion = report.completion_tokens + since.completion_tokens
     if output_tokens_max is not None:
         completion = max(report.completion_tokens, min(completion, output_tokens_max))
-    return replace(report, completion_tokens=completion, estimated=True)
+    return report._replace(completion_tokens=completion, estimated=True)
 
 
 def estimate(

@@ -209,11 +209,14 @@ class Book:
             entry.orphan_timer.cancel()
             entry.orphan_timer = None
         # If the terminal record is pending still, `finished` comes after its commit.
-        self.retire(entry)
+        if entry.stream.done:
+            self.retire(entry)
         return entry
 
     def finished(self, stream: Stream) -> None:
         """Take note that a terminal record was committed, and offered to the readers."""
+        if stream.subscriptions:
+            return  # its last reader's leaving comes after
         entry = self._entries.get(stream.id)
         if entry is not None:
             self.retire(entry)

@@ -67,7 +67,7 @@ class Engine:
         timers: Clock and timers.
         meter: Where outcomes are reported.
         wall_ms: The wall clock, Unix time.
-        new_id: Makes unguessable stream ids.
+        new_id: Makes unguessable stream ids, of streams that begin at that Unix time, in ms.
         reasoning_fields: Delta keys that reasoning text is sent under.
         prices: What models cost, and which ones their providers serve no more.
         billing: Puts money before and after streams.
@@ -83,7 +83,7 @@ class Engine:
     timers: Timers
     meter: Meter
     wall_ms: Callable[[], int]
-    new_id: Callable[[], str]
+    new_id: Callable[[int], str]
     reasoning_fields: list[str]
     prices: Prices
     billing: Billing
@@ -183,7 +183,9 @@ class Dispatcher:
                 f"A request that is to be continued after a crash may have {META_BYTES_MAX} bytes. "
                 "Send less, or ask without `recovery`."
             )
-        stream = Stream(self.engine.new_id(), meta.owner, ((1, 1),), self.engine.journal)
+        stream = Stream(
+            self.engine.new_id(meta.created_ms), meta.owner, ((1, 1),), self.engine.journal
+        )
         entry = Entry(stream, meta)
         entry.generation = generation = self.generation(stream, plan)
         self.book.add(entry)

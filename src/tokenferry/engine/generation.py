@@ -79,7 +79,7 @@ class Generation:
         self._timers = router.timers
         self._meter = meter
         self._on_settled = on_settled
-        self.pursuit = Pursuit(self, router)
+        self.pursuit = Pursuit(self, router, plan.attempts[0])
         self._opened = False
         beginning = plan.beginning
         self._room_bytes = plan.stream_bytes_max - (beginning.record_bytes if beginning else 0)
@@ -89,13 +89,14 @@ class Generation:
         self._hold: TimerHandle | None = None
         self._consumption = Consumption(stream, plan)
         self._settled = False
-        # The latest charge, and the usage that it is for.
-        self._charged: tuple[Usage | None, Charge | None] | None = None
+        # The latest charge, with the usage and the end that it is for.
+        self._charged: tuple[Usage | None, End, Charge | None] | None = None
         self._outcome: tuple[str, str | None] | None = None  # finish and error code, once decided
 
     def limit(self, request: ChatRequest, attempts: Sequence[Attempt]) -> None:
         """Take a request with an output limit, and its translations, before `start`."""
         self._plan = self._plan._replace(request=request, attempts=attempts)
+        self.pursuit.serving = attempts[0]
 
     @property
     def plan(self) -> Plan:
@@ -243,7 +244,7 @@ class Generation:
         if plan.beginning is not None:
             return  # the stream has its head record
         model, fingerprint, tier = self._head_info
-        attempt = self._serving
+        attempt = self.pursuit.serving
         head = Head(
             model or attempt.model,
             plan.created_s,
@@ -269,11 +270,6 @@ class Generation:
         limit = self._plan.stream_bytes_max
         self.abort(StreamTooLarge(f"The answer passed the limit of {limit} bytes a stream."))
 
-    @property
-    def _serving(self) -> Attempt:
-        """The candidate that is called, or was called last."""
-        return self.pursuit.serving or self._plan.attempts[0]
-
     def _stop_waiting(self) -> None:
         """Complete the stream without the usage that should have followed its finish reason."""
         self._complete()
@@ -297,7 +293,7 @@ class Generation:
             self._seal(journal.ERROR, {}, "error", error)
 
     def _final_usage(self) -> Usage | None:
-        return self._consumption.final(self._plan, self._serving, opened=self._opened)
+        return self._consumption.final(self._plan, self.pursuit.serving, opened=self._opened)
 
     def _seal(
         self, kind: int, reasons: dict[int, str], finish: str, error: TokenferryError | None = None
@@ -312,16 +308,20 @@ class Generation:
         if self._hold is not None:
             self._hold.cancel()
         self._outcome = (finish, None if error is None else error.kind)
-        self._plan.bill.complete(terminal, self._charge(usage, *self._outcome))
+        self._plan.bill.complete(terminal, self._charge(usage, *self._outcome)[1])
         stream.error, stream.calls = error, self.pursuit.calls
         if not stream.pending:
             self._relay.mark(stream)
         stream.pending.append(journal.pack(kind, encode(terminal)))
 
-    def _charge(self, usage: Usage | None, finish: str, error_code: str | None) -> Charge | None:
-        if self._charged is not None and (usage is self._charged[0] or usage == self._charged[0]):
-            return self._charged[1]
-        arrived_s, attempt = self._plan.arrived_s, self._serving
+    def _charge(
+        self, usage: Usage | None, finish: str, error_code: str | None
+    ) -> tuple[End, Charge | None]:
+        """Return what is to be booked, and of what end; the same as before if nothing is new."""
+        charged = self._charged
+        if charged is not None and (usage is charged[0] or usage == charged[0]):
+            return charged[1:]
+        arrived_s, attempt = self._plan.arrived_s, self.pursuit.serving
         end = End(
             finish,
             error_code,
@@ -333,8 +333,8 @@ class Generation:
             self._timers.time() - arrived_s,
         )
         charge = self._plan.bill.charge(self.stream.id, usage, end)
-        self._charged = (usage, charge)
-        return charge
+        self._charged = (usage, end, charge)
+        return end, charge
 
     def _tries(self) -> tuple[Try, ...]:
         finish, error_code = self._outcome or ("", None)
@@ -352,20 +352,20 @@ class Generation:
         self._settled = True
         stream = self.stream
         finish, error_code = self._outcome
-        attempt, arrived_s, usage = self._serving, self._plan.arrived_s, self._final_usage()
-        charge = self._charge(usage, finish, error_code)
+        usage = self._final_usage()
+        end, charge = self._charge(usage, finish, error_code)
         self._plan.bill.settle(charge)
         outcome = Outcome(
             stream_id=stream.id,
             owner=stream.owner,
-            provider=attempt.provider,
-            model=attempt.model,
+            provider=end.provider,
+            model=end.provider_model,
             finish=finish,
             error_code=error_code,
             usage=usage,
-            tries=self._tries(),
-            first_token_s=None if self._first_s is None else self._first_s - arrived_s,
-            duration_s=self._timers.time() - arrived_s,
+            tries=end.tries,
+            first_token_s=end.first_token_s,
+            duration_s=end.duration_s,
             call_first_token_s=self.pursuit.first_token_s,
             charge=charge,
             queued_s=self.pursuit.queued_s,

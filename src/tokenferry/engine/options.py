@@ -22,8 +22,7 @@ class Limits:
     rates: Rates = UNLIMITED
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What a client wants of the stream beyond the answer.
 
     Attributes:

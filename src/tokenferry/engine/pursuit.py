@@ -18,7 +18,7 @@ from tokenferry.engine.attempt import NOBODY, Attempt, AttemptSink, Host, RivalS
 from tokenferry.engine.gate import Ask, Place
 from tokenferry.engine.live_call import LiveCall
 from tokenferry.engine.ports import TimerHandle  # noqa: TC001 -- no import for one name
-from tokenferry.engine.router import Router
+from tokenferry.engine.router import Health, Router
 from tokenferry.errors import InternalError, QueueFull, TokenferryError
 
 log = logging.getLogger(__name__)
@@ -35,9 +35,10 @@ class Pursuit:
     Args:
         host: What they are made for.
         router: What is known of the candidates; it has the clock and timers, too.
+        first: A candidate; it is said to serve until one is called.
 
     Attributes:
-        serving: The candidate that is called, or was called last; None before the first.
+        serving: The candidate that is called, or was called last.
         calls: How many calls were made.
         first_token_s: Seconds from the call that served to its first token.
         queued_s: Seconds that it has stood in lines.
@@ -71,7 +72,7 @@ class Pursuit:
         "waiting",
     )
 
-    def __init__(self, host: Host, router: Router) -> None:
+    def __init__(self, host: Host, router: Router, first: Attempt) -> None:
         self._host = host
         self._router = router
         self._timers = router.timers
@@ -93,7 +94,7 @@ class Pursuit:
         self._deferred: tuple[float, Attempt] | None = None
         self._takes_any = False
         self._is_over = False
-        self.serving: Attempt | None = None
+        self.serving = first
         self.calls = 0
         self.first_token_s: float | None = None
         self.tries: list[Try] = []
@@ -260,12 +261,13 @@ class Pursuit:
     def _call_next(self) -> None:
         self._retries = self._rotations = 0
         attempt = self._left.pop()
-        self._router.health(attempt.provider, attempt.model).provision.budget.earn()
-        self._call(attempt)
-
-    def _call(self, attempt: Attempt) -> None:
-        self.serving = attempt
         health = self._router.health(attempt.provider, attempt.model)
+        health.provision.budget.earn()
+        self._call(attempt, health)
+
+    def _call(self, attempt: Attempt, health: Health | None = None) -> None:
+        self.serving = attempt
+        health = health or self._router.health(attempt.provider, attempt.model)
         try:
             place = health.provision.gate.enter(self._ask, attempt.model, self)
         except QueueFull as error:
@@ -273,13 +275,12 @@ class Pursuit:
             self._timers.call_soon(self.refused, error)
             return
         if place.is_in:
-            self._begin(attempt, place)
+            self._begin(attempt, place, health)
         else:
             self.waiting = (attempt, place)
             self._lined_up_s = self._timers.time()
 
-    def _begin(self, attempt: Attempt, place: Place) -> None:
-        health = self._router.health(attempt.provider, attempt.model)
+    def _begin(self, attempt: Attempt, place: Place, health: Health) -> None:
         self._live = live = LiveCall(attempt, health, place, self._timers.time())
         self._start(live, AttemptSink(self._host))
         if not self._takes_any and self.calls == 1:
@@ -290,7 +291,8 @@ class Pursuit:
     def go(self) -> None:
         """Call whom this has lined up for: it is its turn."""
         if (waiting := self._step_out()) is not None:
-            self._begin(*waiting)
+            attempt, place = waiting
+            self._begin(attempt, place, self._router.health(attempt.provider, attempt.model))
 
     def stands(self, position: int, eta_s: float | None) -> None:
         """Pass on where it stands."""
@@ -300,7 +302,7 @@ class Pursuit:
         """Go to the next candidate, if there is one: this one has no place for us."""
         self._step_out()
         serving = self.serving
-        if self._is_over or serving is None or self._live is not None:
+        if self._is_over or self._live is not None:
             return
         self.tries.append(Try(serving.provider, serving.model, error.kind, 0))
         if self._left:

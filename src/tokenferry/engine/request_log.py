@@ -13,7 +13,6 @@ journal, without the queue, the drops and the resumes, which nobody has kept.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from tokenferry.domain.ledger import Charge
@@ -48,8 +47,7 @@ Write = Callable[[Sequence["Draft"], Written], None]
 Counted = Callable[[Literal["written", "dropped"], int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A record that is to be written, and what its content is made of.
 
     Attributes:

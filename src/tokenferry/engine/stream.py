@@ -5,7 +5,7 @@ they become readable. Every reader, live or late, is a cursor over the same log.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tokenferry.domain import journal
 from tokenferry.engine.ports import Journal, JournalUnavailable
@@ -17,8 +17,7 @@ log = logging.getLogger(__name__)
 # Records kept in memory for readers at or near the head; whoever is further behind reads the
 # journal. Twice this many are held at most, so that trimming is rare.
 RING_RECORDS = 2048
-# What a connection is written before it is looked whether there is room for more: as much as
-# fills the transport's own buffer.
+# Written to a connection before it is asked for room: what fills the transport's own buffer.
 ROUND_BYTES = 64 * 1024
 # Records that one subscription takes in a row before it is the next one's turn.
 TURN_RECORDS = 64
@@ -139,8 +138,11 @@ class Stream:
         # The journal has what is in flight, too, which no reader may have before the disk does.
         return self._journal.read(self.id, after, min(limit, self.head - after))
 
-    def committed(self) -> Iterator[bytes]:
-        """Yield every record that is committed."""
+    def committed(self) -> Iterable[bytes]:
+        """Return every record that is committed."""
+        return self._from_journal() if self._floor else [*self._ring]
+
+    def _from_journal(self) -> Iterator[bytes]:
         after = 0
         while records := self.read(after, RING_RECORDS):
             after += len(records)

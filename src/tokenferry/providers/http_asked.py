@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tokenferry.domain.capacity_headers import Capacity, is_told, read_capacity
 from tokenferry.engine.ports import Sink
@@ -13,8 +13,7 @@ from tokenferry.providers.wire import Decoder, WireFormat
 NS_PER_MS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The head of a response.
 
     Attributes:
@@ -26,8 +25,7 @@ class Head:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What the response answers, and where it goes.
 
     Attributes:

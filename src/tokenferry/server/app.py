@@ -329,7 +329,7 @@ def _hub(
         timers=timers,
         meter=metrics,
         wall_ms=_wall_ms,
-        new_id=lambda: stream_id(_wall_ms()),
+        new_id=stream_id,
         reasoning_fields=REASONING_FIELDS[server.reasoning_field],
         prices=money.prices,
         router=candidates,

@@ -10,7 +10,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 
 from aiohttp import WSMsgType, web
 
@@ -338,7 +337,7 @@ class Connection(ClientSocket):
     def _create(self, request: ChatRequest, options: Options) -> Stream | Summary:
         key = self._check_key()
         if self.arrival is not None:
-            options = replace(options, arrival=self.arrival)
+            options = options._replace(arrival=self.arrival)
         if request.stream is None:
             request.stream = True  # this socket is for streaming; OpenAI's default is for HTTP
         return self._hub.shared.dispatcher.create(key, request, options, arrived_s=self._arrived_s)

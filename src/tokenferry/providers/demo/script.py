@@ -5,7 +5,6 @@ Weakness: a tool is called when its exact name stands in the user's message; not
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -138,7 +137,7 @@ def rest_of(script: Script, text: str) -> Script | None:
             return None
     if text:
         return None
-    usage = replace(script.usage, completion_tokens=len(steps), reasoning_tokens=0)
+    usage = script.usage._replace(completion_tokens=len(steps), reasoning_tokens=0)
     return script._replace(steps=tuple(steps), usage=usage)
 
 
