@@ -67,6 +67,8 @@ class StripeEmulator:
         self.url = ""
         self._faults: list[Thing] = []
         self._keys: dict[str, Thing] = {}
+        # Failures that are repeated to a key, and until when.
+        self._kept: dict[str, tuple[float, Thing]] = {}
         self.busy: set[str] = set()
         self._released = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -96,12 +98,16 @@ class StripeEmulator:
 
     # -- faults ----------------------------------------------------------------------------
 
-    def fail_next(self, times: int = 1, *, status: int = 500, match: str = "", **body: Any) -> None:
+    def fail_next(
+        self, times: int = 1, *, status: int = 500, match: str = "", kept: bool = False, **body: Any
+    ) -> None:
         """Answer with an error and do nothing.
 
-        `body` may be `html`, or the error's `type`, `code` and `message`.
+        `body` may be `html`, or the error's `type`, `code` and `message`. If it is `kept`, it is
+        repeated to its idempotency key for a day, as what fails after it was begun.
         """
-        self._faults += [{"do": "fail", "match": match, "status": status, "body": body}] * times
+        fault = {"do": "fail", "match": match, "status": status, "body": body, "kept": kept}
+        self._faults += [fault] * times
 
     def hang_next(self, times: int = 1, *, match: str = "", commit: bool = True) -> None:
         """Do it, if `commit`, and say nothing until `release`; else the key is in use so long."""
@@ -222,7 +228,12 @@ class StripeEmulator:
         self.calls.append((request.method, request.path, key))
         self.headers_seen.append({name.lower(): value for name, value in request.headers.items()})
         fault = self._fault_for(request)
+        until_s, kept = self._kept.get(key, (0.0, {}))
+        if until_s > self.books.now_s():
+            return failure(kept)
         if fault is not None and fault["do"] == "fail":
+            if fault["kept"] and key:
+                self._kept[key] = (self.books.now_s() + DAY_S, fault)
             return failure(fault)
         if fault is not None and not fault.get("commit", True):
             self.busy.add(key)

@@ -29,7 +29,7 @@ IDEMPOTENCY_CHARS_MAX = 300
 HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 _CONTROLS = (
     "request_payment", "pay", "fail", "deposit", "bounce", "refund", "advance", "fail_next",
-    "cut_hung", "deliver", "lose", "retry", "forge", "state", "settings",
+    "clear_faults", "cut_hung", "deliver", "lose", "retry", "forge", "state", "settings",
 )  # fmt: skip
 
 
@@ -137,6 +137,10 @@ class TossEmulator:
     def fail_next(self, kind: str, n: int = 1, **more: Any) -> None:
         """Let the next calls go wrong; see `Fault`."""
         self._faults += [Fault(kind, **more)] * n
+
+    def clear_faults(self) -> None:
+        """Let calls go right again."""
+        self._faults.clear()
 
     def cut_hung(self) -> int:
         """Cut the connections of calls that hang; return how many."""

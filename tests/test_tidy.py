@@ -58,6 +58,8 @@ TESTED_ELSEWHERE = {
     "server/payment_pages.py": "tests/integration/test_payments.py",
     "server/payment_texts.py": "tests/browser/test_pay_page.py",
     "server/topups_api.py": "tests/integration/test_payments.py",
+    "server/topup_rulings_api.py": "tests/integration/test_payment_rulings.py",
+    "engine/topup_words.py": "tests/engine/test_topups.py",
     "server/vouchers_api.py": "tests/integration/test_money.py",
     "server/status_texts.py": "tests/server/test_status_page.py",
     "server/request_site.py": "tests/integration/test_requests.py",

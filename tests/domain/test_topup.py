@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -11,16 +10,13 @@ from tokenferry.domain.ledger import SHORTFALL, account_book, paid_book
 from tokenferry.domain.topup import (
     Order,
     Payment,
-    RefundRefusal,
     Settled,
-    ask_refund,
-    credit_for,
-    end_refund,
     expire,
     settle,
     state_of,
-    won_for_dollars,
 )
+from tokenferry.domain.topup_refund import ask_refund, end_refund, give_up_refund
+from tokenferry.domain.topup_review import Seen, accept, close
 
 DOLLAR = 10**9
 ORDER = Order("tu_1", "acc_1", "toss", "KRW", 10_000, 7 * DOLLAR, True, "1 USD = 1450 KRW", 0, 9)
@@ -141,86 +137,6 @@ class TestSettling:
         assert expire(paid) == paid
 
 
-class TestRefunds:
-    order = told(ORDER, PAID)[0]
-
-    def test_the_credit_goes_first(self):
-        asked = ask_refund(self.order, 4_000, "", 7 * DOLLAR, 6)
-        assert isinstance(asked, Settled)
-        [entry] = asked.transfers
-        assert entry[:5] == ("refund", "toss:tu_1:1", ACCOUNT, PAID_BOOK, 2_800_000_000)
-        order = asked.order
-        assert (state_of(order), order.pending_minor, order.refunds) == ("refunding", 4_000, 1)
-        # Done: nothing more is to be booked. Refused: it is there again.
-        done = end_refund(order, PAID._replace(refunded_minor=4_000), 0, 7)
-        assert (done.transfers, state_of(done.order)) == ([], "partly_refunded")
-        refused = end_refund(order, PAID, 0, 7)
-        assert balance(refused.transfers) == 2_800_000_000
-        assert refused.order.revision == order.revision + 1
-        assert state_of(refused.order) == "paid"
-
-    def test_one_at_the_providers_console_meanwhile_frees_nothing(self):
-        order = ask_refund(self.order, 4_000, "", 7 * DOLLAR, 6).order
-        seen = settle(order, PAID._replace(refunded_minor=4_000), 10 * DOLLAR, 7)
-        assert seen.order.standing_nanos == 7 * DOLLAR * 2_000 // 10_000
-        assert seen.order.pending_minor == 4_000
-
-    def test_the_next_one_has_a_number_of_its_own(self):
-        order = ask_refund(self.order, 4_000, "", 7 * DOLLAR, 6).order
-        order = end_refund(order, PAID, 0, 7).order
-        again = ask_refund(order, 4_000, "", 7 * DOLLAR, 8)
-        assert isinstance(again, Settled)
-        assert again.order.refunds == 2
-
-    def test_where_it_goes_is_forgotten_at_its_end(self):
-        order = ask_refund(self.order, 4_000, '{"bank":"88"}', 7 * DOLLAR, 6).order
-        assert order.refund_account
-        assert not end_refund(order, PAID, 0, 7).order.refund_account
-
-    @pytest.mark.parametrize(
-        ("order", "minor", "free", "refusal"),
-        [
-            (ORDER, 1, DOLLAR, RefundRefusal("not_paid", 0)),
-            (order._replace(pending_minor=5), 1, 7 * DOLLAR, RefundRefusal("pending", 0)),
-            (order, 10_001, 7 * DOLLAR, RefundRefusal("too_much", 10_000)),
-            (order, 10_001, 0, RefundRefusal("too_much", 0)),
-            (order, 1, 0, RefundRefusal("spent", 0)),
-            (order, 5_001, 3_500_000_000, RefundRefusal("spent", 5_000)),
-            (order, 1, -5, RefundRefusal("spent", 0)),
-        ],
-    )
-    def test_no_more_is_given_back_than_there_is(self, order, minor, free, refusal):
-        assert ask_refund(order, minor, "", free, 6) == refusal
-
-    @given(st.integers(1, 10_000), st.integers(0, 9 * DOLLAR))
-    def test_what_may_be_asked_for_is_covered_to_the_last_nano(self, minor, free):
-        asked = ask_refund(self.order, minor, "", free, 6)
-        if isinstance(asked, RefundRefusal):
-            assert asked.reason == "spent"
-            assert asked.most_minor < minor
-            if asked.most_minor:
-                most = ask_refund(self.order, asked.most_minor, "", free, 6)
-                assert isinstance(most, Settled)
-        else:
-            assert asked.order.short_nanos == 0
-            assert -balance(asked.transfers) <= free
-
-
-class TestRates:
-    def test_vectors(self):
-        assert credit_for("USD", 500, 0) == 5 * DOLLAR
-        assert credit_for("KRW", 1_450, 1_450_000_000) == DOLLAR
-        assert credit_for("KRW", 10_000, 1_450_000_000) == 6_896_551_724
-        assert won_for_dollars(DOLLAR, 1_450_000_000) == 1_450
-        assert won_for_dollars(1, 1_450_000_000) == 1
-
-    @given(st.integers(1, 10**9), st.integers(1, 10**12))
-    def test_nobody_gets_more_than_was_paid_for(self, won, rate):
-        credit = credit_for("KRW", won, rate)
-        assert credit * rate <= won * DOLLAR * 10**6 < (credit + 1) * rate
-        assert won_for_dollars(credit, rate) <= won
-
-
 @dataclass
 class World:
     """An account with other credit, and a provider that does what it likes."""
@@ -231,6 +147,7 @@ class World:
     refunded: int = 0
     disputed: int = 0
     state: str = "open"
+    paid: int = 0
 
 
 class Anything(RuleBasedStateMachine):
@@ -240,7 +157,7 @@ class Anything(RuleBasedStateMachine):
     def begin(self, amount, credit, other):
         self.amount = amount
         order = ORDER._replace(amount_minor=amount, credit_nanos=credit)
-        self.world = World(order, other)
+        self.world = World(order, other, paid=amount)
         self.other = other
         self.spent = 0
 
@@ -255,19 +172,50 @@ class Anything(RuleBasedStateMachine):
         world = self.world
         if world.state != "paid":
             return Payment(world.state)
-        return Payment("paid", "KRW", self.amount, world.refunded, world.disputed)
+        return Payment("paid", "KRW", world.paid, world.refunded, world.disputed)
 
     @rule(state=st.sampled_from(["open", "waiting", "paid", "failed"]))
     def moves(self, state):
         self.world.state = state
 
+    @rule(paid=st.integers(1, 50))
+    def is_paid_otherwise(self, paid):
+        if not self.world.order.was_credited:
+            self.world.paid = paid
+            self.world.refunded = self.world.disputed = 0
+
+    @rule(worth=st.integers(1, 10**4))
+    def is_accepted(self, worth):
+        order = self.world.order
+        seen = Seen(order.paid_currency, order.paid_minor)
+        ruled = accept(order, seen, worth, self.world.free, 5)
+        if isinstance(ruled, Settled):
+            self.take(ruled)
+            assert self.world.order.was_credited
+            assert accept(self.world.order, seen, worth, self.world.free, 5) == "not_in_review"
+
+    @rule()
+    def is_closed(self):
+        ruled = close(self.world.order, "elsewhere")
+        if isinstance(ruled, Settled):
+            self.take(ruled)
+            assert not ruled.order.was_credited
+
+    @rule(is_known=st.booleans())
+    def refund_is_given_up(self, is_known):
+        payment = self.payment if is_known else None
+        ruled = give_up_refund(self.world.order, payment, self.world.free, 5)
+        if isinstance(ruled, Settled):
+            self.take(ruled)
+            assert not self.world.order.pending_minor
+
     @rule(part=st.integers(0, 50))
     def is_refunded_at_the_console(self, part):
-        self.world.refunded = min(part, self.amount)
+        self.world.refunded = min(part, self.world.paid)
 
     @rule(part=st.integers(0, 50))
     def is_disputed_or_won(self, part):
-        self.world.disputed = min(part, self.amount)
+        self.world.disputed = min(part, self.world.paid)
 
     @rule(part=st.integers(0, 10**4))
     def spends(self, part):
@@ -289,7 +237,7 @@ class Anything(RuleBasedStateMachine):
         if not world.order.pending_minor:
             return
         if is_done:
-            world.refunded = min(self.amount, world.refunded + world.order.pending_minor)
+            world.refunded = min(world.paid, world.refunded + world.order.pending_minor)
         self.take(end_refund(world.order, self.payment, world.free, 5))
         assert not world.order.pending_minor
         self.is_told()
@@ -300,10 +248,15 @@ class Anything(RuleBasedStateMachine):
         self.take(settle(world.order, self.payment, world.free, 5))
         again = settle(world.order, self.payment, world.free, 5)
         assert again == Settled(world.order, [], lost_to_bank=False)
-        if world.state == "paid":
-            gone = world.refunded + world.disputed + world.order.pending_minor
-            left = max(0, self.amount - gone)
-            assert world.order.standing_nanos == world.order.credit_nanos * left // self.amount
+        order = world.order
+        if order.status == "closed":
+            assert order.standing_nanos == 0
+        elif world.state == "paid" and world.paid == order.real_minor and order.status == "paid":
+            gone = world.refunded + world.disputed + order.pending_minor
+            left = max(0, world.paid - gone)
+            assert order.standing_nanos == order.worth_nanos * left // world.paid
+        elif order.status == "review":
+            assert order.standing_nanos == 0
         elif world.state == "waiting":
             assert world.order.standing_nanos == 0
 

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from engine.test_topups import BUYER, PAID, Teller, Till
-from tokenferry.domain.topup import Order, Payment, ask_refund
+from tokenferry.domain.topup import Order, Payment
+from tokenferry.domain.topup_refund import ask_refund
 from tokenferry.engine.payments import ProviderUnsure
 from tokenferry.engine.reconciler import (
     CONFIRM_LOOK_MS,

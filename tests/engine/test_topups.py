@@ -59,6 +59,7 @@ class Teller:
     calls: list = field(default_factory=list)
     refunds: dict = field(default_factory=dict)
     meanwhile: object = None
+    next_ref: str = "pk_1"
 
     def _fault(self, name):
         if self.faults and self.faults[0][0] == name:
@@ -67,7 +68,11 @@ class Teller:
     async def begin(self, order: Order, urls: Urls, buyer: Buyer):
         self.calls.append(("begin", order.order_id, urls.success))
         self._fault("begin")
-        return Redirect("https://pay.example/1", "pk_1")
+        begun = order.payment_ref or self.next_ref
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return Redirect(f"https://pay.example/{begun}", begun)
 
     async def look_up(self, order: Order) -> Payment:
         self.calls.append(("look_up", order.payment_ref))
@@ -186,6 +191,23 @@ class TestOrdering:
         assert till.teller.calls == [
             ("begin", order.order_id, f"https://g/{order.order_id}/return")
         ]
+
+    async def test_who_begins_twice_at_once_is_led_to_the_one_payment_that_is_asked_for(self, till):
+        """Who pays another one pays where nobody looks."""
+        till.teller.faults = [("begin", ProviderUnsure("timeout"))]
+        with pytest.raises(PaymentUncertain):
+            await till.topups.create(BUYER, "toss", "KRW-10000")
+        [order] = till.store.listing(OrderFilter("acc_1", None, 5))
+
+        async def other():
+            till.teller.next_ref = "pk_2"
+            _, begun = await till.topups.begin(order.order_id, BUYER)
+            assert begun.payment_ref == "pk_2"
+
+        till.teller.meanwhile = other
+        _, begun = await till.topups.begin(order.order_id, BUYER)
+        assert begun.payment_ref == "pk_2"
+        assert till.store.find(order.order_id).payment_ref == "pk_2"
 
     @pytest.mark.parametrize(
         ("provider", "package"),

@@ -75,7 +75,9 @@ async def paid(provider: StripeCheckout, emulator: StripeEmulator, **order: Any)
 
 
 def refunding(order: Order, minor: int, number: int = 1) -> Order:
-    return order._replace(pending_minor=minor, refunds=number)
+    return order._replace(
+        pending_minor=minor, refunds=number, pending_ms=time.time_ns() // 1_000_000
+    )
 
 
 def posts(emulator: StripeEmulator, path: str) -> list[str]:
@@ -124,7 +126,8 @@ class TestBegin:
         assert (session["success_url"], session["cancel_url"]) == URLS
         assert (session["customer_email"], session["locale"]) == ("buyer@example.com", "ko")
         assert session["expires_at"] == order.expires_ms // 1000
-        assert posts(emulator, "/v1/checkout/sessions") == ["tu_1:begin"]
+        [key] = posts(emulator, "/v1/checkout/sessions")
+        assert key.startswith("tu_1:begin:")
 
     async def test_asks_for_won_in_won(
         self, provider: StripeCheckout, emulator: StripeEmulator
@@ -160,17 +163,53 @@ class TestBegin:
             await provider.begin(order, URLS, BUYER._replace(language="en"))
         assert len(emulator.books.sessions) == 1
 
-    async def test_refuses_a_session_that_is_over(
+    async def test_refuses_a_session_that_is_being_paid(
         self, provider: StripeCheckout, emulator: StripeEmulator
     ) -> None:
         done = await paid(provider, emulator)
-        with pytest.raises(ProviderRefuses, match="complete"):
-            await provider.begin(done, URLS, BUYER)
-        late = await begun(provider, an_order("tu_2"))
-        emulator.books.expire(late.payment_ref or "")
-        with pytest.raises(ProviderRefuses, match="expired"):
-            await provider.begin(late, URLS, BUYER)
+        later = await begun(provider, an_order("tu_2"))
+        emulator.books.pay(later.payment_ref or "", later=True)
+        for order in (done, later):
+            with pytest.raises(ProviderRefuses, match="complete"):
+                await provider.begin(order, URLS, BUYER)
         assert len(emulator.books.sessions) == 2
+
+    @pytest.mark.parametrize("end", ["expired", "broken off"])
+    async def test_makes_a_new_session_where_nobody_can_pay_the_old_one(
+        self, provider: StripeCheckout, emulator: StripeEmulator, end: str
+    ) -> None:
+        order = await begun(provider, an_order())
+        old = order.payment_ref or ""
+        if end == "expired":
+            emulator.books.expire(old)
+        else:
+            emulator.books.pay(old, later=True)
+            emulator.books.break_off(old)
+        page = await provider.begin(order, URLS, BUYER)
+        assert page.payment_ref != old
+        assert page == Redirect(
+            emulator.books.sessions[page.payment_ref or ""]["url"], page.payment_ref
+        )
+        assert posts(emulator, "/v1/checkout/sessions")[-1].startswith(f"tu_1:begin:{old}:")
+        emulator.books.pay(page.payment_ref or "")
+        found = await provider.look_up(order._replace(payment_ref=page.payment_ref))
+        assert found.status == "paid"
+
+    async def test_a_failure_that_stripe_repeats_is_over_with_the_minute(
+        self, emulator: StripeEmulator
+    ) -> None:
+        now = [600.0]
+        provider = StripeCheckout(
+            SECRET_KEY, WEBHOOK_SECRET, api_url=emulator.url, retries=0, wall_s=lambda: now[0]
+        )
+        emulator.fail_next(match=SESSIONS, kept=True)
+        for now[0] in (600.0, 659.0):
+            with pytest.raises(ProviderUnsure):
+                await provider.begin(an_order(), URLS, BUYER)
+        now[0] = 660.0
+        page = await provider.begin(an_order(), URLS, BUYER)
+        assert [page.payment_ref] == list(emulator.books.sessions)
+        await provider.close()
 
     async def test_carries_the_words_of_a_refusal(self, provider: StripeCheckout) -> None:
         with pytest.raises(ProviderRefuses, match=r"at least \$0\.50"):
@@ -227,12 +266,14 @@ class TestBegin:
         assert [page.payment_ref] == list(emulator.books.sessions)
 
     async def test_is_repeated_at_once_with_the_same_key(self, emulator: StripeEmulator) -> None:
-        patient = StripeCheckout(SECRET_KEY, WEBHOOK_SECRET, api_url=emulator.url)
+        patient = StripeCheckout(
+            SECRET_KEY, WEBHOOK_SECRET, api_url=emulator.url, wall_s=lambda: 90.0
+        )
         emulator.reset_next(match=SESSIONS)
         page = await patient.begin(an_order(), URLS, BUYER)
         await patient.close()
         assert [page.payment_ref] == list(emulator.books.sessions)
-        assert posts(emulator, "/v1/checkout/sessions") == ["tu_1:begin"] * 2
+        assert posts(emulator, "/v1/checkout/sessions") == ["tu_1:begin:1"] * 2
 
 
 class TestLookUp:
@@ -503,6 +544,40 @@ class TestRefund:
         assert [refund["amount"] for refund in emulator.books.refunds.values()] == [300, 300, 400]
         payment = await provider.look_up(order)
         assert (payment.status, payment.refunded_minor) == ("paid", 1_000)
+
+    async def test_a_failure_that_stripe_repeats_is_tried_again_with_another_key(
+        self, emulator: StripeEmulator
+    ) -> None:
+        """Not before an earlier try is certain to be over, and not if it was made after all."""
+        asked_s, hour = int(time.time()), 3_600
+        now = [asked_s]
+        provider = StripeCheckout(
+            SECRET_KEY, WEBHOOK_SECRET, api_url=emulator.url, retries=0, wall_s=lambda: now[0]
+        )
+        order = refunding(await paid(provider, emulator), 300)._replace(pending_ms=asked_s * 1000)
+        emulator.fail_next(match=REFUNDS, kept=True)
+        for after_s in (0, 60, hour - 1, hour, hour + 299):
+            now[0] = asked_s + after_s
+            with pytest.raises(ProviderUnsure):
+                await provider.refund(order)
+        # In the quiet time nothing was asked for.
+        assert posts(emulator, "/v1/refunds") == ["tu_1:refund:1"] * 3
+        now[0] = asked_s + hour + 300
+        await provider.refund(order)
+        await provider.refund(order)
+        assert posts(emulator, "/v1/refunds")[3:] == ["tu_1:refund:1:1"]
+        assert [refund["amount"] for refund in emulator.books.refunds.values()] == [300]
+        await provider.close()
+
+    async def test_is_not_asked_for_while_stripes_list_lags_behind(
+        self, provider: StripeCheckout, emulator: StripeEmulator
+    ) -> None:
+        order = refunding(await paid(provider, emulator), 300)
+        await provider.refund(order)
+        emulator.alter_next({"data": []}, match="GET /v1/refunds")
+        with pytest.raises(ProviderUnsure, match="lacks one"):
+            await provider.refund(order)
+        assert len(posts(emulator, "/v1/refunds")) == 1
 
     async def test_once_even_when_stripe_has_forgotten_the_key(
         self, provider: StripeCheckout, emulator: StripeEmulator

@@ -39,7 +39,9 @@ def test_ends_when_the_order_does_within_what_stripe_allows(
     assert params(expires_in_s)["expires_at"] == MADE_S + ends_in_s
 
 
-@pytest.mark.parametrize(("now_in_s", "ends_in_s"), [(0, 3600), (1740, 3600), (1741, 3601)])
+@pytest.mark.parametrize(
+    ("now_in_s", "ends_in_s"), [(0, 3600), (1739, 3600), (1740, 3660), (1799, 3660), (1800, 3720)]
+)
 def test_ends_at_the_same_time_whoever_asks_again(now_in_s: int, ends_in_s: int) -> None:
     assert params(HOUR, now_in_s)["expires_at"] == MADE_S + ends_in_s
 

@@ -16,7 +16,8 @@ from stores.test_sqlite_vouchers import GOOD
 from tokenferry.domain.allowance import GivenLimits, KeyLimits
 from tokenferry.domain.api_key import KeyTerms
 from tokenferry.domain.ledger import grant
-from tokenferry.domain.topup import Order, Settled, ask_refund, settle
+from tokenferry.domain.topup import Order, Settled, settle
+from tokenferry.domain.topup_refund import ask_refund
 from tokenferry.engine.audit_trail import AuditEntry, AuditFilter
 from tokenferry.engine.keys import LimitChange, StoreUnusable
 from tokenferry.stores.sqlite import SqliteKeys

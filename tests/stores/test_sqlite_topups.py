@@ -96,7 +96,7 @@ def test_the_payments_name_is_the_latest_until_it_is_credited(store):
     assert store.agree("tu_1", "pk_1").payment_ref == "pk_1"
     again = store.agree("tu_1", "pk_1")
     assert again.revision == 1
-    assert store.agree("tu_1", "pk_2")[-1] == 2
+    assert store.agree("tu_1", "pk_2").revision == 2
     store.change("tu_1", None, credited)
     assert store.agree("tu_1", "pk_3").payment_ref == "pk_2"
     assert store.agree("tu_9", "pk") is None

@@ -1,6 +1,7 @@
 // What administrators type, before it is sent.
 
 import { describe, expect, test } from "vitest";
+import { decisionsOf } from "../src/console/admin/accounts/decide.js";
 import { minorOf, typedMinor } from "../src/console/admin/accounts/refund.js";
 import { bodyOf, faultsOf, NOTHING_TYPED, typedOf } from "../src/console/admin/models/prices.js";
 import type { Candidate } from "../src/console/admin/models/prices.js";
@@ -37,6 +38,8 @@ describe("a refund", () => {
     ["KRW", "15000", 15000],
     ["KRW", "15000.5", null],
     ["KRW", "", null],
+    ["EUR", "12.34", 1234],
+    ["JPY", "1500", 1500],
     ["USD", "-1", null],
   ])("of %s %s", (currency, text, minor) => {
     expect(minorOf(currency, text)).toBe(minor);
@@ -48,6 +51,22 @@ describe("a refund", () => {
       expect(minorOf("KRW", typedMinor("KRW", minor))).toBe(minor);
     }
     expect(typedMinor("USD", 5)).toBe("0.05");
+  });
+});
+
+describe("an order", () => {
+  const order = { state: "paid", credited: "5.00", paid: null };
+  const paid = { currency: "KRW", amount: "7250", amount_minor: 7250, credit: "4.99" };
+  test.each([
+    [order, ["refund"]],
+    [{ ...order, credited: "0.00" }, []],
+    [{ ...order, state: "refunding" }, ["give-up"]],
+    [{ state: "review", credited: "0.00", paid }, ["accept", "refund", "close"]],
+    [{ state: "review", credited: "0.00", paid: { ...paid, amount_minor: 0 } }, ["close"]],
+    [{ state: "review", credited: "0.00", paid: null }, ["close"]],
+    [{ state: "closed", credited: "0.00", paid }, []],
+  ] as const)("%j waits for %j", (order, decisions) => {
+    expect(decisionsOf(order)).toEqual(decisions);
   });
 });
 

@@ -15,11 +15,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from tokenferry.domain.ledger import SHORTFALL, Transfer, account_book, paid_book
-from tokenferry.domain.money import NANOS_PER_DOLLAR
 
 Currency = Literal["USD", "KRW"]
-# ISO 4217: dollars have two digits after the point, won none.
-NANOS_PER_CENT = NANOS_PER_DOLLAR // 100
 # Letters and digits alone: KCP, KPN and Smartro, which stand behind PortOne, refuse others.
 # Orders of earlier versions begin with `tu_`.
 ID_PREFIX = "tu"
@@ -27,8 +24,9 @@ ID_BYTES = 12
 
 # `open`: nobody has paid. `waiting`: an account to pay into was given. `paid`: it was paid, what
 # became of it later is in the amounts. `failed`, `expired`: nothing came, nobody asks any more.
-# `review`: something was paid that is not what was ordered; a person has to look.
-Status = Literal["open", "waiting", "paid", "failed", "expired", "review"]
+# `review`: something was paid that is not what was ordered; a person has to look. `closed`: a
+# person has looked, and settled it elsewhere.
+Status = Literal["open", "waiting", "paid", "failed", "expired", "review", "closed"]
 # The same with what became of the money, for people.
 State = Literal[
     "open",
@@ -37,6 +35,7 @@ State = Literal[
     "failed",
     "expired",
     "review",
+    "closed",
     "refunding",
     "partly_refunded",
     "refunded",
@@ -72,6 +71,13 @@ class Order(NamedTuple):
         short_nanos: The part of that which the account had spent.
         moves: How many transfers were booked for it.
         revision: Grows with every change.
+        paid_currency: What was paid in, where that is not what was ordered; empty otherwise.
+        paid_minor: How much of it; zero for test money.
+        accepted_nanos: What a person gives for it; None while nobody has said so.
+        pending_ms: When the pending refund was asked for, Unix time.
+        given_up_minor: How much was asked to be given back, and is not waited for any more.
+        given_up_ms: When that was said last, Unix time.
+        late_minor: How much of it the provider has given back all the same.
     """
 
     order_id: str
@@ -97,6 +103,33 @@ class Order(NamedTuple):
     short_nanos: int = 0
     moves: int = 0
     revision: int = 0
+    paid_currency: str = ""
+    paid_minor: int = 0
+    accepted_nanos: int | None = None
+    pending_ms: int = 0
+    given_up_minor: int = 0
+    given_up_ms: int = 0
+    late_minor: int = 0
+
+    @property
+    def real_currency(self) -> str:
+        """What was paid in, or is to be."""
+        return self.paid_currency or self.currency
+
+    @property
+    def real_minor(self) -> int:
+        """What was paid, or is to be."""
+        return self.paid_minor if self.paid_currency else self.amount_minor
+
+    @property
+    def left_minor(self) -> int:
+        """What is left of the payment at the operator."""
+        return max(0, self.real_minor - self.refunded_minor - self.disputed_minor)
+
+    @property
+    def worth_nanos(self) -> int:
+        """What the whole payment is worth."""
+        return self.credit_nanos if self.accepted_nanos is None else self.accepted_nanos
 
     @property
     def was_credited(self) -> bool:
@@ -106,7 +139,7 @@ class Order(NamedTuple):
     @property
     def standing_nanos(self) -> int:
         """How much of the credit stands."""
-        return self.credit_nanos - self.taken_nanos if self.was_credited else 0
+        return self.worth_nanos - self.taken_nanos if self.was_credited else 0
 
 
 class Payment(NamedTuple):
@@ -153,41 +186,22 @@ class Settled(NamedTuple):
 
 def state_of(order: Order) -> State:
     """Return an order's state for people."""
-    if order.status != "paid":
+    if order.status not in ("paid", "review"):
         return order.status
-    if order.disputed_minor:
+    if order.disputed_minor and order.status == "paid":
         return "disputed"
     if order.pending_minor:
         return "refunding"
-    if order.refunded_minor >= order.amount_minor:
+    if order.refunded_minor >= order.real_minor > 0:
         return "refunded"
+    if order.status == "review":
+        return "review"
     return "partly_refunded" if order.refunded_minor else "paid"
 
 
-def won_for_dollars(nanos: int, micro_krw_per_usd: int) -> int:
-    """Return the least whole number of won that an amount of dollars costs at a rate.
-
-    Args:
-        nanos: Nano-dollars.
-        micro_krw_per_usd: Millionths of a won for a dollar.
-    """
-    return -(-nanos * micro_krw_per_usd // (NANOS_PER_DOLLAR * 1_000_000))
-
-
-def credit_for(currency: Currency, amount_minor: int, micro_krw_per_usd: int) -> int:
-    """Return the nano-dollars that an amount buys, rounded down once.
-
-    Args:
-        currency: What is paid in.
-        amount_minor: How much of it, in its smallest unit.
-        micro_krw_per_usd: Millionths of a won for a dollar; of no matter for dollars.
-    """
-    if currency == "USD":
-        return amount_minor * NANOS_PER_CENT
-    return amount_minor * NANOS_PER_DOLLAR * 1_000_000 // micro_krw_per_usd
-
-
-def settle(order: Order, payment: Payment, free_nanos: int | None, now_ms: int) -> Settled:
+def settle(
+    order: Order, payment: Payment, free_nanos: int | None, now_ms: int, made_minor: int = 0
+) -> Settled:
     """Return what becomes of an order, from what its provider says of the payment now.
 
     Args:
@@ -195,23 +209,27 @@ def settle(order: Order, payment: Payment, free_nanos: int | None, now_ms: int) 
         payment: What the provider says, asked after the order was read.
         free_nanos: What of the account's credit is not held; None where nothing limits it.
         now_ms: Unix time.
+        made_minor: What the provider has just been found to have given back as it was asked to.
     """
     known = order._replace(
         payment_ref=payment.payment_ref or order.payment_ref, secret=payment.secret or order.secret
     )
-    books = _Books(known, free_nanos, now_ms)
-    if payment.status == "paid":
-        _settle_paid(books, payment)
+    books = Books(known, free_nanos, now_ms)
+    if order.status == "closed":
+        _see_closed(books, payment)
+    elif payment.status == "paid":
+        _settle_paid(books, payment, made_minor)
     elif payment.status == "waiting":
         # What was deposited can go back to whom it came from: then nothing was paid after all.
         books.change(status="waiting", detail="")
+        _forget_paid(books)
         books.reach(0, "refund")
     elif not order.was_credited and order.status not in ("review", "expired"):
         # Of what was paid, a provider that says so later is wrong; and what it says of an order
         # that is over already is nothing new.
         books.change(status=payment.status, detail=payment.detail)
     if books.order.status == "paid":
-        books.reach(_target(books.order), "refund")
+        books.reach(target(books.order), "refund")
     return books.settled(order)
 
 
@@ -222,101 +240,79 @@ def expire(order: Order) -> Order:
     return order._replace(status="expired", revision=order.revision + 1)
 
 
-class RefundRefusal(NamedTuple):
-    """Why nothing is given back.
-
-    Attributes:
-        reason: `not_paid`, `pending`: another one is under way, `too_much`: of what was paid,
-            `spent`: of what is left of the credit.
-        most_minor: The most that could be given back now.
-    """
-
-    reason: Literal["not_paid", "pending", "too_much", "spent"]
-    most_minor: int
-
-
-def ask_refund(
-    order: Order, minor: int, account: str, free_nanos: int | None, now_ms: int
-) -> Settled | RefundRefusal:
-    """Take back the credit for a refund, before the provider is asked for it.
-
-    Only what is unspent is given back: what the provider then gives is covered.
-
-    Args:
-        order: The order, as it is stored.
-        minor: How much, in the currency's smallest unit; above zero.
-        account: See `Order.refund_account`.
-        free_nanos: What of the account's credit is not held; None where nothing limits it.
-        now_ms: Unix time.
-    """
-    if order.status != "paid":
-        return RefundRefusal("not_paid", 0)
-    if order.pending_minor:
-        return RefundRefusal("pending", 0)
-    left = max(0, order.amount_minor - order.refunded_minor - order.disputed_minor)
-    most = left
-    if free_nanos is not None:
-        # What must stay, so that no more than the free credit is taken: rounded up.
-        kept = max(0, order.standing_nanos - max(0, free_nanos))
-        most = max(0, left - -(-kept * order.amount_minor // order.credit_nanos))
-    if minor > left:
-        return RefundRefusal("too_much", most)
-    if minor > most:
-        return RefundRefusal("spent", most)
-    books = _Books(order, free_nanos, now_ms)
-    books.change(pending_minor=minor, refunds=order.refunds + 1, refund_account=account)
-    books.reach(_target(books.order), "refund")
-    return books.settled(order)
-
-
-def end_refund(order: Order, payment: Payment, free_nanos: int | None, now_ms: int) -> Settled:
-    """Settle an order whose pending refund has found its end, whichever it is.
-
-    Args:
-        order: The order, as it is stored.
-        payment: What the provider says, asked after it had answered to the refund.
-        free_nanos: See `settle`.
-        now_ms: Unix time.
-    """
-    settled = settle(
-        order._replace(pending_minor=0, refund_account=""), payment, free_nanos, now_ms
-    )
-    if settled.order.revision == order.revision and order.pending_minor:
-        return settled._replace(order=settled.order._replace(revision=order.revision + 1))
-    return settled
-
-
-def _settle_paid(books: "_Books", payment: Payment) -> None:
+def _settle_paid(books: "Books", payment: Payment, made_minor: int) -> None:
     problem = _mismatch(books.order, payment)
     if problem:
         # What was credited stays so until a person has looked; a later answer may be better.
         if not books.order.was_credited:
-            books.change(status="review")
+            books.change(
+                status="review",
+                paid_currency=payment.currency,
+                # Test money is none.
+                paid_minor=payment.amount_minor if payment.live or not books.order.live else 0,
+                disputed_minor=payment.disputed_minor,
+            )
+            _see_refunds(books, payment, made_minor)
         books.change(detail=problem)
         return
-    books.change(status="paid", detail="", refunded_minor=payment.refunded_minor)
-    books.reach(_target(books.order), "refund")
+    books.change(status="paid", detail="")
+    _forget_paid(books)
+    _see_refunds(books, payment, made_minor)
+    books.reach(target(books.order), "refund")
     books.change(disputed_minor=payment.disputed_minor)
-    books.reach(_target(books.order), "chargeback")
+    books.reach(target(books.order), "chargeback")
+
+
+def _forget_paid(books: "Books") -> None:
+    if books.order.accepted_nanos is None:
+        books.change(paid_currency="", paid_minor=0)
+
+
+def _see_refunds(books: "Books", payment: Payment, made_minor: int) -> None:
+    """Take over how much was given back; what nobody waits for any more is counted."""
+    order = books.order
+    unasked = payment.refunded_minor - order.refunded_minor - made_minor
+    late = min(order.given_up_minor, max(0, unasked))
+    books.change(
+        refunded_minor=payment.refunded_minor,
+        given_up_minor=order.given_up_minor - late,
+        late_minor=order.late_minor + late,
+    )
+
+
+def _see_closed(books: "Books", payment: Payment) -> None:
+    """Note what a provider says of an order that was settled elsewhere; nothing is booked."""
+    if payment.status != "paid":
+        return
+    order = books.order
+    said = (payment.currency, payment.amount_minor if payment.live or not order.live else 0)
+    if said != (order.real_currency, order.real_minor):
+        books.change(detail=f"after it was closed, the provider says: paid {said[1]} {said[0]}")
+    _see_refunds(books, payment, 0)
+    books.change(disputed_minor=payment.disputed_minor)
 
 
 def _mismatch(order: Order, payment: Payment) -> str:
-    if payment.currency != order.currency:
-        return f"paid in {payment.currency}, not in {order.currency}"
-    if payment.amount_minor != order.amount_minor:
-        return f"paid {payment.amount_minor}, not {order.amount_minor} {order.currency}"
+    wanted = order.real_minor, order.real_currency
+    if order.accepted_nanos is None:
+        wanted = order.amount_minor, order.currency
+    minor, currency = wanted
+    if payment.currency != currency:
+        return f"paid in {payment.currency}, not in {currency}"
+    if payment.amount_minor != minor:
+        return f"paid {payment.amount_minor}, not {minor} {currency}"
     if order.live and not payment.live:
         return "paid with test money"
     return ""
 
 
-def _target(order: Order) -> int:
-    """Return how much of the credit should stand."""
-    gone = order.refunded_minor + order.disputed_minor + order.pending_minor
-    return order.credit_nanos * max(0, order.amount_minor - gone) // order.amount_minor
+def target(order: Order) -> int:
+    """Return how much of a paid order's credit should stand."""
+    left = max(0, order.left_minor - order.pending_minor)
+    return order.worth_nanos * left // order.real_minor
 
 
-class _Books:
+class Books:
     """An order while it is settled, and the entries for it."""
 
     def __init__(self, order: Order, free_nanos: int | None, now_ms: int) -> None:
@@ -330,23 +326,23 @@ class _Books:
         """Change columns of the order."""
         self.order = self.order._replace(**columns)  # type: ignore[arg-type]
 
-    def reach(self, target: int, kind: Literal["refund", "chargeback"]) -> None:
+    def reach(self, wanted: int, kind: Literal["refund", "chargeback"]) -> None:
         """Book what is between what stands and what should; `kind` is why anything is taken."""
         order = self.order
         standing = order.standing_nanos
         paid, account = paid_book(order.provider), account_book(order.account_id)
-        if target > standing:
-            to_short = min(order.short_nanos, target - standing)
+        if wanted > standing:
+            to_short = min(order.short_nanos, wanted - standing)
             # In this order, so that the account is never credited with what it owes.
             self._book("topup", paid, SHORTFALL, to_short)
-            self._book("topup", paid, account, target - standing - to_short)
+            self._book("topup", paid, account, wanted - standing - to_short)
             if self._free is not None:
-                self._free += target - standing - to_short
+                self._free += wanted - standing - to_short
             self.change(
-                taken_nanos=order.credit_nanos - target, short_nanos=order.short_nanos - to_short
+                taken_nanos=order.worth_nanos - wanted, short_nanos=order.short_nanos - to_short
             )
-        elif target < standing:
-            taken = standing - target
+        elif wanted < standing:
+            taken = standing - wanted
             from_account = taken if self._free is None else min(taken, max(0, self._free))
             self._book(kind, account, paid, from_account)
             self._book(kind, SHORTFALL, paid, taken - from_account)
@@ -354,7 +350,7 @@ class _Books:
                 self._free -= from_account
             self._lost_to_bank |= kind == "chargeback" and from_account < taken
             self.change(
-                taken_nanos=order.credit_nanos - target,
+                taken_nanos=order.worth_nanos - wanted,
                 short_nanos=order.short_nanos + taken - from_account,
             )
 

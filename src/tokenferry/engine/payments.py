@@ -6,7 +6,7 @@ Source: docs/decisions/0011-payments.md.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
-from tokenferry.domain.topup import Currency, Order, Payment, RefundRefusal, Settled
+from tokenferry.domain.topup import Currency, Order, Payment, Settled
 from tokenferry.engine.audit_trail import AuditEntry
 
 
@@ -108,6 +108,8 @@ class PaymentProvider(Protocol):
     async def begin(self, order: Order, urls: Urls, buyer: Buyer) -> Redirect | Widget:
         """Return how an order is paid. It may be called again and leads to the same payment.
 
+        Where that payment is over, and nothing was paid, it leads to a new one, with another name.
+
         Raises:
             ProviderUnsure: If the provider does not answer.
             ProviderRefuses: If it wants no such payment.
@@ -201,6 +203,13 @@ class TopUpStore(Protocol):
             The order as it is then; None if there is none.
         """
 
+    def agree_instead(self, order_id: str, payment_ref: str, before: str | None) -> Order | None:
+        """Do so only if the name that is stored is the one that was there before.
+
+        Returns:
+            The order as it is then, with the name that is stored; None if there is none.
+        """
+
     def change(
         self,
         order_id: str,
@@ -252,20 +261,3 @@ class TopUpStore(Protocol):
 
     def close(self) -> None:
         """Let go of the store; idempotent."""
-
-
-__all__ = [
-    "Buyer",
-    "Change",
-    "Hint",
-    "OrderFilter",
-    "PaymentProvider",
-    "ProviderRefuses",
-    "ProviderUnsure",
-    "Redirect",
-    "RefundRefusal",
-    "TopUpStore",
-    "Urls",
-    "WebhookForged",
-    "Widget",
-]

@@ -36,6 +36,8 @@ CONFIRM_LOOK_MS: Final = 4 * MINUTE_MS
 # How long an order is asked for. Accounts to deposit into are given for a week, as a rule.
 OPEN_MS: Final = 4 * DAY_MS
 WAITING_MS: Final = 15 * DAY_MS
+# How long a refund may still be made that nobody waits for any more: banks take weeks.
+GIVEN_UP_MS: Final = 30 * DAY_MS
 LIST_EVERY_MS: Final = HOUR_MS
 # What is listed again each time: a provider may list late.
 LIST_OVERLAP_MS: Final = 2 * HOUR_MS
@@ -165,6 +167,8 @@ def next_look(order: Order, now_ms: int) -> int | None:
     """Return when an order's provider is to be asked again, Unix time; None for never."""
     if order.pending_minor:
         return now_ms + MINUTE_MS
+    if order.given_up_minor and now_ms - order.given_up_ms < GIVEN_UP_MS:
+        return now_ms + LOOK_MS_MAX
     age_ms = now_ms - order.created_ms
     if order.status == "open" and age_ms < OPEN_MS:
         ends_ms = order.created_ms + OPEN_MS

@@ -13,18 +13,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from tokenferry.domain.money import format_dollars
-from tokenferry.domain.topup import (
-    ID_BYTES,
-    ID_PREFIX,
-    Order,
-    Payment,
-    RefundRefusal,
-    Settled,
-    ask_refund,
-    end_refund,
-    settle,
-)
+from tokenferry.domain.topup import ID_BYTES, ID_PREFIX, Order, Payment, Settled, settle
+from tokenferry.domain.topup_refund import RefundRefusal, ask_refund, end_refund
 from tokenferry.engine.audit_trail import AuditEntry
 from tokenferry.engine.links import World
 from tokenferry.engine.payments import (
@@ -40,13 +30,13 @@ from tokenferry.engine.payments import (
 )
 from tokenferry.engine.shop import Shop
 from tokenferry.engine.throttle import HourlyLimit, too_soon
+from tokenferry.engine.topup_words import RETRY_AFTER_MS, refund_refused, tell, uncertain
 from tokenferry.engine.workers import Workers
 from tokenferry.errors import (
     Overloaded,
     PaymentDeclined,
     PaymentsOff,
     PaymentUncertain,
-    RefundRefused,
     TooManyTopUps,
     TopUpNotFound,
     WebhookRefused,
@@ -62,7 +52,6 @@ ORDERS_PER_HOUR: Final = 30
 LOOKS_PER_HOUR: Final = 240
 # Another notice was settled between our question and our answer; that cannot go on for long.
 TRIES_MAX: Final = 5
-RETRY_AFTER_MS: Final = 2_000
 
 
 class TopUps:
@@ -98,7 +87,7 @@ class TopUps:
             PaymentUncertain: If it does not answer.
             StoreUnusable: If the store fails; there is no order then.
         """
-        provider = self._provider(provider_name)
+        provider = self.provider(provider_name)
         package = self.shop.packages.get(package_id)
         if package is None or package.currency not in provider.currencies:
             raise PaymentsOff(
@@ -148,18 +137,30 @@ class TopUps:
         return self._world.wall_ms() >= order.expires_ms
 
     async def _begin(self, order: Order, buyer: Buyer) -> Redirect | Widget:
-        provider = self._provider(order.provider)
-        try:
-            begun = await provider.begin(order, self.shop.urls(order.order_id), buyer)
-        except ProviderUnsure as exc:
-            raise _uncertain(order, exc) from exc
-        except ProviderRefuses as exc:
-            raise PaymentDeclined(f"The payment provider refuses: {exc}") from exc
-        if isinstance(begun, Redirect) and begun.payment_ref is not None:
-            payment_ref = begun.payment_ref
-            # Before the buyer can have gone there.
-            await self._disk.run(lambda: self._store.agree(order.order_id, payment_ref))
-        return begun
+        provider, urls = self.provider(order.provider), self.shop.urls(order.order_id)
+        for _ in range(TRIES_MAX):
+            try:
+                begun = await provider.begin(order, urls, buyer)
+            except ProviderUnsure as exc:
+                raise uncertain(order, exc) from exc
+            except ProviderRefuses as exc:
+                raise PaymentDeclined(f"The payment provider refuses: {exc}") from exc
+            payment_ref = begun.payment_ref if isinstance(begun, Redirect) else None
+            if payment_ref is None or payment_ref == order.payment_ref:
+                return begun
+            # Before the buyer can have gone there: who pays where nobody looks loses the money.
+            stored = await self._named(order, payment_ref)
+            if stored.payment_ref == payment_ref:
+                return begun
+            order = stored
+        raise Overloaded("The payment changes all the time.", retry_after_ms=RETRY_AFTER_MS)
+
+    async def _named(self, order: Order, payment_ref: str) -> Order:
+        order_id, before = order.order_id, order.payment_ref
+        stored = await self._disk.run(
+            lambda: self._store.agree_instead(order_id, payment_ref, before)
+        )
+        return order if stored is None else stored
 
     async def find(self, order_id: str) -> Order:
         """Return an order.
@@ -218,7 +219,7 @@ class TopUps:
             PaymentUncertain: If the provider does not answer when it is asked.
             StoreUnusable: If the store fails.
         """
-        provider = self._provider(provider_name)
+        provider = self.provider(provider_name)
         try:
             hint = await provider.read_webhook(headers, body)
         except WebhookForged as exc:
@@ -258,30 +259,31 @@ class TopUps:
         refusal = None
         for _ in range(TRIES_MAX):
             order = await self.find(order_id)
-            provider = self._provider(order.provider)
+            provider = self.provider(order.provider)
             try:
                 if order.pending_minor:
                     refusal = await _give_back(provider, order)
                 payment = await provider.look_up(order)
             except ProviderUnsure as exc:
-                raise _uncertain(order, exc) from exc
-            settled = await self._apply(order, payment)
+                raise uncertain(order, exc) from exc
+            settled = await self._apply(order, payment, is_made=refusal is None)
             if settled is not None:
                 return settled, refusal
         raise Overloaded("The payment changes all the time.", retry_after_ms=RETRY_AFTER_MS)
 
-    async def _apply(self, order: Order, payment: Payment) -> Order | None:
+    async def _apply(self, order: Order, payment: Payment, *, is_made: bool) -> Order | None:
         now_ms = self._world.wall_ms()
-        rule = end_refund if order.pending_minor else settle
 
         def change(current: Order, free_nanos: int | None) -> Settled:
-            return rule(current, payment, free_nanos, now_ms)
+            if current.pending_minor:
+                return end_refund(current, payment, free_nanos, now_ms, is_made=is_made)
+            return settle(current, payment, free_nanos, now_ms)
 
         settled = await self._disk.run(
             lambda: self._store.change(order.order_id, order.revision, change)
         )
         if settled is not None:
-            _tell(order, settled)
+            tell(order, settled)
         return settled
 
     # -- giving back ---------------------------------------------------------------------------
@@ -295,6 +297,8 @@ class TopUps:
         on_asked: Callable[[], None] = lambda: None,
     ) -> Order:
         """Give money back, as far as the credit is unspent; the credit goes first.
+
+        Of an order that a person has to look at, what was paid is given back.
 
         Args:
             order_id: The order.
@@ -312,13 +316,16 @@ class TopUps:
             StoreUnusable: If the store fails.
         """
         order = await self.find(order_id)
-        self._provider(order.provider)
+        self.provider(order.provider)
+        if order.status == "review":
+            # How much was paid may be known better by now.
+            await self.settle(order_id)
         now_ms = self._world.wall_ms()
 
         def change(current: Order, free_nanos: int | None) -> Settled:
             asked = ask_refund(current, minor, account, free_nanos, now_ms)
             if isinstance(asked, RefundRefusal):
-                raise _refused(current, asked)
+                raise refund_refused(current, asked)
             return asked
 
         await self._disk.run(lambda: self._store.change(order_id, None, change, entry))
@@ -330,7 +337,12 @@ class TopUps:
 
     # ------------------------------------------------------------------------------------------
 
-    def _provider(self, name: str) -> PaymentProvider:
+    def provider(self, name: str) -> PaymentProvider:
+        """Return who takes the money of an order.
+
+        Raises:
+            PaymentsOff: If it is not configured any more.
+        """
         provider = self.shop.providers.get(name)
         if provider is None:
             raise PaymentsOff(f"This gateway takes no payments by {name!r}.", param="provider")
@@ -357,43 +369,3 @@ async def _give_back(provider: PaymentProvider, order: Order) -> str | None:
 
 def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
-
-
-def _uncertain(order: Order, exc: ProviderUnsure) -> PaymentUncertain:
-    log.warning("%s does not say what became of %s: %s", order.provider, order.order_id, exc)
-    return PaymentUncertain(
-        "The payment provider does not answer. What became of the payment will be found out; "
-        "look again in a minute.",
-        retry_after_ms=RETRY_AFTER_MS,
-    )
-
-
-def _refused(order: Order, refusal: RefundRefusal) -> RefundRefused:
-    sentences = {
-        "not_paid": "The top-up is not paid.",
-        "pending": "Another refund of it is under way; wait for its end.",
-        "too_much": "That is more than is left of the payment.",
-        "spent": "The credit is spent, or held by running streams; less can be given back.",
-    }
-    error = RefundRefused(sentences[refusal.reason], param="amount_minor")
-    error.details = {"refundable_minor": refusal.most_minor, "currency": order.currency}
-    return error
-
-
-def _tell(before: Order, after: Order) -> None:
-    """Log what an operator wants to know."""
-    if after.revision == before.revision:
-        return
-    if after.standing_nanos > before.standing_nanos:
-        log.info("top-up %s: %s USD credited", after.order_id, format_dollars(after.standing_nanos))
-    elif after.standing_nanos < before.standing_nanos:
-        log.warning(
-            "top-up %s: %s USD of its credit stand",
-            after.order_id,
-            format_dollars(after.standing_nanos),
-        )
-    if after.short_nanos > before.short_nanos:
-        lost = format_dollars(after.short_nanos - before.short_nanos)
-        log.warning("top-up %s: %s USD were spent before they were lost", after.order_id, lost)
-    if after.detail and after.detail != before.detail:
-        log.warning("top-up %s is %s: %s", after.order_id, after.status, after.detail)

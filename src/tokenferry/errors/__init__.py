@@ -60,6 +60,7 @@ TokenferryError
 │   ├── TooManyTopUps
 │   ├── PaymentDeclined        by the payment provider, with its reason
 │   ├── RefundRefused          more than there is to give back
+│   ├── ReviewRefused          the order waits for no such decision
 │   ├── PaymentUncertain       the payment provider does not answer
 │   └── WebhookRefused         it does not come from the payment provider
 ├── GatewayError               our own fault or state
@@ -130,6 +131,7 @@ from tokenferry.errors.payment import (
     PaymentsOff,
     PaymentUncertain,
     RefundRefused,
+    ReviewRefused,
     TooManyTopUps,
     TopUpNotFound,
     WebhookRefused,
@@ -230,6 +232,7 @@ __all__ = [
     "RefundRefused",
     "RequestError",
     "RequestTooSlow",
+    "ReviewRefused",
     "ServiceTierNotAllowed",
     "SignupClosed",
     "StorageUnavailable",

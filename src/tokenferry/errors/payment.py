@@ -46,6 +46,13 @@ class RefundRefused(PaymentError):
     http_status = 409
 
 
+class ReviewRefused(PaymentError):
+    """The top-up does not wait for a decision, or not for this one; `details` say what is so."""
+
+    code = "review_refused"
+    http_status = 409
+
+
 class PaymentUncertain(PaymentError):
     """The payment provider does not answer. What it has done meanwhile is found out by itself."""
 

@@ -5,12 +5,14 @@ for, and their amounts reported as they are.
 
 Source: docs.stripe.com (API reference, Checkout, idempotent requests, webhooks, disputes) and
 stripe-python 16.1, November 2026.
-Weakness: Stripe forgets an Idempotency-Key after 24 hours. A refund is therefore looked for before
-it is asked for; a session that was lost is made anew then, whose address nobody was given.
+Weakness: for 24 hours Stripe repeats its first answer to an Idempotency-Key, failures included, and
+forgets it then. A refund is therefore looked for before it is asked for, and asked for with another
+key when it is certain that nothing came of the first, see `stripe_keys`; a session whose making was
+not answered is made anew, and nobody was given the address of the first.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import stripe
@@ -38,6 +40,7 @@ from tokenferry.payments.stripe_answer import (
     text,
 )
 from tokenferry.payments.stripe_api import STUMBLES, StripeApi
+from tokenferry.payments.stripe_keys import refund_key, session_key
 from tokenferry.payments.stripe_session import session_params
 
 API_URL = "https://api.stripe.com"
@@ -72,6 +75,7 @@ class StripeCheckout:
         product_name: What the page says is bought.
         timeout_s: How long an answer is waited for.
         retries: How many times an unanswered call is repeated at once.
+        wall_s: The wall clock, Unix time.
 
     Raises:
         ValueError: If the key is none, or the secret is empty.
@@ -80,7 +84,7 @@ class StripeCheckout:
     name = "stripe"
     currencies: frozenset[Currency] = frozenset(("USD", "KRW"))
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wiring: each is a setting of its own
         self,
         secret_key: str,
         webhook_secret: str,
@@ -89,6 +93,7 @@ class StripeCheckout:
         product_name: str = "Prepaid credit",
         timeout_s: float = TIMEOUT_S,
         retries: int = RETRIES,
+        wall_s: Callable[[], float] = time.time,
     ) -> None:
         if not secret_key.startswith(("sk_live_", "sk_test_", "rk_live_", "rk_test_")):
             raise ValueError("a secret key of Stripe begins with sk_live_, sk_test_, rk_…")
@@ -98,27 +103,26 @@ class StripeCheckout:
         self.live = secret_key[3:].startswith("live_")
         self._webhook_secret = webhook_secret
         self._product_name = product_name
+        self._wall_s = wall_s
         self._api = StripeApi(secret_key, api_url, timeout_s, retries)
 
     async def begin(self, order: Order, urls: Urls, buyer: Buyer) -> Redirect:
-        """Return the page of the order's session, which is made if there is none.
+        """Return the page of the order's session, which is made if there is none to be paid.
 
         Raises:
             ProviderUnsure: If Stripe does not answer.
-            ProviderRefuses: If it wants no such payment, or if the session is over.
+            ProviderRefuses: If it wants no such payment, or if the session is being paid.
         """
-        if order.payment_ref is None:
+        if order.payment_ref is None or _is_over(session := await self._session(order)):
+            now_s = int(self._wall_s())
             session = await self._api.ask(
                 "create a session",
                 self._api.sdk.v1.checkout.sessions.create_async(
-                    session_params(order, urls, buyer, self._product_name, int(time.time())),
-                    # Only the order is in it: whoever begins twice must not get two pages to pay.
-                    {"idempotency_key": f"{order.order_id}:begin"},
+                    session_params(order, urls, buyer, self._product_name, now_s),
+                    {"idempotency_key": session_key(order, now_s)},
                 ),
             )
             belongs(session, order.order_id)
-        else:
-            session = await self._session(order)
         status = text(session, "status")
         if status == "open":
             return Redirect(text(session, "url"), text(session, "id"))
@@ -164,19 +168,25 @@ class StripeCheckout:
         session = await self._session(order)
         if session.get("payment_intent") is None:
             raise ProviderRefuses("nothing was paid")
-        intent_id = text(part(session, "payment_intent"), "id")
+        intent = part(session, "payment_intent")
+        intent_id, listed = text(intent, "id"), 0
         mark = {"order_id": order.order_id, "refund": str(order.refunds)}
         listing = self._api.sdk.v1.refunds.list_async
-        # The key of a refund that was asked for days ago is forgotten: it would be done again.
+        # The key of a refund that was asked for earlier is forgotten: it would be done again.
         async for refund in self._api.each("list refunds", listing, {"payment_intent": intent_id}):
             if mark.items() <= part(refund, "metadata").items():
                 judge_refund(refund)
                 return
+            listed += count(refund, "amount")
+        charge = intent.get("latest_charge")
+        if charge is not None and count(part(intent, "latest_charge"), "amount_refunded") > listed:
+            # What the list lacks may be this very one.
+            raise ProviderUnsure("Stripe's list of refunds lacks one")
         refund = await self._api.ask(
             "refund",
             self._api.sdk.v1.refunds.create_async(
                 {"payment_intent": intent_id, "amount": order.pending_minor, "metadata": mark},
-                {"idempotency_key": f"{order.order_id}:refund:{order.refunds}"},
+                {"idempotency_key": refund_key(order, int(self._wall_s() * 1000))},
             ),
         )
         judge_refund(refund)
@@ -294,3 +304,13 @@ class StripeCheckout:
             # What a refund made at the console, or a dispute, does not say itself.
             intents[intent_id] = await self._order_of({"metadata": intent.get("metadata")}, {})
         return intents[intent_id]
+
+
+def _is_over(session: dict[str, Any]) -> bool:
+    """Return whether nobody can pay a session any more, and nobody has."""
+    if text(session, "payment_status") != "unpaid":
+        return False
+    status = text(session, "status")
+    if status == "complete":
+        return broken_off(part(session, "payment_intent")) is not None
+    return status == "expired"

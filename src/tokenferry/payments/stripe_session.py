@@ -23,9 +23,9 @@ def session_params(
 ) -> "SessionCreateParams":
     """Return what Stripe is asked for.
 
-    When the session ends follows from the order and not from the clock, so that who repeats it
-    with the same Idempotency-Key says the same; except for an order that was left lying so long
-    that Stripe would refuse.
+    When the session ends follows from the order and not from the clock, except for an order that
+    was left lying so long that Stripe would refuse: then from the clock's minute, so that who
+    repeats it with the same Idempotency-Key, which is one of the minute, says the same.
 
     Args:
         order: The order.
@@ -41,7 +41,7 @@ def session_params(
             created_s + SESSION_MAX_S - SLACK_S,
         ),
         # Of an order that was left lying.
-        now_s + SESSION_MIN_S + LATE_SLACK_S,
+        now_s // LATE_SLACK_S * LATE_SLACK_S + SESSION_MIN_S + 2 * LATE_SLACK_S,
     )
     mark = {"order_id": order.order_id}
     params: SessionCreateParams = {

@@ -10,7 +10,9 @@ id, 96 random bits, may pay for it and see what has become of it, and nothing el
 Source: Content Security Policy Level 3; the scripts' documentation of Toss Payments and PortOne.
 """
 
+import asyncio
 import json
+import logging
 from collections.abc import Callable
 from html import escape
 from importlib import resources
@@ -37,6 +39,10 @@ from tokenferry.errors import (
 from tokenferry.server.payment_texts import OUTCOMES, WORDS, Language
 from tokenferry.server.topups_api import format_minor
 
+log = logging.getLogger(__name__)
+
+# How long a buyer looks at an empty page while the provider is asked; it may take half a minute.
+PATIENCE_S: Final = 4.0
 REFRESH_S: Final = 5
 # Of a page that has looked as often as it may.
 SLOW_REFRESH_S: Final = 60
@@ -46,7 +52,7 @@ REF_CHARACTERS_MAX: Final = 300
 BUYER_CHARACTERS_MAX: Final = 60
 # After these there is nothing to wait for.
 _FINAL: Final[frozenset[State]] = frozenset(
-    {"paid", "failed", "review", "partly_refunded", "refunded", "disputed", "expired"}
+    {"paid", "failed", "review", "closed", "partly_refunded", "refunded", "disputed", "expired"}
 )
 _POLICY: Final = (
     "default-src 'none'; script-src 'self' {script}; style-src 'self' 'unsafe-inline'; "
@@ -80,12 +86,21 @@ class PaymentPages:
         self._disk = disk
         page = resources.files("tokenferry.server") / "pay.html"
         self._page = Template(page.read_text(encoding="utf-8"))
+        # By order and payment: who comes back again waits for what is asked already.
+        self._returns: dict[tuple[str, str | None], asyncio.Task[Order]] = {}
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes to an application."""
         app.router.add_get("/pay/{order}", self._pay)
         app.router.add_get("/pay/{order}/return", self._returned)
         app.router.add_get("/pay/{order}/failed", self._failed)
+
+    async def close(self) -> None:
+        """Let go of questions that have no answer yet: the reconciler asks them again."""
+        tasks = list(self._returns.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _pay(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -115,12 +130,39 @@ class PaymentPages:
         payment_ref = request.query.get(PAYMENT_REF)
         if payment_ref is not None and not _is_reference(payment_ref):
             payment_ref = None
+        asked = self._ask(order, payment_ref)
+        await asyncio.wait({asked}, timeout=PATIENCE_S)
+        if not asked.done():
+            text = WORDS[buyer.language]["confirming"]
+            status = web.HTTPAccepted.status_code
+            return self._message(
+                order, buyer.language, text, status=status, payment_ref=payment_ref
+            )
         try:
-            order = await self._topups.returned(order.provider, order.order_id, payment_ref)
+            order = asked.result()
         except (TokenferryError, StoreUnusable) as error:
             # The payment's name may not have been stored yet: the page brings it again.
             return self._unknown(order, buyer.language, error, payment_ref)
         return self._outcome(order, buyer.language)
+
+    def _ask(self, order: Order, payment_ref: str | None) -> asyncio.Task[Order]:
+        """Settle an order, whether or not anybody waits for it."""
+        name = (order.order_id, payment_ref)
+        task = self._returns.get(name)
+        if task is None:
+            task = asyncio.create_task(
+                self._topups.returned(order.provider, order.order_id, payment_ref)
+            )
+            self._returns[name] = task
+            task.add_done_callback(lambda done: self._answered(name, done))
+        return task
+
+    def _answered(self, name: tuple[str, str | None], task: asyncio.Task[Order]) -> None:
+        del self._returns[name]
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # Whoever waited for it may be gone.
+            log.info("top-up %s is not settled yet: %s", name[0], error)
 
     async def _failed(self, request: web.Request) -> web.StreamResponse:
         try:

@@ -12,16 +12,19 @@ from tokenferry.config.money_rules import minor_units
 from tokenferry.config.payment_settings import PortOneSettings, StripeSettings, TossSettings
 from tokenferry.config.settings import Settings
 from tokenferry.domain.money import format_dollars
-from tokenferry.domain.topup import Currency, credit_for
+from tokenferry.domain.topup import Currency
+from tokenferry.domain.topup_rate import credit_for
 from tokenferry.engine.accounts import AccountStore
 from tokenferry.engine.links import World
 from tokenferry.engine.payments import PaymentProvider
 from tokenferry.engine.reconciler import Reconciler
 from tokenferry.engine.shop import Package, Shop
+from tokenferry.engine.topup_rulings import TopUpRulings
 from tokenferry.engine.topups import TopUps
 from tokenferry.engine.workers import Workers
 from tokenferry.server.api_routes import Route
 from tokenferry.server.payment_pages import PaymentPages, pay_urls
+from tokenferry.server.topup_rulings_api import TopUpRulingsApi
 from tokenferry.server.topups_api import TopUpsApi
 from tokenferry.stores.sqlite_topups import SqliteTopUps
 
@@ -72,9 +75,15 @@ async def payment_site(
         pay_url, urls = pay_urls(settings.server.public_url)
         topups = TopUps(store, disk, Shop(_packages(settings), providers, urls), world)
         reconciler = Reconciler(topups, store, disk, world.wall_ms) if providers else None
+        pages = PaymentPages(topups, accounts, disk)
+        stack.push_async_callback(pages.close)
+        rulings = TopUpRulings(topups, store, disk, world.wall_ms)
         yield PaymentSite(
-            TopUpsApi(topups, pay_url, world.wall_ms).routes(),
-            PaymentPages(topups, accounts, disk),
+            [
+                *TopUpsApi(topups, pay_url, world.wall_ms).routes(),
+                *TopUpRulingsApi(rulings, topups, world.wall_ms).routes(),
+            ],
+            pages,
             reconciler,
         )
 

@@ -29,6 +29,8 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "not_found": "There is no such order.",
         "silent": "The payment provider does not answer right now. Nothing is lost: what was paid "
         "is found out and credited by itself. This page looks again.",
+        "confirming": "We are still waiting for the confirmation of the payment. Nothing is lost, "
+        "and this page goes on by itself.",
         "busy": "The gateway cannot answer right now. Nothing is lost: what was paid is found out "
         "and credited by itself. This page looks again.",
         "often": "This page has asked too often about the payment. Nothing is lost: what was paid "
@@ -58,6 +60,8 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "not_found": "주문을 찾을 수 없습니다.",
         "silent": "결제사에서 응답이 없습니다. 결제하셨다면 자동으로 확인하여 충전되니 걱정하지 "
         "마세요. 이 페이지에서 다시 확인합니다.",
+        "confirming": "결제 확인을 기다리고 있습니다. 결제하신 내용은 사라지지 않으며, 이 페이지는 "
+        "자동으로 새로 고쳐집니다.",
         "busy": "지금은 서버가 응답할 수 없습니다. 결제하셨다면 자동으로 확인하여 "
         "충전되니 걱정하지 마세요. 이 페이지에서 다시 확인합니다.",
         "often": "결제 확인 요청이 너무 많았습니다. 결제하셨다면 자동으로 확인하여 "
@@ -78,6 +82,8 @@ OUTCOMES: Mapping[Language, Mapping[State, str]] = {
         "review": "What was paid is not what was ordered, so that no credit was added. The "
         "operator looks into it, and gives you the credit or your money back. If you hear "
         "nothing, write to them with the order's number.",
+        "closed": "The operator has settled this order otherwise. If you know nothing of it, write "
+        "to them with the order's number.",
         "refunding": "A refund is under way.",
         "partly_refunded": "A part of the payment was given back.",
         "refunded": "The payment was given back.",
@@ -92,6 +98,8 @@ OUTCOMES: Mapping[Language, Mapping[State, str]] = {
         "expired": "주문이 만료되었습니다. 이미 결제하셨다면 확인되는 대로 충전됩니다.",
         "review": "결제된 내용이 주문과 달라 아직 충전되지 않았습니다. 운영자가 확인하여 "
         "충전하거나 환불해 드립니다. 연락이 없으면 주문 번호와 함께 운영자에게 문의해 주세요.",
+        "closed": "운영자가 이 주문을 별도로 처리했습니다. 안내받은 내용이 없으면 주문 번호와 함께 "
+        "운영자에게 문의해 주세요.",
         "refunding": "환불을 진행하고 있습니다.",
         "partly_refunded": "결제 금액의 일부가 환불되었습니다.",
         "refunded": "결제 금액이 환불되었습니다.",

@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 
 from tokenferry.domain.money import format_dollars
 from tokenferry.domain.topup import Order, state_of
+from tokenferry.domain.topup_rate import worth_of_paid
 from tokenferry.engine.payments import Buyer, OrderFilter, Redirect
 from tokenferry.engine.topups import TopUps
 from tokenferry.errors import InvalidRequest, TopUpNotFound
@@ -30,7 +31,10 @@ from tokenferry.server.request_body import read_body
 # Stripe's largest events have some 100 kB.
 NOTICE_BYTES_MAX = 512 * 1024
 LISTED_MAX = 200
-_DIGITS = {"USD": 2, "KRW": 0}
+# ISO 4217; all that is sold here, and what else somebody may have paid in.
+_NO_DIGITS = frozenset(
+    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split()  # noqa: SIM905 -- a table
+)
 
 
 class PackageFacts(Struct):
@@ -88,13 +92,31 @@ class NewTopUp(TopUpFacts, kw_only=True):
     pay_url: str
 
 
+class PaidFacts(Struct):
+    """What was paid instead of what was ordered; `credit` is its worth at the order's rate."""
+
+    currency: str
+    amount: str
+    amount_minor: int
+    credit: str | None
+
+
 class AnyTopUp(TopUpFacts, kw_only=True):
-    """An order as administrators see it: whose, and how much of what was taken had been spent."""
+    """An order as administrators see it: whose, and how much of what was taken had been spent.
+
+    `paid` is what was paid, where that is not what was ordered. `pending_minor` is being given
+    back; `given_up_minor` was to be, and is not waited for any more; `late_minor` of it came
+    all the same.
+    """
 
     account: str
     payment: str | None
     disputed_minor: int
     lost: str
+    paid: PaidFacts | None
+    pending_minor: int
+    given_up_minor: int
+    late_minor: int
 
 
 class TopUpPage(Body):
@@ -244,10 +266,10 @@ class TopUpsApi:
         wanted = OrderFilter(page.account, page.before, page.limit)
         orders = await self._topups.listing(wanted)
         more = orders[-1].order_id if len(orders) == page.limit else None
-        return AnyTopUpList([_any(order) for order in orders], more)
+        return AnyTopUpList([any_topup(order) for order in orders], more)
 
     async def _check_any(self, call: Call[Nothing]) -> AnyTopUp:
-        return _any(await self._topups.settle(call.request.match_info["id"]))
+        return any_topup(await self._topups.settle(call.request.match_info["id"]))
 
     async def _refund(self, call: Call[Refund]) -> AnyTopUp:
         body, order_id = call.body, call.request.match_info["id"]
@@ -260,17 +282,17 @@ class TopUpsApi:
             order_id,
             account=order.account_id,
             amount_minor=body.amount_minor,
-            currency=order.currency,
+            currency=order.real_currency,
         )
         refunded = await self._topups.refund(
             order_id, body.amount_minor, account, entry, lambda: audit_log.tell(entry)
         )
-        return _any(refunded)
+        return any_topup(refunded)
 
 
 def format_minor(currency: str, minor: int) -> str:
     """Return an amount as a decimal text in its currency."""
-    digits = _DIGITS[currency]
+    digits = 0 if currency in _NO_DIGITS else 2
     whole, fraction = divmod(minor, 10**digits)
     return f"{whole}.{fraction:0{digits}d}" if digits else str(whole)
 
@@ -289,14 +311,18 @@ async def _read(request: web.Request) -> bytes:
 
 
 def _facts(order: Order) -> dict[str, Any]:
+    # Until somebody accepts what was paid instead, an order is about what was ordered.
+    is_accepted = order.accepted_nanos is not None
+    currency = order.real_currency if is_accepted else order.currency
+    minor = order.real_minor if is_accepted else order.amount_minor
     return {
         "id": order.order_id,
         "provider": order.provider,
         "state": state_of(order),
-        "currency": order.currency,
-        "amount": format_minor(order.currency, order.amount_minor),
-        "amount_minor": order.amount_minor,
-        "credit": format_dollars(order.credit_nanos),
+        "currency": currency,
+        "amount": format_minor(currency, minor),
+        "amount_minor": minor,
+        "credit": format_dollars(order.worth_nanos),
         "credited": format_dollars(order.standing_nanos),
         "refunded_minor": order.refunded_minor,
         "detail": order.detail,
@@ -306,11 +332,26 @@ def _facts(order: Order) -> dict[str, Any]:
     }
 
 
-def _any(order: Order) -> AnyTopUp:
+def any_topup(order: Order) -> AnyTopUp:
+    """Return an order as administrators see it."""
     return AnyTopUp(
         **_facts(order),
         account=order.account_id,
         payment=order.payment_ref,
         disputed_minor=order.disputed_minor,
         lost=format_dollars(order.short_nanos),
+        paid=_paid(order) if order.paid_currency else None,
+        pending_minor=order.pending_minor,
+        given_up_minor=order.given_up_minor,
+        late_minor=order.late_minor,
+    )
+
+
+def _paid(order: Order) -> PaidFacts:
+    worth = worth_of_paid(order)
+    return PaidFacts(
+        order.paid_currency,
+        format_minor(order.paid_currency, order.paid_minor),
+        order.paid_minor,
+        None if worth is None else format_dollars(worth),
     )

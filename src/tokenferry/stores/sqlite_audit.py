@@ -107,13 +107,15 @@ _CHECKS = (
         "of top-up {0} {1} stand, {2} of the rest had been spent; its {3} entries say {4}, {5}",
         """
         SELECT order_id, SUM(standing), SUM(short), SUM(entries) || ' of ' || SUM(moves),
-        SUM(booked), SUM(booked_short) FROM (SELECT order_id, IIF(moves > 0, credit_nanos -
-        taken_nanos, 0) AS standing, short_nanos AS short, moves, 0 AS booked, 0 AS
-        booked_short, 0 AS entries FROM topup_order UNION ALL SELECT substr(name, 1, instr(name,
-        ':') - 1), 0, 0, 0, IIF(kind = 'topup', amount_nanos, -amount_nanos), IIF(debit =
-        'shortfall', amount_nanos, 0) - IIF(credit = 'shortfall', amount_nanos, 0), 1 FROM
-        (SELECT *, substr(reference, instr(reference, ':') + 1) AS name FROM ledger_transfer
-        WHERE kind IN ('topup', 'refund', 'chargeback'))) GROUP BY order_id HAVING SUM(standing)
+        SUM(booked), SUM(booked_short) FROM (SELECT order_id, IIF(moves > 0,
+        COALESCE(accepted_nanos, credit_nanos) - taken_nanos, 0) AS standing,
+        short_nanos AS short, moves, 0 AS booked, 0 AS booked_short, 0 AS entries FROM
+        topup_order UNION ALL SELECT substr(name, 1, instr(name, ':') - 1), 0, 0, 0,
+        IIF(kind = 'topup', amount_nanos, -amount_nanos), IIF(debit = 'shortfall',
+        amount_nanos, 0) - IIF(credit = 'shortfall', amount_nanos, 0), 1 FROM (SELECT *,
+        substr(reference, instr(reference, ':') + 1) AS name FROM ledger_transfer WHERE
+        kind IN ('topup', 'refund', 'chargeback'))) GROUP BY order_id HAVING
+        SUM(standing)
         <> SUM(booked) OR SUM(short) <> SUM(booked_short) OR SUM(moves) <> SUM(entries)
         """,
     ),

@@ -37,6 +37,7 @@ MIGRATIONS = (
     "admin_1.sql",
     "limits_2.sql",
     "audit_1.sql",
+    "topups_2.sql",
 )
 # "tfry", so that another program's database is not taken for ours.
 APPLICATION_ID = 0x74667279

@@ -80,16 +80,12 @@ class SqliteTopUps(SharedDatabase):
     @explained
     def agree(self, order_id: str, payment_ref: str) -> Order | None:
         """Store the provider's name for a payment; see `TopUpStore`."""
-        with self._lock, self._transaction("IMMEDIATE"):
-            self._connection.execute(
-                "UPDATE topup_order SET payment_ref = ?, revision = revision + 1, "
-                "detail = IIF(status = 'failed', '', detail), "
-                "status = IIF(status = 'failed', 'open', status), "
-                "next_look_ms = COALESCE(next_look_ms, 0) "
-                "WHERE order_id = ? AND moves = 0 AND status <> 'paid' AND payment_ref IS NOT ?",
-                (payment_ref, order_id, payment_ref),
-            )
-            return self._find(order_id)
+        return self._name(order_id, payment_ref, "payment_ref IS NOT ?", payment_ref)
+
+    @explained
+    def agree_instead(self, order_id: str, payment_ref: str, before: str | None) -> Order | None:
+        """Store it unless another one was stored meanwhile; see `TopUpStore`."""
+        return self._name(order_id, payment_ref, "payment_ref IS ?", before)
 
     @explained
     def change(
@@ -116,7 +112,8 @@ class SqliteTopUps(SharedDatabase):
             after = settled.order
             if after != order:
                 self._connection.execute(_UPDATE, (*after[_AGREED:], order_id))
-            if after.refunds != order.refunds or after.status == "waiting" != order.status:
+            is_asked = after.refunds != order.refunds or after.given_up_ms != order.given_up_ms
+            if is_asked or after.status == "waiting" != order.status:
                 # Somebody has to ask for its end, whatever becomes of who asked for this.
                 self._connection.execute(_DUE_NOW, (order_id,))
             audit_statements.append(self._connection, entry)
@@ -168,6 +165,22 @@ class SqliteTopUps(SharedDatabase):
         """Let go of the file; idempotent."""
         with self._lock:
             super().close()
+
+    def _name(
+        self, order_id: str, payment_ref: str, condition: str, value: str | None
+    ) -> Order | None:
+        with self._lock, self._transaction("IMMEDIATE"):
+            self._connection.execute(
+                "UPDATE topup_order SET payment_ref = ?, revision = revision + 1, "  # noqa: S608 -- constants only
+                "detail = IIF(status = 'failed', '', detail), "
+                "status = IIF(status = 'failed', 'open', status), "
+                "next_look_ms = COALESCE(next_look_ms, 0) "
+                "WHERE order_id = ? AND moves = 0 AND status NOT IN ('paid', 'closed') "
+                # A refund that is under way is one of the payment that was known then.
+                f"AND pending_minor = 0 AND {condition}",
+                (payment_ref, order_id, value),
+            )
+            return self._find(order_id)
 
     def _find(self, order_id: str) -> Order | None:
         row = self._connection.execute(f"{_SELECT} WHERE order_id = ?", (order_id,)).fetchone()

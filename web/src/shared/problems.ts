@@ -59,6 +59,10 @@ const WORDS: Words = {
     "There are too many unpaid orders. Pay one of them, or wait until they have expired.",
     "결제하지 않은 주문이 너무 많습니다. 기존 주문을 결제하거나 만료될 때까지 기다려 주세요.",
   ],
+  review_refused: [
+    "This order does not wait for that decision any more. Load the page again to see what it has become.",
+    "이 주문은 더 이상 해당 결정을 기다리지 않습니다. 페이지를 새로 고쳐 현재 상태를 확인해 주세요.",
+  ],
   topup_not_found: ["There is no such order.", "주문을 찾을 수 없습니다."],
   payment_provider_silent: [
     "The payment provider does not answer right now. What was paid is credited by itself.",

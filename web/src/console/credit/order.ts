@@ -9,6 +9,7 @@ export type OrderState =
   | "failed"
   | "expired"
   | "review"
+  | "closed"
   | "refunding"
   | "partly_refunded"
   | "refunded"
@@ -68,6 +69,7 @@ const TONES: Readonly<Record<OrderState, Tone>> = {
   failed: "bad",
   expired: "calm",
   review: "warn",
+  closed: "calm",
   refunding: "warn",
   partly_refunded: "warn",
   refunded: "calm",

@@ -32,7 +32,7 @@ export function TopUp({ options }: { readonly options: Options }): VNode {
       location.assign(pay_url);
     },
   });
-  if (chosen === undefined || seller === undefined) return <p class="empty">{t.value.closed}</p>;
+  if (chosen === undefined || seller === undefined) return <p class="empty">{t.value.notSold}</p>;
   return (
     <FormView form={form} action={t.value.pay} class="top-up" also={<span role="status">{going && t.value.going}</span>}>
       {currencies.length > 1 && (

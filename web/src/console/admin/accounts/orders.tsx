@@ -3,14 +3,16 @@
 import type { VNode } from "preact";
 import { useState } from "preact/hooks";
 import { Problem } from "../../../shared/api.js";
-import { dollars, exactDollars, moment, price, UNKNOWN } from "../../../shared/format.js";
+import { dollars, exactDollars, moment, price } from "../../../shared/format.js";
 import { call } from "../../../shared/session.js";
 import { Table } from "../../../shared/table.js";
 import type { Column } from "../../../shared/table.js";
 import { Pages } from "../../pages.js";
 import { Failure, Panel } from "../../parts.js";
 import { t as admin } from "../texts.js";
-import { Refund } from "./refund.js";
+import { Accept, Close, decisionsOf, GiveUp } from "./decide.js";
+import type { Decision } from "./decide.js";
+import { Refund, typedMinor } from "./refund.js";
 import { t } from "./texts.js";
 
 export interface Order {
@@ -24,6 +26,16 @@ export interface Order {
   readonly refunded_minor: number;
   readonly detail: string;
   readonly created: number;
+  /** What was paid, where that is not what was ordered. */
+  readonly paid: {
+    readonly currency: string;
+    readonly amount: string;
+    readonly amount_minor: number;
+    readonly credit: string | null;
+  } | null;
+  readonly pending_minor: number;
+  readonly given_up_minor: number;
+  readonly late_minor: number;
 }
 
 interface OrdersProps {
@@ -32,7 +44,7 @@ interface OrdersProps {
 }
 
 export function Orders({ account, onChanged }: OrdersProps): VNode {
-  const [refunding, setRefunding] = useState<Order | null>(null);
+  const [deciding, setDeciding] = useState<{ order: Order; decision: Decision } | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
 
   async function check(order: Order): Promise<void> {
@@ -54,19 +66,20 @@ export function Orders({ account, onChanged }: OrdersProps): VNode {
           <Table
             caption={t.value.orders}
             quiet
-            columns={columns((order) => void check(order), setRefunding)}
+            columns={columns((order) => void check(order), (order, decision) => setDeciding({ order, decision }))}
             rows={rows}
             id={(order) => order.id}
             empty={t.value.ordersEmpty}
           />
         )}
       </Pages>
-      {refunding !== null && (
-        <Refund
-          of={refunding}
-          onClose={() => setRefunding(null)}
-          onRefunded={() => {
-            setRefunding(null);
+      {deciding !== null && (
+        <Dialog
+          of={deciding.order}
+          decision={deciding.decision}
+          onClose={() => setDeciding(null)}
+          onDone={() => {
+            setDeciding(null);
             onChanged();
           }}
         />
@@ -75,7 +88,39 @@ export function Orders({ account, onChanged }: OrdersProps): VNode {
   );
 }
 
-function columns(onCheck: (order: Order) => void, onRefund: (order: Order) => void): Column<Order>[] {
+interface DialogProps {
+  readonly of: Order;
+  readonly decision: Decision;
+  readonly onClose: () => void;
+  readonly onDone: () => void;
+}
+
+function Dialog({ of, decision, onClose, onDone }: DialogProps): VNode {
+  switch (decision) {
+    case "accept":
+      return <Accept of={of} onClose={onClose} onDone={onDone} />;
+    case "close":
+      return <Close of={of} onClose={onClose} onDone={onDone} />;
+    case "give-up":
+      return <GiveUp of={of} onClose={onClose} onDone={onDone} />;
+    case "refund":
+      return <Refund of={of} onClose={onClose} onRefunded={onDone} />;
+  }
+}
+
+/** What has become of refunds that nobody waits for any more. */
+function givenUp(order: Order): string {
+  const amount = (minor: number): string => price(order.currency, typedMinor(order.currency, minor));
+  const texts = [];
+  if (order.given_up_minor > 0) texts.push(t.value.givenUp(amount(order.given_up_minor)));
+  if (order.late_minor > 0) texts.push(t.value.late(amount(order.late_minor)));
+  return texts.join(" ");
+}
+
+function columns(
+  onCheck: (order: Order) => void,
+  onDecide: (order: Order, decision: Decision) => void,
+): Column<Order>[] {
   return [
     { key: "order", head: t.value.order, names: true, cell: (order) => <code>{order.id}</code> },
     { key: "time", head: t.value.time, cell: (order) => moment(order.created) },
@@ -85,7 +130,8 @@ function columns(onCheck: (order: Order) => void, onRefund: (order: Order) => vo
       head: t.value.state,
       cell: (order) => (
         <>
-          {t.value.orderState(order.state)} {order.detail !== "" && <span class="note">{order.detail}</span>}
+          {t.value.orderState(order.state)} {order.detail !== "" && <span class="note">{order.detail}</span>}{" "}
+          {givenUp(order) !== "" && <span class="note">{givenUp(order)}</span>}
         </>
       ),
     },
@@ -109,18 +155,17 @@ function columns(onCheck: (order: Order) => void, onRefund: (order: Order) => vo
           >
             {t.value.check}
           </button>
-          {order.credited === "0.00" ? (
-            UNKNOWN
-          ) : (
+          {decisionsOf(order).map((decision) => (
             <button
+              key={decision}
               type="button"
-              class="button small danger"
-              aria-label={t.value.refundOf(order.id)}
-              onClick={() => onRefund(order)}
+              class={decision === "accept" ? "button small" : "button small danger"}
+              aria-label={t.value.decideOf[decision](order.id)}
+              onClick={() => onDecide(order, decision)}
             >
-              {t.value.refundDo}
+              {t.value.decideDo[decision]}
             </button>
-          )}
+          ))}
         </span>
       ),
     },

@@ -30,6 +30,9 @@ export const ACTIONS = [
   "price.remove",
   "vouchers.make",
   "topup.refund",
+  "topup.accept",
+  "topup.close",
+  "topup.give_up",
   "stream.stop",
   "stream.stopped",
   "ledger.check",
@@ -64,7 +67,7 @@ function textOf(name: string, value: Value, details: Entry["details"]): string {
     if (name === "amount_minor" && typeof currency === "string") return price(currency, typedMinor(currency, value));
     return LIMITS.has(name) && value === 0 ? t.value.unlimited : count(value);
   }
-  if (typeof value === "string") return name === "amount" ? exactDollars(value) : value;
+  if (typeof value === "string") return name === "amount" || name === "credit" ? exactDollars(value) : value;
   return Object.entries(value)
     .map(([part, said]) => `${nameOf(part)} ${typeof said === "string" ? exactDollars(said) : textOf(part, said, details)}`)
     .join(" · ");
