@@ -6,11 +6,12 @@ import pytest
 
 from engine.test_topups import BUYER, PAID, Teller, Till
 from tokenferry.domain.topup import Order, Payment
-from tokenferry.domain.topup_refund import ask_refund
+from tokenferry.domain.topup_refund import ask_refund, give_up_refund
 from tokenferry.engine.payments import ProviderUnsure
 from tokenferry.engine.reconciler import (
     CONFIRM_LOOK_MS,
     DAY_MS,
+    GIVEN_UP_MS,
     HOUR_MS,
     LIST_EVERY_MS,
     LIST_FIRST_MS,
@@ -96,6 +97,32 @@ async def test_a_deposit_is_waited_for(till, reconciler):
     till.teller.payment = PAID
     await live_through(till, reconciler, LOOK_MS_MAX + MINUTE_MS)
     assert till.balance() == order.credit_nanos
+
+
+async def test_a_refund_that_was_given_up_is_looked_for_as_long_as_it_may_come(till, reconciler):
+    order = await till.paid()
+    order_id = order.order_id
+    till.teller.faults = [("refund", ProviderUnsure("closed account"))]
+    with pytest.raises(PaymentUncertain):
+        await till.topups.refund(order_id, 10_000, "")
+    till.store.change(
+        order_id, None, lambda now, free: give_up_refund(now, None, free, till.now_ms)
+    )
+    looks = await live_through(till, reconciler, DAY_MS)
+    assert looks == DAY_MS // LOOK_MS_MAX
+    till.teller.payment = PAID._replace(refunded_minor=10_000)
+    await live_through(till, reconciler, LOOK_MS_MAX + MINUTE_MS)
+    assert till.store.find(order_id).late_minor == 10_000
+    assert till.balance() == 0
+    # There is nothing more to come.
+    assert await live_through(till, reconciler, DAY_MS) == 0
+
+
+async def test_a_refund_that_was_given_up_is_not_looked_for_for_ever(till, reconciler):
+    order = await till.paid()
+    given_up = order._replace(given_up_minor=1, given_up_ms=till.now_ms)
+    assert next_look(given_up, till.now_ms + GIVEN_UP_MS - 1) is not None
+    assert next_look(given_up, till.now_ms + GIVEN_UP_MS) is None
 
 
 async def test_a_refund_that_is_asked_for_while_the_next_look_is_planned_is_not_forgotten(

@@ -233,3 +233,24 @@ async def test_a_refund_is_given_up_while_its_provider_is_silent_and_after_a_kil
     market.toss.clear_faults()
     assert (given_up.status, given_up.json["state"]) == (200, "paid")
     assert await market.balance() == market.sellers["toss"].credit
+
+
+async def test_a_refund_that_stripe_has_no_money_for_is_asked_for_again_when_it_has(
+    market: Market,
+) -> None:
+    """For a day Stripe repeats the refusal to the key that it was asked with."""
+    seller = market.sellers["stripe"]
+    order = await market.order(seller)
+    await market.visit(await seller.pay(order["id"]))
+    admin = await market.administrator()
+    market.stripe.fail_next(
+        status=400, match="POST /v1/refunds", kept=True, type="invalid_request_error",
+        code="balance_insufficient", message="Insufficient funds in your Stripe balance.",
+    )  # fmt: skip
+    path, wanted = f"/api/admin/topups/{order['id']}/refund", {"amount_minor": 500}
+    refused = await admin.call("POST", path, wanted)
+    assert (refused.status, "Insufficient funds" in refused.error["message"]) == (422, True)
+    assert await market.balance() == seller.credit
+    done = await admin.call("POST", path, wanted)
+    assert (done.status, done.json["state"]) == (200, "refunded")
+    assert await market.balance() == "0.00"

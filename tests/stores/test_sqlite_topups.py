@@ -1,9 +1,12 @@
 import pytest
 
 from tokenferry.domain.topup import Order, Payment, Settled, settle
+from tokenferry.domain.topup_refund import ask_refund
+from tokenferry.domain.topup_review import Seen, accept
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.payments import OrderFilter
 from tokenferry.stores.sqlite_audit import SqliteAudit
+from tokenferry.stores.sqlite_database import MIGRATIONS, Database
 from tokenferry.stores.sqlite_topups import FIRST_LOOK_MS, SqliteTopUps
 
 ORDER = Order("tu_1", "acc_1", "toss", "KRW", 10_000, 7_000, True, "환율 1450", 5, 9)
@@ -102,6 +105,23 @@ def test_the_payments_name_is_the_latest_until_it_is_credited(store):
     assert store.agree("tu_9", "pk") is None
 
 
+def test_a_new_name_takes_the_place_of_the_one_that_was_known_and_of_no_other(store):
+    assert store.agree_instead("tu_1", "cs_1", None).payment_ref == "cs_1"
+    assert store.agree_instead("tu_1", "cs_2", None).payment_ref == "cs_1"
+    assert store.agree_instead("tu_1", "cs_2", "cs_1").payment_ref == "cs_2"
+    assert store.agree_instead("tu_9", "cs_2", None) is None
+
+
+def test_a_refund_is_one_of_the_payment_that_was_known_when_it_was_asked_for(store):
+    def refunding(order, free_nanos):
+        less = settle(order, PAID._replace(amount_minor=5_000), free_nanos, 6).order
+        return ask_refund(less, 5_000, "", free_nanos, 7)
+
+    store.agree("tu_1", "pk_1")
+    assert store.change("tu_1", None, refunding).pending_minor == 5_000
+    assert store.agree("tu_1", "pk_2").payment_ref == "pk_1"
+
+
 def test_what_is_due_and_when_again(store):
     store.add(ORDER._replace(order_id="tu_2", created_ms=1), 9)
     first = 1 + FIRST_LOOK_MS
@@ -168,3 +188,55 @@ def test_the_audit_knows_whose_an_order_is(store):
 
     store.change("tu_2", None, of_another)
     assert differences(store) == ["topup toss:tu_2:0 is of no top-up of that account"]
+
+
+def test_orders_of_an_earlier_version_are_kept(tmp_path, monkeypatch):
+    path = tmp_path / "old.db"
+    steps = MIGRATIONS[: MIGRATIONS.index("topups_2.sql")]
+    monkeypatch.setattr(Database, "migrations", steps)
+    old = Database(path)
+    columns = Order._fields[: Order._fields.index("paid_currency")]
+    order = ORDER._replace(
+        status="paid", moves=1, taken_nanos=2_800, pending_minor=4_000, refunds=1, revision=3,
+        payment_ref="pk_1", refund_account="{}",
+    )  # fmt: skip
+    values = order[: len(columns)]
+    old._connection.execute(
+        f"INSERT INTO topup_order ({', '.join(columns)}, next_look_ms) "
+        f"VALUES ({', '.join('?' * len(columns))}, 7)",
+        values,
+    )
+    old.close()
+    monkeypatch.setattr(Database, "migrations", MIGRATIONS)
+    store = SqliteTopUps(path)
+    kept = store.find("tu_1")
+    assert kept._replace(pending_ms=0) == order
+    # As if it had been asked for now: with the key that it was asked for with.
+    assert kept.pending_ms > 0
+    assert store.due("toss", 7, 99, 9) == ["tu_1"]
+    with pytest.raises(Exception, match="never changed"):
+        store._connection.execute("UPDATE topup_order SET credit_nanos = 1")
+    store.close()
+
+
+def test_what_was_accepted_is_never_changed_either(store):
+    def paid_otherwise(order, free_nanos):
+        return settle(order, PAID._replace(amount_minor=5_000), free_nanos, 6)
+
+    store.change("tu_1", None, paid_otherwise)
+    taken = store.change(
+        "tu_1", None, lambda order, free: accept(order, Seen("KRW", 5_000), 9_000, free, 7)
+    )
+    # More than was ordered, and all of it can go again.
+    assert taken.standing_nanos == 9_000
+    assert differences(store) == []
+    store.change(
+        "tu_1", None,
+        lambda order, free: settle(
+            order, PAID._replace(amount_minor=5_000, refunded_minor=5_000), free, 8
+        ),
+    )  # fmt: skip
+    assert store.find("tu_1").standing_nanos == 0
+    assert differences(store) == []
+    with pytest.raises(Exception, match="never changed"):
+        store._connection.execute("UPDATE topup_order SET accepted_nanos = 1")

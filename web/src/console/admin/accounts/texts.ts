@@ -258,7 +258,7 @@ const ko: typeof en = {
   },
   acceptOf: (id: string) => `${id} 주문을 승인할까요?`,
   acceptDo: "충전",
-  acceptText: (paid: string, ordered: string) => `주문 금액은 ${ordered}이지만 ${paid}이 결제되었습니다.`,
+  acceptText: (paid: string, ordered: string) => `주문 금액: ${ordered}, 실제 결제 금액: ${paid}`,
   acceptCredit: "충전할 크레딧",
   acceptRate: "주문 당시 환율을 적용한 금액입니다.",
   acceptNoRate: "이 통화에 적용할 환율이 주문에 없습니다.",
