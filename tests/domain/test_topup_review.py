@@ -84,3 +84,9 @@ class TestReview:
         assert after.detail == "after it was closed, the provider says: paid 10000 KRW"
         after, entries = told(closed.order, self.LESS._replace(refunded_minor=5_000))
         assert (after.refunded_minor, entries) == (5_000, [])
+
+    def test_what_was_paid_for_a_closed_one_is_noted_where_it_was_not_known(self):
+        """As of orders that were in review before it was kept."""
+        closed = close(ORDER._replace(status="review"), "by bank transfer").order
+        after, _ = told(closed, self.LESS, self.LESS)
+        assert (after.detail, after.paid_minor) == ("by bank transfer", 5_000)

@@ -286,7 +286,10 @@ def _see_closed(books: "Books", payment: Payment) -> None:
         return
     order = books.order
     said = (payment.currency, payment.amount_minor if payment.live or not order.live else 0)
-    if said != (order.real_currency, order.real_minor):
+    if not order.paid_currency:
+        # It was closed before anybody knew how much was paid.
+        books.change(paid_currency=said[0], paid_minor=said[1])
+    elif said != (order.paid_currency, order.paid_minor):
         books.change(detail=f"after it was closed, the provider says: paid {said[1]} {said[0]}")
     _see_refunds(books, payment, 0)
     books.change(disputed_minor=payment.disputed_minor)
