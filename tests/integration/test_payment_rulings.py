@@ -184,7 +184,7 @@ async def test_a_refund_that_never_ends_is_given_up_and_asked_for_anew(market: M
     answers = await asyncio.gather(*(admin.call("POST", path, {}) for _ in range(3)))
     assert sorted(answer.status for answer in answers) == [200, 409, 409]
     assert await market.balance() == market.sellers["toss"].credit
-    assert await trail(admin, "topup.give_up", order_id) == [
+    assert await trail(admin, "topup.abandon", order_id) == [
         {"amount_minor": 10_000, "currency": "KRW"}
     ]
     row = await shown(admin, order_id)

@@ -23,7 +23,7 @@ Action = Literal[
     "topup.refund",
     "topup.accept",
     "topup.close",
-    "topup.give_up",
+    "topup.abandon",
     "stream.stop",
     "stream.stopped",
     "ledger.check",

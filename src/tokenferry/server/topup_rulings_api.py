@@ -116,7 +116,7 @@ class TopUpRulingsApi:
             entry = audit_log.entry_of(
                 call,
                 self._wall_ms(),
-                "topup.give_up",
+                "topup.abandon",
                 order_id,
                 account=order.account_id,
                 amount_minor=order.pending_minor,

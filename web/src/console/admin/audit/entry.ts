@@ -32,7 +32,7 @@ export const ACTIONS = [
   "topup.refund",
   "topup.accept",
   "topup.close",
-  "topup.give_up",
+  "topup.abandon",
   "stream.stop",
   "stream.stopped",
   "ledger.check",
