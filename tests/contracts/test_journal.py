@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tokenferry.engine.ports import Fenced, Gap, Journal
+from tokenferry.protocol.segment import MAGIC
 from tokenferry.stores.memory import MemoryJournal
 from tokenferry.stores.segment_journal import SegmentJournal
 
@@ -156,3 +157,15 @@ def test_files_can_be_let_go_of_twice(journal: Journal) -> None:
     journal.open("s", 1, b"")
     journal.close_files()
     journal.close_files()
+
+
+def test_what_is_only_tried_changes_nothing(journal: Journal) -> None:
+    journal.try_commit()
+    journal.open("s", 1, b"")
+    journal.append([Append("s", 1, 0, [b"ta"])])
+    journal.try_commit()
+    journal.append([Append("s", 1, 1, [b"tb"])])
+    size = journal.bytes
+    journal.try_commit()
+    assert journal.bytes <= size + len(MAGIC)
+    assert list(journal.read("s", 0, 10)) == [b"ta", b"tb"]

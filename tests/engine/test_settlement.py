@@ -18,7 +18,8 @@ class Books:
         self.answers.append(committed)
 
     def answer(self, *results):
-        self.answers.pop(0)(results[0] if isinstance(results[0], StoreUnusable) else results)
+        is_error = bool(results) and isinstance(results[0], StoreUnusable)
+        self.answers.pop(0)(results[0] if is_error else results)
 
 
 def bench():
@@ -128,18 +129,41 @@ def test_while_it_fails_nobody_waits_for_a_hold():
     assert answers[2:] == [Held(1, 1)]
 
 
-def test_after_holds_alone_failed_the_next_one_is_tried():
+def test_after_holds_alone_failed_it_is_tried_without_any_whether_the_books_take_something(caplog):
     timers, books, _, settlement = bench()
     answers = []
+    assert not settlement.is_refusing
     settlement.reserve(hold("s1", 1), answers.append)
     timers.tick()
     books.answer(StoreUnusable("full"))
+    assert settlement.is_refusing
+    for _ in range(2):
+        timers.advance(RETRY_S)
+        assert books.batches[-1] == []
+        books.answer(StoreUnusable("full"))
+        assert settlement.is_refusing
     timers.advance(RETRY_S)
+    books.answer()
+    assert not settlement.is_refusing
     settlement.reserve(hold("s2", 1), answers.append)
     timers.tick()
     books.answer(Held(1, 1))
     assert answers[1:] == [Held(1, 1)]
     assert settlement.is_idle
+    assert [record.getMessage() for record in caplog.records] == [
+        "the ledger takes nothing: full",
+        "the ledger takes what it is given again, after 3 s and 1 refused requests",
+    ]
+
+
+def test_books_that_refuse_nobody_do_not_count_as_refusing():
+    timers, books, _, settlement = bench()
+    settlement.charge(charge("s0", 1))
+    timers.advance(CHARGE_DELAY_S)
+    books.answer(StoreUnusable("full"))
+    assert not settlement.is_refusing
+    settlement.reserve(hold("s1", 1), lambda _: None)
+    assert settlement.is_refusing
 
 
 def test_a_stream_that_fails_on_its_hold_does_not_stop_the_others(caplog):

@@ -438,6 +438,26 @@ def file_bytes_max() -> Iterator[Callable[[int], None]]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_a_trial_fails_where_commits_do_and_leaves_nothing(
+    opened: Opener, tmp_path: Path, file_bytes_max: Callable[[int], None]
+) -> None:
+    journal = opened()
+    fill(journal)
+    (path,) = segments(tmp_path)
+    before = path.read_bytes()
+    journal.try_commit()
+    assert path.read_bytes() == before
+    file_bytes_max(len(before) + 100)
+    with pytest.raises(JournalUnavailable, match=r"File too large\. Make room"):
+        journal.try_commit()
+    assert path.read_bytes() == before
+    file_bytes_max(resource.RLIM_INFINITY)
+    journal.try_commit()
+    journal.append([Append("s", 1, 4, [b"te"])])
+    journal = opened()
+    assert journal.read("s", 3, 9) == [b"td", b"te"]
+
+
 @pytest.mark.parametrize("room", range(0, 60, 7))
 def test_a_write_that_fails_leaves_nothing(
     opened: Opener, tmp_path: Path, file_bytes_max: Callable[[int], None], room: int

@@ -1,5 +1,7 @@
 """The database file and its format, seen through the store of keys."""
 
+import errno
+import os
 import sqlite3
 import stat
 import subprocess
@@ -178,3 +180,37 @@ def test_a_second_connection_leaves_the_first_ones_locks_alone(path: Path) -> No
     assert log.stat().st_ino == before
     second.close()
     first.close()
+
+
+def test_a_full_disk_is_called_so(path: Path) -> None:
+    store = SqliteKeys(path)
+    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreUnusable, match=r"tokenferry\.db: its disk is full .* Make room"):
+        store.create("n" * 100_000, "id", HASH, 1)
+    store.close()
+
+
+@pytest.mark.parametrize(("free", "says"), [(0, "its disk is full"), (99, "Check the disk")])
+def test_a_failure_for_want_of_room_is_told_from_others(
+    path: Path, monkeypatch: pytest.MonkeyPatch, free: int, says: str
+) -> None:
+    failure = sqlite3.OperationalError("disk I/O error")
+    failure.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    found = os.statvfs("/")
+    monkeypatch.setattr(
+        "os.statvfs", lambda _: os.statvfs_result((4096, 4096, *found[2:4], free, *found[5:]))
+    )
+    assert says in sqlite_database.explain(path, failure)
+
+
+def test_a_file_for_which_there_is_no_room_is_called_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.open", fail)
+        with pytest.raises(StoreUnusable, match="its disk is full"):
+            SqliteKeys(path)

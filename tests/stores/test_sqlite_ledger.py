@@ -277,3 +277,17 @@ def test_the_books_are_zero_and_nobody_is_below(tmp_path_factory, actions):
         assert held == (0 if row is None else row[1])
     finally:
         ledger.close()
+
+
+def test_without_work_it_is_tried_whether_something_can_be_written(ledger, tmp_path):
+    log = tmp_path / "t.db-wal"
+    before = log.stat().st_size
+    assert ledger.commit([]) == []
+    assert log.stat().st_size > before
+    pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
+    ledger._connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreUnusable):
+        ledger.commit([])
+    ledger._connection.execute("PRAGMA query_only = OFF")
+    assert ledger.commit([]) == []
+    assert ledger._connection.execute("PRAGMA page_count").fetchone()[0] == pages

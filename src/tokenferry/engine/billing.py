@@ -203,6 +203,11 @@ class Billing:
             decided,
         )
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether requests are refused because the books take nothing."""
+        return self._settlement.is_refusing
+
     def charge(self, charge: Charge) -> None:
         """Book what a stream cost; it ends its reservation."""
         self._settlement.charge(charge)

@@ -22,6 +22,7 @@ from tokenferry.engine.generation import Generation
 from tokenferry.engine.keys import Key
 from tokenferry.engine.meta import fingerprint, stream_meta
 from tokenferry.engine.options import Limits, Options
+from tokenferry.engine.outage import JournalWatch
 from tokenferry.engine.ports import (
     Journal,
     JournalUnavailable,
@@ -107,6 +108,7 @@ class Dispatcher:
     Attributes:
         book: All streams that can be asked for.
         relay: What commits their records.
+        journal_watch: Whether the journal takes them.
         admissions: Who may begin a stream.
         draining: Whether no stream is started any more.
     """
@@ -116,6 +118,8 @@ class Dispatcher:
         self.limits = limits
         self.book = Book(engine.timers, engine.wall_ms, limits.followers_max)
         self.relay = Relay(engine.durability, engine.timers, self._on_done, self._on_stuck)
+        self.journal_watch = JournalWatch(engine.journal, engine.timers.time)
+        self.relay.on_failing = self.journal_watch.failed
         self.draining = False
         self.admissions = Admissions(limits.rates, engine.catalog, engine.timers)
 
@@ -194,7 +198,7 @@ class Dispatcher:
             self.relay.open(stream, written, lambda: self._reserve(entry, plan.request, generation))
         except JournalUnavailable as exc:
             self.book.strike(entry)
-            log.error("a stream was refused, for the journal takes nothing: %s", exc)  # noqa: TRY400 -- the message says all
+            self.journal_watch.failed(exc, refused=1)
             raise StorageUnavailable(
                 "The server cannot save anything now, and so begins nothing. Try again later."
             ) from exc
@@ -273,6 +277,13 @@ class Dispatcher:
         except Exception:
             log.exception("a provider's adapter failed to start")
             generation.abort(InternalError("The gateway could not send the request on."))
+
+    @property
+    def storage_fault(self) -> str | None:
+        """Which store takes nothing, so that requests are refused; None if none does."""
+        if self.journal_watch.is_failing:
+            return "the journal"
+        return "the ledger" if self.engine.billing.is_failing else None
 
     def find(self, owner: str, stream_id: str) -> Entry | Summary:
         """Return a stream of this key, or what is kept of it.

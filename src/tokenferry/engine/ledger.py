@@ -66,7 +66,8 @@ class Ledger(Protocol):
     def commit(self, work: Sequence[Work]) -> list[Result]:
         """Do all of it or none, in order, in one transaction; return what became of each.
 
-        A charge that was booked before changes nothing.
+        A charge that was booked before changes nothing. With no work at all it is tried whether a
+        transaction can be committed.
 
         Raises:
             Unbookable: If some of it can never be committed, whatever the disk does.

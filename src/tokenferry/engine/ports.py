@@ -185,6 +185,13 @@ class Journal(Protocol):
                 sync may or may not outlast.
         """
 
+    def try_commit(self) -> None:
+        """Try whether a commit could be written; what the journal holds stays as it is.
+
+        Raises:
+            JournalUnavailable: If none could.
+        """
+
     def read(self, stream_id: str, after: int, limit: int) -> Sequence[bytes]:
         """Return up to `limit` records with seq > `after`, in order; none of an unknown stream.
 

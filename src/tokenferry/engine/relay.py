@@ -46,6 +46,9 @@ class Relay:
         timers: To run something at the end of this tick, or later.
         on_done: Called after a terminal record was committed and offered to its readers.
         on_stuck: Called with the streams that cannot be committed and were tried long enough.
+
+    Attributes:
+        on_failing: Called each time that something cannot be committed.
     """
 
     __slots__ = (
@@ -59,6 +62,7 @@ class Relay:
         "_sync",
         "_timers",
         "_waiting",
+        "on_failing",
     )
 
     def __init__(
@@ -73,6 +77,7 @@ class Relay:
         self._timers = timers
         self._on_done = on_done
         self._on_stuck = on_stuck
+        self.on_failing: Callable[[JournalUnavailable], None] = _ignore
         self._dirty: list[Stream] = []
         # Whom the next sync will let go on; see `open`.
         self._waiting: list[Callable[[], None]] = []
@@ -167,7 +172,7 @@ class Relay:
         now_s = self._timers.time()
         if self._failing_since_s is None:
             self._failing_since_s = now_s
-            log.error("the journal takes nothing; %d streams wait: %s", len(streams), exc)
+        self.on_failing(exc)
         if self._retry is not None:
             self._retry.cancel()  # whoever asks for a flush in between begins no second round
         self._retry = self._timers.call_later(RETRY_S, self.flush)
@@ -221,6 +226,10 @@ class Relay:
                 _cut(outlet, exc)
         for stream in ended:
             self._on_done(stream)
+
+
+def _ignore(exc: JournalUnavailable) -> None:
+    """Take note of nothing."""
 
 
 def _cut(outlet: Outlet, exc: Exception) -> None:

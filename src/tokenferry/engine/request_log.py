@@ -21,6 +21,7 @@ from tokenferry.domain.request_record import Content, RequestRecord, ended_by
 from tokenferry.domain.service_status import DayCount, FirstTokens, HourCount
 from tokenferry.engine.book import Entry
 from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.outage import Outage
 from tokenferry.engine.ports import JournalUnavailable, Outcome, Timers
 from tokenferry.protocol.chat import ChatRequest
 from tokenferry.protocol.completion import folded
@@ -165,6 +166,7 @@ class RequestLog:
     def __init__(self, write: Write, timers: Timers, content_bytes_max: int = 0) -> None:
         self._write = write
         self._timers = timers
+        self._outage = Outage("the request log", timers.time)
         self.counted: Counted = _ignore
         self._content_bytes_max = content_bytes_max
         self._waiting: list[Draft] = []
@@ -267,10 +269,13 @@ class RequestLog:
 
     def _done(self, error: StoreUnusable | None) -> None:
         if error is not None and self._tries < TRIES_MAX:
-            if self._tries == 1:
-                log.error("the request log takes nothing: %s", error)
+            self._outage.failed(str(error))
             self._timers.call_later(RETRY_S, self._send)
             return
+        if error is None:
+            self._outage.ended()
+        else:
+            self._outage.failed(str(error))
         count, self._batch = len(self._batch), []
         self.counted("written" if error is None else "dropped", count)
         if self._waiting:

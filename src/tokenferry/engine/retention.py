@@ -8,6 +8,7 @@ running streams and of those that somebody is reading never do.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from tokenferry.engine.archive import Archive, Summary
 from tokenferry.engine.book import Book, Entry
 from tokenferry.engine.guests import is_guest
 from tokenferry.engine.keys import StoreUnusable
+from tokenferry.engine.outage import Outage
 from tokenferry.engine.ports import Journal, JournalUnavailable
 from tokenferry.engine.summary import SLICE_RECORDS, Folding
 
@@ -60,6 +62,7 @@ class Retention:
         self._journal = journal
         self._archive = archive
         self._periods = periods
+        self._outage = Outage("the archive", time.monotonic)
         # Whether the last batch left something that was due.
         self._has_more = False
 
@@ -99,8 +102,9 @@ class Retention:
             if ended:
                 await asyncio.to_thread(self._archive.save, ended)
         except StoreUnusable as exc:
-            log.error("finished streams cannot be archived, and stay: %s", exc)  # noqa: TRY400 -- the message says all
+            self._outage.failed(f"{exc} Finished streams stay in the journal.")
             return 0
+        self._outage.ended()
         gone = 0
         for entry in entries:
             if entry.stream.id in summaries and self._book.strike(entry):

@@ -18,6 +18,7 @@ from typing import cast
 from tokenferry.domain.ledger import Charge, Refusal
 from tokenferry.engine.keys import StoreUnusable
 from tokenferry.engine.ledger import Charged, Held, Hold, Result, Unbookable, Work
+from tokenferry.engine.outage import Outage
 from tokenferry.engine.ports import Timers
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Settlement:
         self._is_busy = False
         # Why the books take nothing; None while they do.
         self._fault: StoreUnusable | None = None
+        self._outage = Outage("the ledger", timers.time)
         # Whether a flush is coming, and how many reservations wait.
         self._is_due = False
         self._holds_waiting = 0
@@ -73,10 +75,16 @@ class Settlement:
         """Whether nothing waits."""
         return not (self._waiting or self._is_busy)
 
+    @property
+    def is_refusing(self) -> bool:
+        """Whether the books take nothing, and somebody was refused for that."""
+        return self._outage.why is not None and self._outage.refused > 0
+
     def reserve(self, hold: Hold, then: OnHeld) -> None:
         """Reserve for a stream; `then` follows, never before this has returned."""
         if self._fault is not None:
             # Nobody is to wait until the charges before have been tried one by one.
+            self._outage.failed(str(self._fault), refused=1)
             self._timers.call_soon(then, self._fault)
             return
         self._waiting.append((hold, then))
@@ -103,9 +111,12 @@ class Settlement:
 
     def _flush_due(self) -> None:
         self._is_due = False
-        if not self._waiting:
-            self._fault = None  # the next one will show
-        self._flush()
+        if self._fault is None or self._waiting:
+            self._flush()
+        elif not self._is_busy:
+            # Nothing is to be booked, so it is tried whether it could be.
+            self._is_busy = True
+            self._commit([], lambda results: self._committed([], results))
 
     def _flush(self) -> None:
         if self._is_busy or not self._waiting:
@@ -131,6 +142,7 @@ class Settlement:
             self._failed(batch, results)
             return
         self._fault = None
+        self._outage.ended()
         # All of them first: whom `then` calls may ask for a balance.
         pairs = list(zip(batch, results, strict=True))
         for (work, _), result in pairs:
@@ -172,6 +184,7 @@ class Settlement:
     def _unbookable(self, batch: Sequence[tuple[Work, OnHeld | None]], error: Unbookable) -> None:
         """Look for what cannot be booked, and set it aside."""
         self._fault = None
+        self._outage.ended()
         if len(batch) > 1:
             self._waiting = [*batch, *self._waiting]
             self._holds_waiting += sum(then is not None for _, then in batch)
@@ -186,14 +199,13 @@ class Settlement:
         self._go_on()
 
     def _failed(self, batch: Sequence[tuple[Work, OnHeld | None]], error: StoreUnusable) -> None:
-        if self._fault is None:
-            log.error("the ledger takes nothing: %s", error)
         self._fault = error
         self._suspects = 0
         # To the end of the line, so that others get their turn.
         undone = [*self._waiting, *batch]
         self._waiting = [(work, then) for work, then in undone if then is None]
         self._holds_waiting = 0
+        self._outage.failed(str(error), refused=len(undone) - len(self._waiting))
         self._flush_later(RETRY_S)
         for _, then in undone:
             if then is not None:

@@ -165,6 +165,7 @@ async def _serve(settings: Settings, on_ready: OnReady) -> None:
                     hub.watch_logins(site.membership.lasting),
                     retention.run(_wall_ms),
                     recording.expire_forever(),
+                    dispatcher.journal_watch.run(),
                     site.payments.reconcile(),
                 ]
                 background = [tasks.create_task(work) for work in endless]

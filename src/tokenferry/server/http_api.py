@@ -207,14 +207,20 @@ class HttpApi:
         return json_response({"status": "ok"})
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        if self._hub.shared.dispatcher.draining:
+        dispatcher = self._hub.shared.dispatcher
+        if dispatcher.draining:
             return json_response({"status": "draining"}, status=503)
+        if (store := dispatcher.storage_fault) is not None:
+            # Where its files are is nothing for strangers.
+            reason = f"{store} takes nothing; the log says why"
+            return json_response({"status": "storage_unavailable", "reason": reason}, status=503)
         return json_response({"status": "ready"})
 
     async def _metrics(self, request: web.Request) -> web.Response:
         if not self._hub.shared.settings.metrics_public:
             self._check_operator(request)
-        body = self._hub.shared.metrics.exposition()
+        shared = self._hub.shared
+        body = shared.metrics.exposition(stores=shared.dispatcher.storage_fault is None)
         return web.Response(body=body, headers={"content-type": CONTENT_TYPE})
 
     def _check_operator(self, request: web.Request) -> None:

@@ -63,6 +63,10 @@ class Metrics:
         self._overheads_s: list[float] = []
         self._unlogged: list[Outcome] = []
         self._soon = soon
+        self._storage = gauge(
+            "tokenferry_storage_available",
+            "1 while storage takes what requests need; 0 while it does not and they are refused.",
+        )
         self._connections = gauge("tokenferry_open_connections", "Open WebSocket connections.")
         self._requests = tally(
             "tokenferry_requests", "Finished requests.", ("provider", "model", "finish")
@@ -165,8 +169,13 @@ class Metrics:
         """Count a WebSocket connection that opens (1) or closes (-1)."""
         self._connections.inc(change)
 
-    def exposition(self) -> bytes:
-        """Return everything in Prometheus' text form."""
+    def exposition(self, *, stores: bool = True) -> bytes:
+        """Return everything in Prometheus' text form.
+
+        Args:
+            stores: Whether storage takes what requests need.
+        """
+        self._storage.set(stores)
         self._count()
         self.routing.refresh()
         self._open.set(self._open_count)

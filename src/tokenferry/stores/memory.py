@@ -63,6 +63,9 @@ class MemoryJournal:
     def sync(self) -> None:
         """Do nothing: no power cut is outlasted."""
 
+    def try_commit(self) -> None:
+        """Do nothing: memory takes what it is given."""
+
     def read(self, stream_id: str, after: int, limit: int) -> Sequence[bytes]:
         """Return up to `limit` records with seq > `after`; none for an unknown stream."""
         log = self._logs.get(stream_id)

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # Enough for the turns of a reader that is far behind; longer runs are read in one piece.
 BLOCK_BYTES = 64 << 10
+# A request takes some 500 bytes as it begins; its answer takes more.
+TRIAL_BYTES = 64 << 10
 
 
 class DirectoryLock:
@@ -192,6 +194,19 @@ class SegmentFiles:
         self.size += written
         self.crc = zlib.crc32(data, self.crc)
         self.sizes[self.active] = self.size
+
+    def try_write(self) -> None:
+        """Append to the active segment what a few requests would, and take it back.
+
+        Raises:
+            JournalUnavailable: If it cannot be written.
+        """
+        size, crc = self.size, self.crc
+        # Nothing that a file system could make smaller.
+        self.write(os.urandom(TRIAL_BYTES))
+        self.size, self.crc = size, crc
+        self.sizes[self.active] = size
+        self._take_back()
 
     def retire(self) -> None:
         """Write the active segment no more; what is not synced of it will be, by `sync`."""

@@ -173,6 +173,11 @@ class SegmentJournal:
         """Make what was committed before the call outlast a power cut; see `Journal`."""
         self._files.sync()
 
+    def try_commit(self) -> None:
+        """Try whether a commit could be written; see `Journal`."""
+        self._ready()
+        self._files.try_write()
+
     def read(self, stream_id: str, after: int, limit: int) -> Sequence[bytes]:
         """Return up to `limit` records with seq > `after`; see `Journal`."""
         self._file()

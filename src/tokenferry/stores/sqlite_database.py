@@ -43,6 +43,8 @@ MIGRATIONS = (
 APPLICATION_ID = 0x74667279
 # A writer holds the lock for one sync of the disk; the event loop may have to wait that long.
 BUSY_TIMEOUT_MS = 2_000
+# The least that the index of SQLite's log takes.
+ROOM_MIN_BYTES = 32 << 10
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -199,6 +201,8 @@ def _statements(name: str) -> Iterator[str]:
 
 def explain(path: Path, exc: Exception) -> str:
     """Return a sentence that says what is wrong with the file and what to do."""
+    if _is_full(path, exc):
+        return f"Cannot write {path}: its disk is full ({exc}). Make room, or raise the limit."
     if isinstance(exc, OSError):
         return f"Cannot open {path}: {exc.strerror}. Check who owns it, or name another directory."
     if isinstance(exc, sqlite3.OperationalError) and "locked" in str(exc):
@@ -211,3 +215,17 @@ def explain(path: Path, exc: Exception) -> str:
         f"{path} is damaged or no database: {exc}. Restore it from a backup, or move it away to "
         "start anew without its keys."
     )
+
+
+def _is_full(path: Path, exc: Exception) -> bool:
+    if isinstance(exc, OSError):
+        return exc.errno in (errno.ENOSPC, errno.EDQUOT)
+    primary = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+    if primary != sqlite3.SQLITE_IOERR:
+        return primary == sqlite3.SQLITE_FULL
+    # SQLite calls it so where it has no room for the index of its log.
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < ROOM_MIN_BYTES

@@ -66,6 +66,10 @@ class SqliteLedger(Database):
         """Do all of it or none; see `Ledger`."""
         try:
             with self._transaction("IMMEDIATE"):
+                if not work:
+                    # Written to the disk, and changes nothing.
+                    version = self._pragma("user_version")
+                    self._connection.execute(f"PRAGMA user_version = {version}")
                 batch = _Batch(self._connection)
                 results = [
                     batch.hold(item) if isinstance(item, Hold) else batch.charge(item)
