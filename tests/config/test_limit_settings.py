@@ -25,9 +25,11 @@ def read(tmp_path: Path, text: str) -> Settings:
     return load(path, {})
 
 
-def test_a_key_has_sixty_requests_a_minute_and_nothing_else_is_limited(tmp_path: Path) -> None:
+def test_a_key_has_sixty_requests_and_many_reads_a_minute_and_nothing_else_is_limited(
+    tmp_path: Path,
+) -> None:
     settings = read(tmp_path, "")
-    assert settings.rates() == Rates(Allowance(60, 0, 0))
+    assert settings.rates() == Rates(Allowance(60, 0, 0), reads_per_minute=6_000)
     assert settings.limits.bad_keys_per_minute == 60
 
 
@@ -42,6 +44,7 @@ streams_max = 10
 account_requests_per_minute = 600
 account_tokens_per_minute = 1_000_000
 account_streams_max = 50
+reads_per_minute = 5
 
 [limits.models."p/m"]
 requests_per_minute = 1_000
@@ -57,6 +60,7 @@ streams_max = 3
         Allowance(0, 100_000, 10),
         Allowance(600, 1_000_000, 50),
         {"p/m": Allowance(1_000), "fast": Allowance(0, 10**9, 3), "모델": Allowance()},
+        5,
     )
 
 

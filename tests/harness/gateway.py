@@ -44,7 +44,7 @@ Alias = Sequence[str] | Mapping[str, Any]
 # No test waits for a long drain.
 SERVER: Mapping[str, Any] = {"drain_timeout_s": 1}
 # Tests of one module share one key, so it has no limit, unless they are about that.
-LIMITS: Mapping[str, Any] = {"requests_per_minute": 0}
+LIMITS: Mapping[str, Any] = {"requests_per_minute": 0, "reads_per_minute": 0}
 
 
 def provider_entry(kind: str, root: str, name: str = "", **extra: Any) -> ProviderEntry:

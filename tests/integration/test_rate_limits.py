@@ -20,7 +20,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PER_MINUTE = 600
 TOKENS = 100_000
 STREAMS = 2
+READS = 300
 REQUEST = {"model": "demo", "messages": [{"role": "user", "content": "안녕"}], "max_tokens": 5}
+CHAT = "/v1/chat/completions"
 BODY = json.dumps(REQUEST).encode()
 
 
@@ -31,6 +33,7 @@ def gateway_options(provider: ScriptedProvider) -> dict[str, Any]:
         "tokens_per_minute": TOKENS,
         "streams_max": STREAMS,
         "bad_keys_per_minute": 3,
+        "reads_per_minute": READS,
     }
     return {
         "server": SERVER,
@@ -91,6 +94,67 @@ async def test_other_paths_count_nothing_and_say_nothing(gateway: Gateway, key: 
         assert not [name for name in response.headers if name.startswith("x-ratelimit")]
     response = await gateway.post("/v1/chat/completions", BODY, key)
     assert response.headers["x-ratelimit-remaining-requests"] == str(PER_MINUTE - 1)
+
+
+async def test_reads_have_a_limit_of_their_own_and_a_large_estimate_is_many(
+    gateway: Gateway, key: str
+) -> None:
+    large = [{"role": "user", "content": "x" * (READS * 4096)}]
+    body = json.dumps(REQUEST | {"messages": large}).encode()
+    estimate = await gateway.post(f"{CHAT}/estimate", body, key)
+    assert estimate.status == 200
+    assert not [name for name in estimate.headers if name.startswith("x-ratelimit")]
+    # It took what a minute has; what is as large has to wait for most of one.
+    refused = await gateway.post(f"{CHAT}/estimate", body, key)
+    assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded")
+    assert refused.json["limit"] == {"scope": "key", "name": "reads_per_minute", "value": READS}
+    assert refused.json["rate_limits"][0]["name"] == "reads"
+    assert refused.headers["x-ratelimit-limit-reads"] == str(READS)
+    assert 0 < int(refused.headers["retry-after-ms"]) <= 60_000
+    assert "x-ratelimit-limit-requests" not in refused.headers
+    # Answers are another matter, and so is somebody else.
+    assert (await gateway.post(CHAT, BODY, key)).status == 200
+    assert (await gateway.get("/v1/models", await gateway.create_key())).status == 200
+    exposition = (await gateway.get("/metrics")).body
+    assert b'tokenferry_limited_total{limit="key_reads"}' in exposition
+
+
+async def test_of_a_long_answer_what_is_read_counts(
+    tmp_path: Path, provider: ScriptedProvider
+) -> None:
+    async def long_answer(exchange: Exchange) -> None:
+        exchange.head()
+        for block in dialects.opening("openai"):
+            exchange.chunk(block)
+        for _ in range(1_200):
+            exchange.chunk(dialects.token("openai", "안"))
+        for block in dialects.closing("openai", 1_200):
+            exchange.chunk(block)
+        exchange.end()
+
+    gateway = Gateway(
+        tmp_path,
+        server=SERVER,
+        providers=[provider_entry("openai", provider.url)],
+        tables={"limits": {"requests_per_minute": 0, "reads_per_minute": 2}},
+    )
+    await gateway.start()
+    try:
+        answer = await gateway.post(
+            CHAT, body_for(provider.play(long_answer), stream=False), gateway.key
+        )
+        path = f"/v1/streams/{answer.headers['x-stream-id']}"
+        # Who comes back near its end reads little.
+        near = f"{path}/events?after=1100"
+        assert (await gateway.get(near, gateway.key)).status == 200
+        # The whole is two reads: more than there are until half a minute has passed.
+        for whole in (path, f"{path}/events"):
+            refused = await gateway.get(whole, gateway.key)
+            assert (refused.status, refused.json["limit"]["name"]) == (429, "reads_per_minute")
+        assert (await gateway.get(near, gateway.key)).status == 200
+        await gateway.stop()
+    finally:
+        await gateway.kill()
 
 
 async def at_once(gateway: Gateway, key: str, count: int) -> list[int]:
@@ -406,7 +470,7 @@ async def test_metrics_count_refusals_by_limit_and_have_no_other_label(gateway: 
     found = {line.rpartition(" ")[0] for line in lines if line.startswith("tokenferry_limited")}
     assert 'tokenferry_limited_total{limit="key_requests"}' in found
     words = {f"{scope}_{what}" for scope in ("key", "account", "model")
-             for what in ("requests", "tokens", "streams")} | {"bad_keys"}  # fmt: skip
+             for what in ("requests", "tokens", "streams", "reads")} | {"bad_keys"}  # fmt: skip
     assert found <= {f'tokenferry_limited_total{{limit="{word}"}}' for word in words}
 
 

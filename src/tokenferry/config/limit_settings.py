@@ -117,6 +117,16 @@ class LimitSettings:
             "of its names, and for aliases that have it as their first candidate.",
         ),
     )
+    reads_per_minute: int = field(
+        default=6_000,
+        metadata=spec(
+            _RULES["requests_per_minute"],
+            "Requests over HTTP a minute for what begins no answer: streams, models, estimates. "
+            "All keys of an account count together, the operator's own each by itself; 0 is no "
+            "limit. A list counts as 10; each 1,000 records that are read of an answer, and each "
+            "4 KiB of an estimate's body, count as 1 more.",
+        ),
+    )
     bad_keys_per_minute: int = field(
         default=60,
         metadata=spec(

@@ -339,7 +339,12 @@ class Settings:
     def rates(self) -> Rates:
         """Return the rate limits."""
         limits = self.limits
-        return Rates(limits.key_allowance(), limits.account_allowance(), dict(limits.models))
+        return Rates(
+            limits.key_allowance(),
+            limits.account_allowance(),
+            dict(limits.models),
+            limits.reads_per_minute,
+        )
 
     def secrets(self) -> list[str]:
         """Return every text that must not appear in a log."""

@@ -28,6 +28,7 @@ from tokenferry.domain.token_rate import TokenRate
 from tokenferry.engine.guests import GUESTS_TOGETHER
 from tokenferry.engine.keys import Key
 from tokenferry.engine.ports import Timers
+from tokenferry.engine.read_limit import ReadLimit
 from tokenferry.errors import LimitError, RateLimited, TokensOverLimit, TooManyStreams
 
 NS_PER_S = 1_000_000_000
@@ -54,11 +55,13 @@ class Rates:
         key: What each key may have, if it was given nothing else.
         account: What all keys of an account may have together; the operator's own have no limit.
         models: What all keys together may have of a model or alias, by its name.
+        reads_per_minute: What whoever asks for no answer may read; 0 is no limit.
     """
 
     key: Allowance = EVERYTHING
     account: Allowance = EVERYTHING
     models: Mapping[str, Allowance] = field(default_factory=dict)
+    reads_per_minute: int = 0
 
 
 UNLIMITED = Rates()
@@ -156,10 +159,15 @@ class Admissions:
         rates: What the operator allows.
         catalog: Which names stand for which models.
         timers: The clock.
+
+    Attributes:
+        rates: What the operator allows.
+        reads: Who may ask for what begins no stream.
     """
 
     def __init__(self, rates: Rates, catalog: Catalog, timers: Timers) -> None:
         self.rates = rates
+        self.reads = ReadLimit(rates.reads_per_minute, timers.time)
         self._catalog = catalog
         self._timers = timers
         self._keys: OrderedDict[str, Subject] = OrderedDict()

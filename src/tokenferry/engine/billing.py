@@ -312,8 +312,10 @@ def _raised(request: ChatRequest) -> int:
     media = 0
     for message in request.messages:
         # Providers count some of it, and of some messages: what led to a call of a tool.
-        tokens += estimate_tokens(message.reasoning_content or "")
-        tokens += estimate_tokens(message.refusal or "")
+        if message.reasoning_content:
+            tokens += estimate_tokens(message.reasoning_content)
+        if message.refusal:
+            tokens += estimate_tokens(message.refusal)
         if message.reasoning_details:
             tokens += estimate_tokens(str(message.reasoning_details))
         if isinstance(message.content, list):

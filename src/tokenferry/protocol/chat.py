@@ -233,11 +233,13 @@ class ChatRequest(Struct, kw_only=True):
         """Return all text of the conversation: what an estimate of the prompt counts."""
         texts: list[str] = []
         for message in self.messages:
-            if isinstance(message.content, str):
-                texts.append(message.content)
-            else:
-                texts += [part.text for part in message.content or () if part.text]
-            texts += [call.texts()[1] for call in message.tool_calls or ()]
+            content = message.content
+            if isinstance(content, str):
+                texts.append(content)
+            elif content:
+                texts += [part.text for part in content if part.text]
+            if message.tool_calls:
+                texts += [call.texts()[1] for call in message.tool_calls]
         return "\n".join(texts)
 
     @property

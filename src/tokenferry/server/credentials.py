@@ -7,7 +7,9 @@ from aiohttp import web
 from tokenferry.domain.api_key import bearer_token
 from tokenferry.domain.client_address import client_address, network_of
 from tokenferry.engine.keys import Key
+from tokenferry.errors import RateLimited
 from tokenferry.server.hub import Hub
+from tokenferry.server.responses import STANDINGS
 
 
 def authenticate(request: web.Request, hub: Hub) -> Key:
@@ -21,6 +23,31 @@ def authenticate(request: web.Request, hub: Hub) -> Key:
     token = bearer_token(request.headers.get("Authorization"))
     proxies = hub.trusted_proxies
     return hub.shared.authenticator.authenticate(token, lambda: network(request, proxies))
+
+
+def reader(request: web.Request, hub: Hub, reads: int = 1) -> Key:
+    """Return the key that a request brings for what is no answer, counted as so many reads.
+
+    Raises:
+        TokenferryError: As `authenticate` and `count_reads` do.
+    """
+    key = authenticate(request, hub)
+    count_reads(request, hub, key, reads)
+    return key
+
+
+def count_reads(request: web.Request, hub: Hub, key: Key, reads: int) -> None:
+    """Count so many reads of a key.
+
+    Raises:
+        RateLimited: If it had too many.
+    """
+    limit = hub.shared.dispatcher.admissions.reads
+    try:
+        limit.count(key, reads)
+    except RateLimited:
+        request[STANDINGS] = limit.standings(key)
+        raise
 
 
 def network(request: web.Request, proxies: int) -> str:

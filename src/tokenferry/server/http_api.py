@@ -1,5 +1,6 @@
 """The HTTP routes, and what all of them share: authentication, request ids, CORS, error shapes."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -7,6 +8,7 @@ from aiohttp import hdrs, web
 
 from tokenferry.domain.ledger import OPERATOR
 from tokenferry.engine.keys import Key
+from tokenferry.engine.read_limit import BODY_BYTES_PER_READ
 from tokenferry.errors import (
     AdminOnly,
     InternalError,
@@ -16,7 +18,7 @@ from tokenferry.errors import (
 )
 from tokenferry.protocol.chat import parse_request
 from tokenferry.server import tickets
-from tokenferry.server.credentials import authenticate
+from tokenferry.server.credentials import authenticate, count_reads
 from tokenferry.server.event_stream import complete
 from tokenferry.server.hub import Hub
 from tokenferry.server.metrics import CONTENT_TYPE
@@ -49,6 +51,7 @@ EXPOSED_HEADERS = (
     "x-request-id, x-stream-id, retry-after, retry-after-ms, "
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
+    "x-ratelimit-limit-reads, x-ratelimit-remaining-reads, x-ratelimit-reset-reads, "
     "x-tokenferry-cost, x-tokenferry-balance, x-tokenferry-notice, "
     "x-tokenferry-attempts"
 )
@@ -184,9 +187,15 @@ class HttpApi:
 
     async def _estimate(self, request: web.Request) -> web.Response:
         key = authenticate(request, self._hub)
-        chat = parse_request(await self._body(request, key))
+        body = await self._body(request, key)
+        count_reads(request, self._hub, key, 1 + len(body) // BODY_BYTES_PER_READ)
+        chat = parse_request(body)
         dispatcher = self._hub.shared.dispatcher
-        estimate = dispatcher.engine.billing.estimate(key, chat, dispatcher.attempts(chat))
+        # Of a large one, each takes a while: others have their turn between.
+        await asyncio.sleep(0)
+        attempts = dispatcher.attempts(chat)
+        await asyncio.sleep(0)
+        estimate = dispatcher.engine.billing.estimate(key, chat, attempts)
         return json_response({"object": "estimate", "model": chat.model} | estimate)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:

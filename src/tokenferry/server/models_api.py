@@ -29,8 +29,9 @@ from tokenferry.domain.pricing import Listing, with_margin
 from tokenferry.domain.routing import Candidate, Catalog, ModelEntry
 from tokenferry.engine.keys import Key
 from tokenferry.engine.prices import serving
+from tokenferry.engine.read_limit import LIST_READS
 from tokenferry.errors import ModelNotAllowed
-from tokenferry.server.credentials import authenticate
+from tokenferry.server.credentials import reader
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import json_response
 
@@ -61,7 +62,7 @@ class ModelsApi:
         app.router.add_get("/v1/models/{id:.+}", self._show)
 
     async def _list(self, request: web.Request) -> web.Response:
-        key = authenticate(request, self._hub)
+        key = reader(request, self._hub, LIST_READS)
         return json_response({"object": "list", "data": self.listing(key)})
 
     def listing(self, key: Key) -> list[dict[str, object]]:
@@ -73,7 +74,7 @@ class ModelsApi:
         ]
 
     async def _show(self, request: web.Request) -> web.Response:
-        key = authenticate(request, self._hub)
+        key = reader(request, self._hub)
         name = request.match_info["id"]
         engine = self._hub.shared.dispatcher.engine
         # Only for its errors: one that is retired and still configured is shown.

@@ -20,14 +20,16 @@ from msgspec import Raw
 
 from tokenferry.engine.archive import Summary
 from tokenferry.engine.book import Entry
+from tokenferry.engine.keys import Key
+from tokenferry.engine.read_limit import LIST_READS, RECORDS_PER_READ
 from tokenferry.engine.resume import Replay, plan_resume
 from tokenferry.engine.stream import Stream
 from tokenferry.engine.summary import glance, summarize
-from tokenferry.errors import InvalidRequest
+from tokenferry.errors import InvalidRequest, StreamNotFound
 from tokenferry.protocol import messages
 from tokenferry.protocol.cursor import Position
 from tokenferry.protocol.events import notice
-from tokenferry.server.credentials import authenticate
+from tokenferry.server.credentials import authenticate, count_reads, reader
 from tokenferry.server.event_stream import HEADERS, Reading, send_events
 from tokenferry.server.hub import Hub
 from tokenferry.server.responses import json_response
@@ -61,7 +63,7 @@ class StreamsApi:
         app.router.add_delete("/v1/streams/{id}", self._cancel)
 
     async def _list(self, request: web.Request) -> web.Response:
-        key = authenticate(request, self._hub)
+        key = reader(request, self._hub, LIST_READS)
         limit = _limit(request.query.get("limit"))
         dispatcher = self._hub.shared.dispatcher
         found: dict[str, Summary] = {}
@@ -78,6 +80,7 @@ class StreamsApi:
 
     async def _show(self, request: web.Request) -> web.Response:
         key = authenticate(request, self._hub)
+        self._count(request, key, self._find(request, key))
         return await self._answer(key.public_id, request.match_info["id"])
 
     async def _answer(self, owner: str, stream_id: str) -> web.Response:
@@ -97,8 +100,9 @@ class StreamsApi:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         key = authenticate(request, self._hub)
         self._hub.check_room()
-        found = self._find(request)
+        found = self._find(request, key)
         position = _position(request, found)
+        self._count(request, key, found, position.after)
         if _is_end(position, found):
             # An EventSource would take any other answer for a reason to come back, for ever.
             return web.Response(status=204, headers={"cache-control": "no-cache"})
@@ -118,6 +122,10 @@ class StreamsApi:
 
     async def _cancel(self, request: web.Request) -> web.Response:
         key = authenticate(request, self._hub)
+        found = self._find(request, key)
+        if isinstance(found, Summary) or found.stream.done:
+            # An end costs money if it does not come; of one that has come, this is a read.
+            self._count(request, key, found)
         return await self.cancel(key.public_id, request.match_info["id"])
 
     async def cancel(self, owner: str, stream_id: str) -> web.Response:
@@ -140,9 +148,19 @@ class StreamsApi:
                 return
             await asyncio.sleep(COMMIT_POLL_S)
 
-    def _find(self, request: web.Request) -> Entry | Summary:
-        key = authenticate(request, self._hub)
-        return self._hub.shared.dispatcher.find(key.public_id, request.match_info["id"])
+    def _count(
+        self, request: web.Request, key: Key, found: Entry | Summary, after: int = 0
+    ) -> None:
+        """Count a read, and the records that it reads; what is in the archive has none."""
+        records = max(0, found.stream.head - after) if isinstance(found, Entry) else 0
+        count_reads(request, self._hub, key, 1 + records // RECORDS_PER_READ)
+
+    def _find(self, request: web.Request, key: Key) -> Entry | Summary:
+        try:
+            return self._hub.shared.dispatcher.find(key.public_id, request.match_info["id"])
+        except StreamNotFound:
+            count_reads(request, self._hub, key, 1)
+            raise
 
 
 def _limit(text: str | None) -> int:
