@@ -21,6 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024 * 1024
 USER = {"role": "user", "content": "안녕"}
+SERVER_NAME = "Tokenferry"
 GOOD = {"model": "m-openai", "messages": [USER]}
 DEEP = 100_000
 
@@ -182,7 +183,27 @@ async def test_what_is_no_http_gets_a_400(gateway: Gateway) -> None:
         async with asyncio.timeout(10):
             await exchange.read_head()
     assert exchange.status == 400
+    assert exchange.headers["server"] == SERVER_NAME
     assert "Traceback" not in gateway.log(), "anybody could fill the log with it"
+
+
+async def test_no_answer_names_a_release_of_what_the_server_is_made_of(gateway: Gateway) -> None:
+    answers = [await gateway.get(path, gateway.key) for path in ("/", "/healthz", "/v1/no")]
+    answers.append(await gateway.post(PATH, b"{", gateway.key))
+    for answer in answers:
+        assert answer.headers["server"] == SERVER_NAME
+    headers = {
+        "Authorization": f"Bearer {gateway.key}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    async with connection(gateway.port) as exchange:
+        exchange.send(request_bytes("GET", websocket.PATH, headers))
+        async with asyncio.timeout(10):
+            await exchange.read_head()
+    assert (exchange.status, exchange.headers["server"]) == (101, SERVER_NAME)
 
 
 async def test_a_handshake_whose_key_is_none_is_the_clients_fault(gateway: Gateway) -> None:

@@ -283,6 +283,16 @@ async def test_metrics_stop_at_the_proxy_and_too_large_bodies_at_the_gateway(sit
             assert response.status == 200
 
 
+@each_proxy
+async def test_browsers_are_to_stay_with_tls_and_versions_are_not_told(site: Site) -> None:
+    async with site.client() as client:
+        for path, status in (("/readyz", 200), ("/v1/nothing", 404), ("/metrics", 404)):
+            async with client.get(path) as response:
+                assert response.status == status
+                assert response.headers["strict-transport-security"] == "max-age=31536000"
+                assert not re.search(r"[0-9]", response.headers.get("server", ""))
+
+
 async def test_a_drain_lets_streams_finish_and_refuses_new_ones(sites: dict[str, Site]) -> None:
     if not sites:
         pytest.skip("there is no proxy")

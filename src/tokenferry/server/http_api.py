@@ -28,6 +28,7 @@ from tokenferry.server.random_ids import random_hex
 from tokenferry.server.request_body import read_body
 from tokenferry.server.responses import (
     FAILURES,
+    SERVER_NAME,
     STANDINGS,
     error_response,
     json_response,
@@ -138,6 +139,7 @@ class HttpApi:
         return InvalidRequest(f"The request cannot be served: {exc.reason}.")
 
     async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers[hdrs.SERVER] = SERVER_NAME
         if (request_id := request.get("id")) is not None:
             response.headers["x-request-id"] = request_id
         if standings := request.get(STANDINGS):

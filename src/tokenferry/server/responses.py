@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 JSON = "application/json"
 ATTEMPTS = "x-tokenferry-attempts"
+# In place of aiohttp's, which says which releases of it and of Python have to be attacked.
+SERVER_NAME = "Tokenferry"
 # Where a request keeps how its key stands with its limits, for the headers of its answer.
 STANDINGS = "standings"
 # What may come out of serving a client, and is told to it; anything else is a defect.

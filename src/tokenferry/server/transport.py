@@ -14,10 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
-from aiohttp import http_exceptions, web
+from aiohttp import hdrs, http_exceptions, web
 
 from tokenferry.errors import InvalidRequest
-from tokenferry.server.responses import error_response
+from tokenferry.server.responses import SERVER_NAME, error_response
 
 log = logging.getLogger(__name__)
 
@@ -174,13 +174,16 @@ class ClientProtocol(web.RequestHandler):
         comes along, and with the line at fault, which may hold a key.
         """
         if not isinstance(exc, http_exceptions.HttpProcessingError) or request.writer.output_size:
-            return super().handle_error(request, status, exc, message)
+            failed = super().handle_error(request, status, exc, message)
+            failed.headers[hdrs.SERVER] = SERVER_NAME
+            return failed
         # What follows is quoted from the request.
         fault = exc.message.partition("\n")[0].partition(": b")[0].rstrip(":.")
         if isinstance(exc, http_exceptions.ContentEncodingError):
             fault = "its content-encoding is none of gzip and deflate"
         log.info("a request from %s cannot be read: %s", request.remote, fault)
         response = error_response(InvalidRequest(f"The request cannot be read: {fault}."))
+        response.headers[hdrs.SERVER] = SERVER_NAME
         response.force_close()
         return response
 
