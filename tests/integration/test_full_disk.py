@@ -7,11 +7,14 @@ log of the process, which is shorter, can still be written.
 import asyncio
 import json
 import resource
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing as closed_after
 from pathlib import Path
 
 import pytest_asyncio
 
+from harness.accounts import PASSWORD
 from harness.answers import body
 from harness.dialects import closing, opening, token
 from harness.gateway import SERVER, Gateway, provider_entry
@@ -47,9 +50,9 @@ async def gateway(tmp_path: Path, provider: ScriptedProvider) -> AsyncIterator[G
         await running.kill()
 
 
-def lines(gateway: Gateway) -> list[str]:
+def lines(gateway: Gateway, store: str = "the journal") -> list[str]:
     entries = [json.loads(line) for line in gateway.log().split("\n") if line.startswith("{")]
-    return [each["message"] for each in entries if each["message"].startswith("the journal")]
+    return [each["message"] for each in entries if each["message"].startswith(store)]
 
 
 async def until(done: Callable[[], bool]) -> None:
@@ -100,3 +103,35 @@ async def test_a_full_disk_is_told_to_load_balancers_and_over_when_there_is_room
     assert (await gateway.get("/readyz")).json == {"status": "ready"}
     assert await available(gateway)
     assert (await gateway.post(PATH, request(), gateway.key)).status == 200
+
+
+async def test_books_that_take_nothing_refuse_accounts_and_are_told_until_they_take_something(
+    gateway: Gateway,
+) -> None:
+    email = "a@example.com"
+    made = ("accounts", "create", email, "--credit", "1.00", "--password-stdin")
+    await gateway.administer(*made, typed=f"{PASSWORD}\n")
+    key = await gateway.create_key("theirs", "--account", email)
+    request = json.dumps(body("demo", "hi", max_tokens=5, stream=False)).encode()
+    assert (await gateway.post(PATH, request, key)).status == 200
+    # Another program writes, for ever: what a full disk does to the database, without its files.
+    with closed_after(
+        sqlite3.connect(gateway.data_dir / "tokenferry.db", isolation_level=None)
+    ) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert (await gateway.get("/readyz")).status == 200
+        refused = await gateway.post(PATH, request, key)
+        assert (refused.status, refused.error["code"]) == (503, "storage_unavailable")
+        ready = await gateway.get("/readyz")
+        assert ready.status == 503
+        assert ready.json["reason"] == "the ledger takes nothing; the log says why"
+        assert not await available(gateway)
+        other.execute("ROLLBACK")
+    async with asyncio.timeout(RECOVERY_TIMEOUT_S):
+        while not await available(gateway):
+            await asyncio.sleep(0.05)
+    assert (await gateway.get("/readyz")).status == 200
+    assert (await gateway.post(PATH, request, key)).status == 200
+    begin, end = lines(gateway, "the ledger")
+    assert "is locked by another program" in begin
+    assert end.endswith(" and 1 refused requests")
