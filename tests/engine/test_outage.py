@@ -44,8 +44,8 @@ def test_the_log_has_its_beginning_its_end_and_a_line_a_minute(
     outage.ended()
     assert said(caplog) == [
         "ERROR the store takes nothing: full",
-        "ERROR the store still takes nothing, after 60 s and 30 refused requests: full",
-        "WARNING the store takes what it is given again, after 120 s and 60 refused requests",
+        "ERROR the store still takes nothing (after 60 s, requests refused: 30): full",
+        "WARNING the store takes what it is given again (after 120 s, requests refused: 60)",
     ]
     assert (outage.why, outage.refused) == (None, 0)
     caplog.clear()
@@ -54,7 +54,7 @@ def test_the_log_has_its_beginning_its_end_and_a_line_a_minute(
     outage.ended()
     assert said(caplog) == [
         "ERROR the store takes nothing: gone",
-        "WARNING the store takes what it is given again, after 3 s",
+        "WARNING the store takes what it is given again (after 3 s)",
     ]
 
 

@@ -152,7 +152,7 @@ def test_after_holds_alone_failed_it_is_tried_without_any_whether_the_books_take
     assert settlement.is_idle
     assert [record.getMessage() for record in caplog.records] == [
         "the ledger takes nothing: full",
-        "the ledger takes what it is given again, after 3 s and 1 refused requests",
+        "the ledger takes what it is given again (after 3 s, requests refused: 1)",
     ]
 
 

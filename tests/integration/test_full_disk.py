@@ -98,8 +98,8 @@ async def test_a_full_disk_is_told_to_load_balancers_and_over_when_there_is_room
     begin, end = lines(gateway)
     assert begin.endswith("File too large. Make room on its disk, or raise its limit.")
     assert begin.startswith("the journal takes nothing: Cannot write ")
-    assert end.startswith("the journal takes what it is given again, after ")
-    assert end.endswith(" and 3 refused requests")
+    assert end.startswith("the journal takes what it is given again (after ")
+    assert end.endswith(", requests refused: 3)")
     assert (await gateway.get("/readyz")).json == {"status": "ready"}
     assert await available(gateway)
     assert (await gateway.post(PATH, request(), gateway.key)).status == 200
@@ -134,4 +134,4 @@ async def test_books_that_take_nothing_refuse_accounts_and_are_told_until_they_t
     assert (await gateway.post(PATH, request, key)).status == 200
     begin, end = lines(gateway, "the ledger")
     assert "is locked by another program" in begin
-    assert end.endswith(" and 1 refused requests")
+    assert end.endswith(", requests refused: 1)")

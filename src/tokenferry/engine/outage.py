@@ -54,19 +54,20 @@ class Outage:
             log.error("%s takes nothing: %s", self._store, why)
         elif now_s - self._said_s >= SAY_AGAIN_S:
             self._said_s = now_s
-            log.error("%s still takes nothing, %s: %s", self._store, self._so_far(now_s), why)
+            log.error("%s still takes nothing (%s): %s", self._store, self._so_far(now_s), why)
 
     def ended(self) -> None:
         """Take note that something could be written."""
         if self.why is None:
             return
-        log.warning("%s takes what it is given again, %s", self._store, self._so_far(self._clock()))
+        so_far = self._so_far(self._clock())
+        log.warning("%s takes what it is given again (%s)", self._store, so_far)
         self.why = None
         self.refused = 0
 
     def _so_far(self, now_s: float) -> str:
         so_far = f"after {now_s - self._since_s:.0f} s"
-        return f"{so_far} and {self.refused} refused requests" if self.refused else so_far
+        return f"{so_far}, requests refused: {self.refused}" if self.refused else so_far
 
 
 class JournalWatch:
