@@ -143,16 +143,17 @@ class HttpApi:
         return InvalidRequest(f"The request cannot be served: {exc.reason}.")
 
     async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
-        response.headers[hdrs.SERVER] = SERVER_NAME
+        headers = response.headers
+        headers[hdrs.SERVER] = SERVER_NAME
         if (request_id := request.get("id")) is not None:
-            response.headers["x-request-id"] = request_id
+            headers["x-request-id"] = request_id
         if standings := request.get(STANDINGS):
-            response.headers.update(rate_headers(standings))
+            headers.update(rate_headers(standings))
         origin = request.headers.get("Origin")
         if origin is not None and self._allows(origin):
-            response.headers["access-control-allow-origin"] = origin
-            response.headers["access-control-expose-headers"] = EXPOSED_HEADERS
-            response.headers["vary"] = "Origin"
+            headers["access-control-allow-origin"] = origin
+            headers["access-control-expose-headers"] = EXPOSED_HEADERS
+            headers["vary"] = "Origin"
 
     def _allows(self, origin: str) -> bool:
         origins = self._hub.shared.settings.origins
