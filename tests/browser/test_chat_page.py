@@ -511,6 +511,27 @@ async def test_a_long_answer_with_code(browser, open_page, gateway, teller):
         await until(page, f"{length} === {whole}")
 
 
+async def test_a_paragraph_of_marks_that_does_not_end(browser, open_page, gateway, teller):
+    """The page's work is bounded, and what has come is shown also when nothing comes after it."""
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway) as page:
+        await begin(page, teller, "*a ", shown="*a")
+        await browser.start_tracing(page=page, categories=["toplevel"])
+        for _ in range(MARKS_PIECES):
+            teller.say("*a **b*c " * 2)
+            await asyncio.sleep(1 / TOKENS_PER_S)
+        teller.say("so far")
+        await expect(answers(page)).to_contain_text("so far", timeout=END_TIMEOUT_MS)
+        tasks_ms = thread_times_ms(await browser.stop_tracing())
+        print("all (ms):", sum(tasks_ms), "longest tasks:", sorted(tasks_ms)[-5:])
+        assert sum(tasks_ms) > TASK_MS_MAX, "thread times were traced"
+        # Some 30 ms; to read all of it for each piece takes up to 2,600.
+        assert max(tasks_ms) < 10 * TASK_MS_MAX
+        teller.end()
+        await expect(page.locator("#send")).to_be_visible()
+
+
+MARKS_PIECES = 1_100
 TOKENS_PER_S = 200
 TASK_MS_MAX = 100
 CODE_HEAD = "Here is code.\n\n```python\n"

@@ -55,8 +55,13 @@ function seen(tokens: readonly Token[]): unknown[] {
     });
 }
 
+/** Blocks for which reading takes no time, so that every piece is read when it comes. */
+function swift(): Blocks {
+  return new Blocks(() => 0);
+}
+
 function grown(text: string, size: number): { blocks: Blocks; last: readonly Token[] } {
-  const blocks = new Blocks();
+  const blocks = swift();
   let last: readonly Token[] = [];
   for (let end = size; end < text.length + size; end += size) last = blocks.update(text.slice(0, end), false);
   return { blocks, last };
@@ -68,7 +73,7 @@ describe("while it grows", () => {
   });
 
   test("at every length, the blocks have all of the text", () => {
-    const blocks = new Blocks();
+    const blocks = swift();
     for (let end = 1; end <= ANSWER.length; end += 3) {
       const tokens = blocks.update(ANSWER.slice(0, end), false);
       const whole = marked.lexer(ANSWER.slice(0, end));
@@ -92,11 +97,11 @@ describe("while it grows", () => {
       return (state >>> 8) % below;
     };
     const text = Array.from({ length: 5 + random(40) }, () => PARTS[random(PARTS.length)]!).join("");
-    const blocks = new Blocks();
+    const blocks = swift();
     for (let end = 1 + random(9); end < text.length; end += 1 + random(9)) blocks.update(text.slice(0, end), false);
     expect(seen(blocks.update(text, true))).toEqual(seen(marked.lexer(text)));
     // Before the end, too, unless it is in a code block that is still open, or has references.
-    const growing = new Blocks();
+    const growing = swift();
     let last: readonly Token[] = [];
     for (let end = 1 + random(9); end < text.length + 9; end += 1 + random(9)) last = growing.update(text.slice(0, end), false);
     const isCertain = !text.includes("]:") && !last.some((token) => (token as CodeToken).open);
@@ -104,7 +109,7 @@ describe("while it grows", () => {
   });
 
   test("blocks that are finished are the same objects", () => {
-    const blocks = new Blocks();
+    const blocks = swift();
     const first = blocks.update(ANSWER.slice(0, 200), false)[0];
     let last: readonly Token[] = [];
     for (let end = 200; end <= ANSWER.length; end++) last = blocks.update(ANSWER.slice(0, end), false);
@@ -113,13 +118,13 @@ describe("while it grows", () => {
   });
 
   test("what is taken back is read anew", () => {
-    const blocks = new Blocks();
+    const blocks = swift();
     blocks.update(ANSWER, false);
     expect(seen(blocks.update("# other\n\ntext", false))).toEqual(seen(marked.lexer("# other\n\ntext")));
   });
 
   test("a carriage return is no character of its own", () => {
-    expect(seen(new Blocks().update("a\r\n\r\nb", false))).toEqual(seen(marked.lexer("a\n\nb")));
+    expect(seen(swift().update("a\r\n\r\nb", false))).toEqual(seen(marked.lexer("a\n\nb")));
   });
 });
 
@@ -132,8 +137,60 @@ describe("the work", () => {
     expect(read(200) / read(20)).toBeLessThan(12);
   });
 
+  /** Reads a text in pieces on a machine that reads so many characters in a millisecond. */
+  function streamed(text: string, perMs: number): { readCharacters: number; lateMs: number } {
+    const [piece, everyMs] = [32, 10];
+    let ms = 0;
+    let upToDateMs = 0;
+    let lateMs = 0;
+    const blocks: Blocks = new Blocks(() => ms + blocks.readCharacters / perMs);
+    for (let end = piece; end < text.length; end += piece) {
+      blocks.update(text.slice(0, end), false);
+      if (!blocks.isBehind) upToDateMs = ms;
+      lateMs = Math.max(lateMs, ms - upToDateMs);
+      ms += everyMs;
+    }
+    return { readCharacters: blocks.readCharacters, lateMs };
+  }
+
+  test.each([
+    ["a paragraph", "*a "],
+    ["one word", "`"],
+    ["a paragraph of lines", "가나다 **라** 마\n"],
+    ["a list", "- **항목**: 설명\n"],
+    ["a table", "| a | **b** |\n"],
+    ["a quotation", "> 인용 `코드`\n"],
+  ])("is in proportion to what comes also in %s that does not end", (_name, unit) => {
+    const start = unit.startsWith("|") ? "| a | b |\n|---|---|\n" : "";
+    const read = (length: number): number => streamed(start + unit.repeat(length / unit.length), 50).readCharacters;
+    // To read all of it for each piece would be sixteen times as much.
+    expect(read(32_000) / read(8_000)).toBeLessThan(6);
+  });
+
+  test("what has come is shown at once in texts of a usual length, and soon in long ones", () => {
+    const list = (length: number): string => "- **항목**: 설명\n".repeat(length / 12);
+    expect(streamed(list(1_500), 500).lateMs).toBeLessThanOrEqual(10);
+    expect(streamed(list(20_000), 500).lateMs).toBeLessThan(300);
+  });
+
+  test("what is behind is read when it is asked for again, and not twice", () => {
+    let ms = 0;
+    const blocks: Blocks = new Blocks(() => ms + blocks.readCharacters);
+    const first = "가 ".repeat(100);
+    blocks.update(first, false);
+    blocks.update(`${first}끝`, false);
+    expect(blocks.isBehind).toBe(true);
+    ms += 10_000;
+    expect(seen(blocks.update(`${first}끝`, false))).toEqual(seen(marked.lexer(`${first}끝`)));
+    expect(blocks.isBehind).toBe(false);
+    const read = blocks.readCharacters;
+    blocks.update(`${first}끝`, false);
+    expect(blocks.readCharacters).toBe(read);
+    expect(blocks.isBehind).toBe(false);
+  });
+
   test("an open code block is not read as Markdown at all", () => {
-    const blocks = new Blocks();
+    const blocks = swift();
     blocks.update("```python\n", false);
     const before = blocks.readCharacters;
     let text = "```python\n";
@@ -146,7 +203,7 @@ describe("the work", () => {
 });
 
 describe("an open code block", () => {
-  const code = (text: string): CodeToken => new Blocks().update(text, false).at(-1) as CodeToken;
+  const code = (text: string): CodeToken => swift().update(text, false).at(-1) as CodeToken;
 
   test("is open until its end has come", () => {
     expect(code("```js\na();\n")).toMatchObject({ type: "code", text: "a();", lang: "js", open: true });
@@ -167,7 +224,7 @@ describe("an open code block", () => {
 
 test("in the end a reference finds the address that came later", () => {
   const text = "See [here][1].\n\nMore.\n\nEven more.\n\n[1]: https://example.com/\n";
-  const blocks = new Blocks();
+  const blocks = swift();
   for (let end = 1; end <= text.length; end++) blocks.update(text.slice(0, end), false);
   expect(seen(blocks.update(text, true))).toEqual(seen(marked.lexer(text)));
   expect(JSON.stringify(blocks.update(text, true)[0])).toContain("https://example.com/");
@@ -193,7 +250,7 @@ describe("a model that repeats itself", () => {
     ["emphasis", "*a **b ".repeat(300) + "** c*".repeat(300), 0],
   ])("%s of any depth are shown, and as they are written below some", (_name, marks, left) => {
     for (const isWhole of [false, true]) {
-      const tokens = new Blocks().update(`${marks}word`, isWhole);
+      const tokens = swift().update(`${marks}word`, isWhole);
       // A list has items between it and what is in them.
       expect(depthOf(tokens)).toBeLessThan(3 * DEPTH_MAX);
       const text = tokens.map(textOf).join("");
@@ -204,6 +261,6 @@ describe("a model that repeats itself", () => {
 
   test("what people write is far from it", () => {
     const source = "> > > - 1. > **a _b `c`_**";
-    expect(new Blocks().update(source, true)).toEqual([...marked.lexer(source)]);
+    expect(swift().update(source, true)).toEqual([...marked.lexer(source)]);
   });
 });

@@ -48,9 +48,9 @@ export class AnswerText extends Component<AnswerTextProps> {
     this.#isGone = true;
   }
 
-  /** Draws the next part in the next frame, if there is one. */
+  /** Draws the next part, or what is not read yet, in the next frame, if there is any. */
   #goOn(): void {
-    if (this.#isWaiting || this.#end >= this.props.text.length) return;
+    if (this.#isWaiting || (this.#end >= this.props.text.length && !this.#blocks.isBehind)) return;
     this.#isWaiting = true;
     nextFrame(() => {
       this.#isWaiting = false;

@@ -2,8 +2,8 @@
 // is read again: with every flush all of it would take longer and longer.
 //
 // Source: CommonMark 0.31, section 3 (a block is closed by what follows it). Weakness: a list or a
-// table is one block, so that one of a hundred kilobytes is read as a whole with every flush; a
-// reference to a link that is defined further down is resolved at the end, which reads all of it.
+// table is one block, so that one of a hundred kilobytes comes in steps, each of which reads all of
+// it; a reference to a link that is defined further down is resolved at the end, which reads all.
 
 import { Marked, type Token, type Tokens } from "marked";
 import { koreanBold } from "./korean_bold.js";
@@ -14,6 +14,8 @@ const marked = new Marked({ gfm: true, breaks: true, extensions: [koreanBold] })
 // What may still become something else: a paragraph a heading, a list a looser one.
 const OPEN_BLOCKS = 2;
 const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^\n]*)\n/;
+// Of the time, reading again what was read already takes one part in so many.
+const TIME_SHARE = 5;
 
 /** A code block; `open` while its end has not come. */
 export interface CodeToken extends Tokens.Code {
@@ -32,6 +34,11 @@ interface Fence {
 export class Blocks {
   /** How many characters were read as Markdown so far: what the work is proportional to. */
   readCharacters = 0;
+  /** Whether there is text that was not read yet, since the blocks were just read: they are to be asked again soon. */
+  isBehind = false;
+  readonly #now: () => number;
+  #notBeforeMs = 0;
+  #readUntil = 0; // of the text
   #settled: Token[] = [];
   #tail: Token[] = [];
   #source = "";
@@ -40,17 +47,38 @@ export class Blocks {
   // Addresses for references: a block before them means something else than when it was read.
   #hasDefinitions = false;
 
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
   /** Takes the whole text as it is now, and returns its blocks; those that are unchanged are the same objects. */
   update(text: string, isWhole: boolean): readonly Token[] {
     const source = text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
     if (!source.startsWith(this.#source)) this.#clear();
     this.#source = source;
+    this.isBehind = false;
     if (isWhole) return this.#end();
     if (this.#fence !== null && this.#inFence(this.#fence)) return this.#all();
-    const tail = this.#read(source.slice(this.#from));
+    if (this.#readUntil === source.length) return this.#all();
+    if (this.#isDue()) this.#readTail();
+    else this.isBehind = true;
+    return this.#all();
+  }
+
+  /** At once when most of it is new; otherwise after a time, which is the longer the more there is to read again. */
+  #isDue(): boolean {
+    const isNew = this.#source.length - this.#readUntil >= this.#readUntil - this.#from;
+    return isNew || this.#now() >= this.#notBeforeMs;
+  }
+
+  #readTail(): void {
+    const beganMs = this.#now();
+    const tail = this.#read(this.#source.slice(this.#from));
     this.#tail = reuse(this.#tail, tail);
     this.#settle();
-    return this.#all();
+    this.#readUntil = this.#source.length;
+    const endedMs = this.#now();
+    this.#notBeforeMs = endedMs + (endedMs - beganMs) * (TIME_SHARE - 1);
   }
 
   /** What is drawn: the space between blocks is cut otherwise when all is read at once. */
@@ -86,6 +114,7 @@ export class Blocks {
     this.#tail = [];
     this.#source = "";
     this.#from = 0;
+    this.#readUntil = 0;
     this.#fence = null;
     this.#hasDefinitions = false;
   }
@@ -143,7 +172,8 @@ export class Blocks {
 }
 
 function isOpenFence(raw: string): boolean {
-  const match = FENCE.exec(raw);
+  // In a line that does not end, the expression would look for its end from every mark.
+  const match = raw.includes("\n") ? FENCE.exec(raw) : null;
   if (match === null) return false;
   const mark = match[1]!;
   const end = new RegExp(`\\n {0,3}${mark[0]}{${mark.length},}[ \\t]*\\n?$`);

@@ -2,6 +2,7 @@
 // which is a quotation in the one before: reading and drawing them is more than the stack holds.
 
 import { Lexer, type Token } from "marked";
+import { parts } from "./inline_parts.js";
 
 /** What lies deeper is shown as it is written. Nobody writes a tenth of it. */
 export const DEPTH_MAX = 24;
@@ -24,7 +25,8 @@ export class ShallowLexer extends Lexer {
     if (this.#inlines >= DEPTH_MAX) return asWritten("text", source, tokens);
     this.#inlines += 1;
     try {
-      return super.inlineTokens(source, tokens);
+      for (const part of parts(source)) super.inlineTokens(part, tokens);
+      return tokens;
     } finally {
       this.#inlines -= 1;
     }
