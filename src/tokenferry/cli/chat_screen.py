@@ -18,11 +18,11 @@ from typing import Final
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
-from rich.markdown import Markdown
 from rich.segment import Segment
 from rich.text import Text
 
 from tokenferry.cli.chat_blocks import Blocks
+from tokenferry.cli.chat_markdown import whole_markdown
 from tokenferry.cli.chat_text import harmless
 
 FRAMES_PER_SECOND: Final = 12
@@ -143,8 +143,7 @@ class _Rendered:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Give the lines."""
-        # Where a link leads is always seen: a terminal would hide it behind the text.
-        markdown = Markdown(self._text, hyperlinks=False)
+        markdown = whole_markdown(self._text, options.max_width)
         rendered = console.render_lines(markdown, options.update(height=None), pad=False)
         lines = [_unpadded(line) for line in rendered]
         while lines and not lines[-1]:
