@@ -402,6 +402,34 @@ async def test_so_does_one_whose_name_was_not_kept_in_time(open_page, gateway, p
     assert len(provider.exchanges(teller.prompt)) == 1
 
 
+async def test_a_stop_is_done_when_the_server_can_be_reached_again(
+    open_page, gateway, provider, teller, watch
+):
+    """Also where a tab was closed in the moment of asking, and the next one is left meanwhile."""
+    watch.expected = LOST
+    context = (await open_page("about:blank")).context
+    async with with_key(context, gateway) as second:
+        async with with_key(context, gateway) as first:
+            await first.evaluate(NOTHING_SAVED)
+            await begin(first, teller, "so far ")
+        await second.route("**/stream/tickets", lambda route: route.abort())
+        await second.locator(".entry .name").click()
+        await second.click("#stop")
+        await expect(second.locator(".phase")).to_have_text(STOPPING)
+        await second.reload()
+        await expect(second.locator(".phase")).to_have_text(STOPPING)
+        await expect(second.locator(".answer .note")).to_have_count(0)
+        await second.unroute_all()
+        await second.evaluate("dispatchEvent(new Event('online'))")
+        await teller.until_gone()
+        await expect(second.locator(".answer .note")).to_contain_text("Stopped")
+        await expect(answers(second)).to_have_text("so far ")
+    assert len(provider.exchanges(teller.prompt)) == 1
+
+
+STOPPING = "Stopping…"
+
+
 async def delete_the_conversation(page: Page) -> None:
     await page.locator(".entry").hover()
     await page.locator(".entry").get_by_role("button", name="Delete").click()

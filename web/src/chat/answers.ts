@@ -65,12 +65,12 @@ export class Answers {
   resumeAll(named: "named" | "all"): void {
     for (const turn of this.turns.value.values()) {
       const isReady = named === "all" || turn.saved !== null;
-      if (turn.state === "running" && isReady && !this.live.value.has(turn.id)) this.receive(turn);
+      if (turn.state === "running" && isReady && !this.live.value.has(turn.id)) this.receive(turn, true);
     }
   }
 
-  /** Asks for the answer of a turn, or goes on with it. */
-  receive(turn: Turn): void {
+  /** Asks for the answer of a turn, or goes on with it; `isAgain` if it may have been asked for before. */
+  receive(turn: Turn, isAgain: boolean): void {
     const gateway = this.#around.gateway();
     if (gateway === null) return;
     let stream: Stream;
@@ -80,7 +80,7 @@ export class Answers {
       this.put({ ...turn, failure: failureOf(reason) });
       return;
     }
-    const live = new Live(stream);
+    const live = new Live(stream, isAgain);
     this.live.value = new Map(this.live.value).set(turn.id, live);
     this.#around.begins();
     stream.on("started", () => {
@@ -88,7 +88,15 @@ export class Answers {
       // With its name, other tabs can follow it.
       this.#around.says(turn.conversation);
     });
+    if (turn.isStopping) live.stop();
     void this.#read(turn.id, live);
+  }
+
+  /** Ends an answer; a page that is left before the server has said so does it when it comes back. */
+  stop(id: string): void {
+    const turn = this.#turn(id);
+    this.live.value.get(id)?.stop();
+    if (turn?.state === "running" && this.live.value.has(id)) this.put({ ...turn, isStopping: true });
   }
 
   /** Changes a turn, and keeps it. */
@@ -234,6 +242,7 @@ function endOf(turn: Turn, live: Live, failure: Failure | null): Turn {
   return {
     ...turn,
     ...withText(stream),
+    isStopping: isCut && turn.isStopping === true,
     state: isCut ? "running" : failure ? "failed" : finishReason === "cancelled" ? "stopped" : "done",
     saved: saved && (isCut ? compact(saved) : { ...saved, steps: [] }),
     finish: finishReason,

@@ -246,12 +246,12 @@ export class Chat {
   /** Asks again for an answer of which nothing came, or goes on with one whose connection was lost. */
   async retry(turn: Turn): Promise<void> {
     if (turn.state !== "running") return this.regenerate(turn);
-    this.#answers.put({ ...turn, failure: null });
-    this.#answers.receive(this.turns.value.get(turn.id)!);
+    this.#answers.put({ ...turn, failure: null, isStopping: false });
+    this.#answers.receive(this.turns.value.get(turn.id)!, true);
   }
 
   stop(): void {
-    this.live.value.get(this.running.value?.id ?? "")?.stop();
+    this.#answers.stop(this.running.value?.id ?? "");
   }
 
   async choose(turn: Turn): Promise<void> {
@@ -302,7 +302,7 @@ export class Chat {
     const storing = this.#putConversation(kept);
     batch(() => {
       this.#answers.put(turn);
-      this.#answers.receive(turn);
+      this.#answers.receive(turn, false);
     });
     await storing;
     this.#unkept = "";

@@ -18,11 +18,14 @@ export class Live {
   isStopping = false;
   /** Whether what comes is new, and not what was missed: only then times mean something. */
   isWatched: boolean;
+  readonly #isAgain: boolean;
   #waiting = false;
   #timer = 0;
 
-  constructor(stream: Stream) {
+  /** @param isAgain Whether an earlier page may have asked for it, under the same name. */
+  constructor(stream: Stream, isAgain = false) {
     this.stream = stream;
+    this.#isAgain = isAgain;
     this.text = signal(stream.answer.text);
     this.reasoning = signal(stream.answer.reasoning);
     this.isWatched = stream.id === null;
@@ -73,7 +76,9 @@ export class Live {
     if (this.isStopping) return;
     this.become({ kind: "stopping" });
     this.isStopping = true;
-    void this.stream.cancel();
+    // The client only forgets what it has not sent yet; at the server it may be under way for long.
+    if (this.#isAgain && this.stream.id === null) this.stream.on("started", () => void this.stream.cancel());
+    else void this.stream.cancel();
   }
 
   #caughtUp(): void {

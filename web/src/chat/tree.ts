@@ -40,6 +40,8 @@ export interface Turn {
   readonly failure: Failure | null;
   /** Whether it was asked for elsewhere, so that nobody here knows when. */
   readonly isFollowed: boolean;
+  /** Whether its reader has stopped it, and the server has not said so yet. */
+  readonly isStopping?: boolean;
 }
 
 export interface Conversation {

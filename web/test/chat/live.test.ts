@@ -12,11 +12,13 @@ afterEach(() => {
 });
 
 /** An answer of which so much is there, and how to say what happens to it. */
-function live(text: string): { live: Live; happens: (name: string) => void } {
-  const listeners = new Map<string, () => void>();
-  const on = (name: string, listener: () => void) => listeners.set(name, listener);
-  const stream = { id: "st_1", ended: false, answer: { text, reasoning: "" }, on, cancel: () => undefined };
-  return { live: new Live(stream as unknown as Stream), happens: (name) => listeners.get(name)!() };
+function live(text: string, id: string | null = "st_1", isAgain = false) {
+  const listeners: [string, () => void][] = [];
+  const on = (name: string, listener: () => void) => listeners.push([name, listener]);
+  const cancel = vi.fn();
+  const stream = { id, ended: false, answer: { text, reasoning: "" }, on, cancel };
+  const happens = (name: string) => listeners.forEach(([on, listener]) => on === name && listener());
+  return { live: new Live(stream as unknown as Stream, isAgain), happens, cancel };
 }
 
 test.each([
@@ -41,5 +43,25 @@ test("what it says of the connection outlasts no other news, and a stop outlasts
   answer.stop();
   happens("caughtUp");
   vi.advanceTimersByTime(5_000);
+  expect(answer.phase.value.kind).toBe("stopping");
+});
+
+test.each([
+  ["that has a name", "st_1", true],
+  ["that is asked for now", null, false],
+])("a stop ends an answer %s at once", (_name, id, isAgain) => {
+  const { live: answer, cancel } = live("", id, isAgain);
+  answer.stop();
+  answer.stop();
+  expect(cancel).toHaveBeenCalledTimes(1);
+});
+
+test("a stop of what an earlier page has asked for waits for its name: it may be under way", () => {
+  const { live: answer, happens, cancel } = live("", null, true);
+  answer.stop();
+  expect(cancel).not.toHaveBeenCalled();
+  expect(answer.phase.value.kind).toBe("stopping");
+  happens("started");
+  expect(cancel).toHaveBeenCalledTimes(1);
   expect(answer.phase.value.kind).toBe("stopping");
 });
