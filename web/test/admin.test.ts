@@ -19,7 +19,13 @@ test("amounts are decimal texts above zero", () => {
 
 test("whole numbers are within their limits, both included", () => {
   expect(["0", "1", "1000", "1001", "1.5", "", "-1"].map((text) => isWhole(text, 1, 1000))).toEqual([
-    false, true, true, false, false, false, false,
+    false,
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
   ]);
 });
 
@@ -100,7 +106,14 @@ describe("a price", () => {
     const candidate: Candidate = {
       provider: "p",
       model: "m",
-      price: { name: "p/m", valid_from: null, own: false, source: "", rates: { input: "1.00", output: "2.00" }, parts: [] },
+      price: {
+        name: "p/m",
+        valid_from: null,
+        own: false,
+        source: "",
+        rates: { input: "1.00", output: "2.00" },
+        parts: [],
+      },
       coming: [],
       context_tokens_max: 1000,
       output_tokens_max: null,
@@ -108,7 +121,11 @@ describe("a price", () => {
       successor: null,
     };
     expect(typedOf(candidate)).toEqual({
-      ...NOTHING_TYPED, model: "p/m", input: "1.00", output: "2.00", context_tokens_max: "1000",
+      ...NOTHING_TYPED,
+      model: "p/m",
+      input: "1.00",
+      output: "2.00",
+      context_tokens_max: "1000",
     });
     expect(typedOf({ ...candidate, price: null }).model).toBe("m");
   });
@@ -116,7 +133,16 @@ describe("a price", () => {
 
 describe("what administrators have changed", () => {
   function told(details: Entry["details"]): string[] {
-    const entry: Entry = { number: 1, created: 1, action: "a", target: "t", account: null, by: "b", by_email: null, details };
+    const entry: Entry = {
+      number: 1,
+      created: 1,
+      action: "a",
+      target: "t",
+      account: null,
+      by: "b",
+      by_email: null,
+      details,
+    };
     return detailsOf(entry).map(([name, text]) => `${name}: ${text}`);
   }
 
@@ -128,18 +154,26 @@ describe("what administrators have changed", () => {
   test("details are written as people read them", () => {
     expect(told({ amount: "-1.50", reason: "버그 제보" })).toEqual(["Amount: -$1.50", "Reason: 버그 제보"]);
     expect(told({ priority: true, requests_per_minute: 1200, tokens_per_minute: null, streams_max: 0 })).toEqual([
-      "Service tier “priority”: yes", "Requests a minute: 1,200", "Tokens a minute: as other keys", "Streams at a time: no limit",
+      "Service tier “priority”: yes",
+      "Requests a minute: 1,200",
+      "Tokens a minute: as other keys",
+      "Streams at a time: no limit",
     ]);
     expect(told({ valid_from: "2026-12-01", forced: false, rates: { input: "1.00", cached_input: "0.125" } })).toEqual([
-      "Valid from: 2026-12-01", "Rates: input $1.00 · cached input $0.125",
+      "Valid from: 2026-12-01",
+      "Rates: input $1.00 · cached input $0.125",
     ]);
     expect(told({ valid_from: null, forced: true, reason: null })).toEqual([
-      "Valid from: All", "Set though it is odd: yes", "Reason: –",
+      "Valid from: All",
+      "Set though it is odd: yes",
+      "Reason: –",
     ]);
     expect(told({ amount_minor: 4000, currency: "KRW" })).toEqual(["Amount: ₩4,000"]);
     expect(told({ amount_minor: 450, currency: "USD" })).toEqual(["Amount: $4.50"]);
     expect(told({ count: 0, flavour: "mint", nested: { deep: { er: 1 } } })).toEqual([
-      "How many: 0", "flavour: mint", "nested: deep er 1",
+      "How many: 0",
+      "flavour: mint",
+      "nested: deep er 1",
     ]);
     expect(told({ streams_max: 0, before: { priority: false, tokens_per_minute: 1200, streams_max: null } })).toEqual([
       "Streams at a time: no limit",

@@ -58,8 +58,15 @@ describe("addresses", () => {
 });
 
 test("a CSV file: quotes, no formulas, numbers as they are", () => {
-  const text = csvOf(["a", "b"], [["=1+1", -2], ["-3.50", null], ['say "hi", 가', "-x"]]);
-  expect(text).toBe("\ufeffa,b\r\n'=1+1,-2\r\n-3.50,\r\n\"say \"\"hi\"\", 가\",'-x\r\n");
+  const text = csvOf(
+    ["a", "b"],
+    [
+      ["=1+1", -2],
+      ["-3.50", null],
+      ['say "hi", 가', "-x"],
+    ],
+  );
+  expect(text).toBe('\ufeffa,b\r\n\'=1+1,-2\r\n-3.50,\r\n"say ""hi"", 가",\'-x\r\n');
 });
 
 describe("an order of credit", () => {

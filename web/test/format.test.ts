@@ -55,7 +55,15 @@ describe("amounts", () => {
   ])("%s is exactly %s", (text, shown) => expect(exactDollars(text)).toBe(shown));
 
   test("what is not known is no zero", () => {
-    for (const shown of [dollars(null), exactDollars(undefined), count(null), duration(null), moment(null), ago(null), percent(null)]) {
+    for (const shown of [
+      dollars(null),
+      exactDollars(undefined),
+      count(null),
+      duration(null),
+      moment(null),
+      ago(null),
+      percent(null),
+    ]) {
       expect(shown).toBe(UNKNOWN);
     }
   });

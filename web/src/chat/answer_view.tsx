@@ -101,7 +101,14 @@ function Foot({ chat, turn, versions }: Pick<TurnProps, "chat" | "turn" | "versi
           </button>
         )}
         {link && (
-          <a class="button quiet icon-only" href={link} target="_blank" rel="noopener" title={t.value.link} aria-label={t.value.link}>
+          <a
+            class="button quiet icon-only"
+            href={link}
+            target="_blank"
+            rel="noopener"
+            title={t.value.link}
+            aria-label={t.value.link}
+          >
             <Icon name="link" size={16} />
           </a>
         )}
@@ -113,7 +120,11 @@ function Foot({ chat, turn, versions }: Pick<TurnProps, "chat" | "turn" | "versi
 /** Tokens · cost · first token · total · model. */
 function figures(turn: Turn): string[] {
   const tokens =
-    turn.tokens === null ? t.value.tokensUnknown : turn.isEstimate ? t.value.tokensEstimated(turn.tokens) : t.value.tokens(turn.tokens);
+    turn.tokens === null
+      ? t.value.tokensUnknown
+      : turn.isEstimate
+        ? t.value.tokensEstimated(turn.tokens)
+        : t.value.tokens(turn.tokens);
   const shown = [tokens, cost(turn.cost) === "–" ? t.value.costUnknown : cost(turn.cost)];
   shown.push(t.value.firstToken(duration(turn.firstMs)), t.value.total(duration(turn.totalMs)));
   if (turn.model !== "") shown.push(turn.model);

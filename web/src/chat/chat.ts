@@ -75,7 +75,11 @@ export class Chat {
       const running = this.running.value;
       const live = running && this.live.value.get(running.id);
       const phase = live && this.phaseOf(live);
-      if (phase) this.#tell(phase.kind === "queued" ? t.value.queued(phase.ahead) : t.value[phase.kind], phase.kind === "queued" ? "queue" : "step");
+      if (phase)
+        this.#tell(
+          phase.kind === "queued" ? t.value.queued(phase.ahead) : t.value[phase.kind],
+          phase.kind === "queued" ? "queue" : "step",
+        );
     });
     await this.enter();
   }
@@ -221,7 +225,8 @@ export class Chat {
     const access = this.access.value;
     if (access.state === "out") {
       const { failure } = access;
-      this.obstacle.value = failure.code === "login_required" ? { ...failure, code: "missing_api_key", requestId: null } : failure;
+      this.obstacle.value =
+        failure.code === "login_required" ? { ...failure, code: "missing_api_key", requestId: null } : failure;
     }
     const isAnother = this.running.value !== null || this.draft.value.trim() !== text || this.images.value !== images;
     if (access.state !== "in" || this.model.value === "" || isAnother) return;
@@ -264,7 +269,15 @@ export class Chat {
     let conversation = this.current.value;
     if (conversation === null) {
       const title = titleOf(text) || t.value.image;
-      conversation = { id: randomId(), owner: this.#owner, title, created: nowMs, updated: nowMs, model: this.model.value, choice: {} };
+      conversation = {
+        id: randomId(),
+        owner: this.#owner,
+        title,
+        created: nowMs,
+        updated: nowMs,
+        model: this.model.value,
+        choice: {},
+      };
       this.#unkept = conversation.id;
     }
     const id = randomId();

@@ -36,7 +36,8 @@ export function Composer({ chat }: { readonly chat: Chat }): VNode {
       }
     }
   };
-  const imagesOf = (data: DataTransfer | null) => [...(data?.files ?? [])].filter((file) => file.type.startsWith("image/"));
+  const imagesOf = (data: DataTransfer | null) =>
+    [...(data?.files ?? [])].filter((file) => file.type.startsWith("image/"));
   const send = () => {
     fault.value = "";
     void chat.send();
@@ -52,7 +53,13 @@ export function Composer({ chat }: { readonly chat: Chat }): VNode {
         </div>
       )}
       {chat.obstacle.value && (
-        <FailureView chat={chat} failure={chat.obstacle.value} model={chat.model.value} hasText={false} onRetry={() => void chat.enter()} />
+        <FailureView
+          chat={chat}
+          failure={chat.obstacle.value}
+          model={chat.model.value}
+          hasText={false}
+          onRetry={() => void chat.enter()}
+        />
       )}
       <form
         id="composer"
@@ -140,7 +147,13 @@ export function Composer({ chat }: { readonly chat: Chat }): VNode {
           )}
           <span class="space" />
           {running ? (
-            <button id="stop" type="button" class="button primary" aria-disabled={isStopping} onClick={() => chat.stop()}>
+            <button
+              id="stop"
+              type="button"
+              class="button primary"
+              aria-disabled={isStopping}
+              onClick={() => chat.stop()}
+            >
               <Icon name="stop" size={16} />
               {isStopping ? t.value.stopping : t.value.stop}
             </button>
@@ -161,7 +174,11 @@ function useFocus(isRunning: boolean): void {
   useLayoutEffect(() => {
     if (hasScreenKeyboard) return;
     const { activeElement } = document;
-    const isLost = activeElement === null || activeElement === document.body || activeElement.id === "stop" || activeElement.id === "send";
+    const isLost =
+      activeElement === null ||
+      activeElement === document.body ||
+      activeElement.id === "stop" ||
+      activeElement.id === "send";
     if (isLost) messageField()?.focus({ preventScroll: true });
   }, [isRunning]);
 }

@@ -30,7 +30,11 @@ export function FailureText({ failure, model, hasText }: FailureProps): VNode {
         <Icon name="alert" size={16} />
         <span>{text}</span>
       </p>
-      {tellsMore(failure.code) && failure.message !== "" && <p class="hint" lang="en">{failure.message}</p>}
+      {tellsMore(failure.code) && failure.message !== "" && (
+        <p class="hint" lang="en">
+          {failure.message}
+        </p>
+      )}
       {failure.requestId !== null && (
         <p class="hint">
           {t.value.requestId} <code>{failure.requestId}</code>
@@ -52,9 +56,7 @@ export function FailureView({ chat, onRetry, ...of }: FailureViewProps): VNode {
   return (
     <div class="failure">
       <FailureText {...of} />
-      <div class="actions">
-        {remedies.map((remedy) => button(remedy, chat, onRetry, seconds))}
-      </div>
+      <div class="actions">{remedies.map((remedy) => button(remedy, chat, onRetry, seconds))}</div>
     </div>
   );
 }
@@ -62,11 +64,13 @@ export function FailureView({ chat, onRetry, ...of }: FailureViewProps): VNode {
 function button(remedy: Remedy, chat: Chat, onRetry: (() => void) | null, seconds: number): ComponentChildren {
   switch (remedy) {
     case "retry":
-      return onRetry && (
-        <button key={remedy} type="button" class="button" disabled={seconds > 0} onClick={onRetry}>
-          <Icon name="again" size={16} />
-          {seconds > 0 ? t.value.tryAgainIn(seconds) : t.value.tryAgain}
-        </button>
+      return (
+        onRetry && (
+          <button key={remedy} type="button" class="button" disabled={seconds > 0} onClick={onRetry}>
+            <Icon name="again" size={16} />
+            {seconds > 0 ? t.value.tryAgainIn(seconds) : t.value.tryAgain}
+          </button>
+        )
       );
     case "model":
       return (
@@ -87,9 +91,17 @@ function button(remedy: Remedy, chat: Chat, onRetry: (() => void) | null, second
         </button>
       );
     case "top-up":
-      return <a key={remedy} class="button" href="/console/credit">{t.value.topUp}</a>;
+      return (
+        <a key={remedy} class="button" href="/console/credit">
+          {t.value.topUp}
+        </a>
+      );
     case "log-in":
-      return <a key={remedy} class="button" href="/console">{t.value.logIn}</a>;
+      return (
+        <a key={remedy} class="button" href="/console">
+          {t.value.logIn}
+        </a>
+      );
   }
 }
 

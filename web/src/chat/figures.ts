@@ -15,14 +15,19 @@ export function cost(amount: string | null): string {
   if (whole !== "0") return `$${whole}.${decimals.slice(0, 2).padEnd(2, "0")}`;
   const first = decimals.search(/[1-9]/);
   if (first < 0) return "$0";
-  return `$0.${decimals.slice(0, Math.max(2, first + DIGITS)).replace(/0+$/, "").padEnd(2, "0")}`;
+  return `$0.${decimals
+    .slice(0, Math.max(2, first + DIGITS))
+    .replace(/0+$/, "")
+    .padEnd(2, "0")}`;
 }
 
 /** A duration: `820 ms`, `4.2 s`. */
 export function duration(ms: number | null): string {
   if (ms === null) return UNKNOWN;
   const format = (value: number, digits: number) =>
-    new Intl.NumberFormat(language.value, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+    new Intl.NumberFormat(language.value, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(
+      value,
+    );
   if (ms < 1000) return language.value === "ko" ? `${format(ms, 0)}ms` : `${format(ms, 0)} ms`;
   return language.value === "ko" ? `${format(ms / 1000, 1)}초` : `${format(ms / 1000, 1)} s`;
 }

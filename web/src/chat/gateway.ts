@@ -1,6 +1,16 @@
 // The way to the gateway: the TypeScript client, as whoever uses the page.
 
-import { apiError, ConnectionError, type ConnectionState, type SavedStream, type Stream, Tokenferry, TokenferryError, type Message, APIError } from "tokenferry";
+import {
+  apiError,
+  ConnectionError,
+  type ConnectionState,
+  type SavedStream,
+  type Stream,
+  Tokenferry,
+  TokenferryError,
+  type Message,
+  APIError,
+} from "tokenferry";
 import { api, Problem } from "../shared/api.js";
 import type { Failure } from "./tree.js";
 
@@ -123,7 +133,12 @@ export function failureOf(reason: unknown): Failure {
   const nowMs = Date.now();
   if (reason instanceof APIError) {
     const { code, message, requestId, streamId, retryAfterMs } = reason;
-    return { code, message, requestId: streamId ?? requestId, retryAtMs: retryAfterMs === null ? null : nowMs + retryAfterMs };
+    return {
+      code,
+      message,
+      requestId: streamId ?? requestId,
+      retryAtMs: retryAfterMs === null ? null : nowMs + retryAfterMs,
+    };
   }
   if (reason instanceof Problem) {
     const { code, message, requestId, retryAfterMs } = reason;

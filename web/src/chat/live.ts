@@ -85,9 +85,6 @@ export class Live {
     if (!this.stream.ended) this.isWatched = true;
     if (this.isStopping) this.phase.value = { kind: "stopping" };
     this.become({ kind: "caughtUp" });
-    this.#timer = window.setTimeout(
-      () => this.become({ kind: this.hasText ? "answering" : "waiting" }),
-      CAUGHT_UP_MS,
-    );
+    this.#timer = window.setTimeout(() => this.become({ kind: this.hasText ? "answering" : "waiting" }), CAUGHT_UP_MS);
   }
 }

@@ -67,7 +67,12 @@ interface ChoiceProps {
 function Choice({ models, chosen, onChoose, onClose }: ChoiceProps): VNode {
   const [wanted, setWanted] = useState("");
   const found = models.filter((model) => matches(model, wanted)).slice(0, SHOWN_MAX);
-  const [at, setAt] = useState(() => Math.max(0, models.findIndex((model) => model.id === chosen)));
+  const [at, setAt] = useState(() =>
+    Math.max(
+      0,
+      models.findIndex((model) => model.id === chosen),
+    ),
+  );
   const box = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLUListElement>(null);
   const isSearched = models.length >= SEARCHED_FROM;
@@ -152,7 +157,11 @@ function Choice({ models, chosen, onChoose, onClose }: ChoiceProps): VNode {
           </li>
         ))}
       </ul>
-      {found.length === 0 && <p class="hint" role="status">{t.value.noModels}</p>}
+      {found.length === 0 && (
+        <p class="hint" role="status">
+          {t.value.noModels}
+        </p>
+      )}
     </div>
   );
 }

@@ -90,7 +90,12 @@ function Editor({ text, onSend, onClose }: EditorProps): VNode {
         onClose();
       }}
     >
-      <TextField label={t.value.edit} text={draft} onText={setDraft} onSend={(last) => last.trim() !== "" && onSend(last)} />
+      <TextField
+        label={t.value.edit}
+        text={draft}
+        onText={setDraft}
+        onSend={(last) => last.trim() !== "" && onSend(last)}
+      />
       <p class="actions">
         <button type="submit" class="button primary">
           {t.value.send}

@@ -10,7 +10,9 @@ export interface Explained {
   readonly remedies: readonly Remedy[];
 }
 
-type Plain = { [Name in keyof typeof t.value]: (typeof t.value)[Name] extends string ? Name : never }[keyof typeof t.value];
+type Plain = {
+  [Name in keyof typeof t.value]: (typeof t.value)[Name] extends string ? Name : never;
+}[keyof typeof t.value];
 
 const KNOWN: Readonly<Record<string, readonly [words: Plain, ...remedies: Remedy[]]>> = {
   insufficient_credit: ["insufficient_credit", "top-up", "model"],
@@ -50,7 +52,10 @@ const KNOWN: Readonly<Record<string, readonly [words: Plain, ...remedies: Remedy
   unreachable: ["unreachable", "retry"],
 };
 const DOWN: ReadonlySet<string> = new Set([
-  "provider_unreachable", "provider_timeout", "provider_error", "provider_invalid_response",
+  "provider_unreachable",
+  "provider_timeout",
+  "provider_error",
+  "provider_invalid_response",
 ]);
 const LIMITS: ReadonlySet<string> = new Set(["rate_limit_exceeded", "too_many_bad_keys"]);
 

@@ -15,7 +15,13 @@ export function SettingsDialog({ chat }: { readonly chat: Chat }): VNode {
   const asksRemoval = useSignal(false);
   const close = () => (isSettingsOpen.value = false);
   const corner = (
-    <button type="button" class="button quiet icon-only" aria-label={t.value.close} title={t.value.close} onClick={close}>
+    <button
+      type="button"
+      class="button quiet icon-only"
+      aria-label={t.value.close}
+      title={t.value.close}
+      onClick={close}
+    >
       <Icon name="close" />
     </button>
   );

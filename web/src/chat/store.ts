@@ -92,7 +92,8 @@ class DatabaseStore implements Store {
     const work = this.#database.transaction(["conversations", "drafts"], "readwrite");
     const drafts = work.objectStore("drafts");
     if (text === "") await drafts.delete(draftName(place));
-    else if (conversation === "" || (await work.objectStore("conversations").getKey(conversation))) await drafts.put(text, draftName(place));
+    else if (conversation === "" || (await work.objectStore("conversations").getKey(conversation)))
+      await drafts.put(text, draftName(place));
     await work.done;
   }
 
@@ -134,7 +135,8 @@ export class MemoryStore implements Store {
   }
 
   async putDraft(place: DraftPlace, text: string): Promise<void> {
-    if (place.conversation === "" || this.#conversations.has(place.conversation)) this.#drafts.set(draftName(place), text);
+    if (place.conversation === "" || this.#conversations.has(place.conversation))
+      this.#drafts.set(draftName(place), text);
   }
 
   async remove(conversation: string): Promise<void> {

@@ -45,7 +45,8 @@ export function TextField({ onText, onSend, ...props }: TextFieldProps): VNode {
     };
     for (const [name, listener] of Object.entries(listeners)) area.addEventListener(name, listener as EventListener);
     return () => {
-      for (const [name, listener] of Object.entries(listeners)) area.removeEventListener(name, listener as EventListener);
+      for (const [name, listener] of Object.entries(listeners))
+        area.removeEventListener(name, listener as EventListener);
     };
   }, []);
   useLayoutEffect(() => {

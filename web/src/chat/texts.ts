@@ -160,7 +160,8 @@ const en = {
   expired_api_key: "The key was good until a day that has passed. Enter another one.",
   invalid_ticket: "The connection took too long to authorize. Try again.",
   account_suspended: "This account is suspended. Ask the operator of this server.",
-  origin_not_allowed: "The server does not accept connections from this page's address. The operator can add it to `origins`.",
+  origin_not_allowed:
+    "The server does not accept connections from this page's address. The operator can add it to `origins`.",
   model_not_found: "This model is not available. Choose another one.",
   model_not_priced: "This model has no price yet. Choose another one.",
   model_not_allowed: "This model is not for you here. Choose another one, log in, or use a key.",
@@ -328,7 +329,8 @@ const ko: typeof en = {
   expired_api_key: "사용 기간이 지난 키입니다. 다른 키를 입력해 주세요.",
   invalid_ticket: "연결 인증 시간이 지났습니다. 다시 시도해 주세요.",
   account_suspended: "정지된 계정입니다. 운영자에게 문의해 주세요.",
-  origin_not_allowed: "서버가 이 페이지 주소의 연결을 허용하지 않습니다. 운영자가 `origins`에 주소를 추가할 수 있습니다.",
+  origin_not_allowed:
+    "서버가 이 페이지 주소의 연결을 허용하지 않습니다. 운영자가 `origins`에 주소를 추가할 수 있습니다.",
   model_not_found: "사용할 수 없는 모델입니다. 다른 모델을 선택해 주세요.",
   model_not_priced: "아직 가격이 없는 모델입니다. 다른 모델을 선택해 주세요.",
   model_not_allowed: "사용 권한이 없는 모델입니다. 다른 모델을 선택하거나 로그인 또는 키를 사용해 주세요.",

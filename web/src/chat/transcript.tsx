@@ -61,7 +61,11 @@ export function Transcript({ chat }: { readonly chat: Chat }): VNode {
 
 type Ref<T> = { readonly current: T | null };
 
-function useFollowing(chat: Chat, scroller: Ref<HTMLDivElement>, content: Ref<HTMLDivElement>): readonly [boolean, () => void] {
+function useFollowing(
+  chat: Chat,
+  scroller: Ref<HTMLDivElement>,
+  content: Ref<HTMLDivElement>,
+): readonly [boolean, () => void] {
   const following = useRef(new Following()).current;
   const [isOn, setOn] = useState(true);
   const attach = () => {
@@ -76,7 +80,8 @@ function useFollowing(chat: Chat, scroller: Ref<HTMLDivElement>, content: Ref<HT
     const up = () => setOn(following.meantUp(canMoveUp()));
     let touchY = 0;
     const listeners = {
-      scroll: () => setOn(following.scrolled({ top: box.scrollTop, height: box.scrollHeight, visible: box.clientHeight })),
+      scroll: () =>
+        setOn(following.scrolled({ top: box.scrollTop, height: box.scrollHeight, visible: box.clientHeight })),
       wheel: (event: WheelEvent) => {
         if (event.deltaY < 0) up();
       },
@@ -100,7 +105,8 @@ function useFollowing(chat: Chat, scroller: Ref<HTMLDivElement>, content: Ref<HT
     sizes.observe(content.current!);
     return () => {
       sizes.disconnect();
-      for (const [name, listener] of Object.entries(listeners)) box.removeEventListener(name, listener as EventListener);
+      for (const [name, listener] of Object.entries(listeners))
+        box.removeEventListener(name, listener as EventListener);
     };
   }, []);
   // Another conversation, and an own question, are shown at their end.
@@ -120,7 +126,13 @@ function Empty({ chat }: { readonly chat: Chat }): VNode | null {
         <h2>{t.value.outTitle}</h2>
         <p class="hint">{t.value.outText}</p>
         {access.failure.code !== "login_required" && chat.key.value === "" && (
-          <FailureView chat={chat} failure={access.failure} model="" hasText={false} onRetry={() => void chat.enter()} />
+          <FailureView
+            chat={chat}
+            failure={access.failure}
+            model=""
+            hasText={false}
+            onRetry={() => void chat.enter()}
+          />
         )}
         <p class="actions">
           <a class="button primary" href="/console">

@@ -60,7 +60,10 @@ export type Turns = ReadonlyMap<string, Turn>;
 
 const TITLE_CHARACTERS = 60;
 
-export function newTurn(role: Turn["role"], of: Pick<Turn, "id" | "conversation" | "parent" | "created"> & Partial<Turn>): Turn {
+export function newTurn(
+  role: Turn["role"],
+  of: Pick<Turn, "id" | "conversation" | "parent" | "created"> & Partial<Turn>,
+): Turn {
   return {
     role,
     text: "",
@@ -114,7 +117,10 @@ export function lineage(turns: Turns, id: string): Turn[] {
 /** What the model is sent. Where all of it is too long, the oldest images are left out. */
 export function messagesOf(line: readonly Turn[], bytesMax: number): Message[] {
   const sent = line.filter((turn) => turn.role === "user" || turn.text !== "");
-  let bytes = sent.reduce((sum, { text, images }) => sum + 3 * text.length + images.reduce((all, each) => all + each.length, 0), 0);
+  let bytes = sent.reduce(
+    (sum, { text, images }) => sum + 3 * text.length + images.reduce((all, each) => all + each.length, 0),
+    0,
+  );
   return sent.map(({ role, text, images }) => {
     if (role === "assistant") return { role, content: text };
     const kept = images.filter((image) => {

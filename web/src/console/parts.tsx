@@ -68,7 +68,12 @@ export function Panel({ title, actions, children }: PanelProps): VNode {
 }
 
 /** One figure with its name, for the head of a page. */
-export function Figure(props: { readonly name: string; readonly value: string; readonly exact?: string; readonly note?: ComponentChildren }): VNode {
+export function Figure(props: {
+  readonly name: string;
+  readonly value: string;
+  readonly exact?: string;
+  readonly note?: ComponentChildren;
+}): VNode {
   return (
     <div class="figure">
       <dt>{props.name}</dt>
@@ -83,7 +88,13 @@ export function Figure(props: { readonly name: string; readonly value: string; r
 }
 
 /** What was loaded; before that, that it is being loaded, or why it could not be. */
-export function Shown<T>({ of, children }: { readonly of: Loaded<T>; readonly children: (data: T) => ComponentChildren }): VNode {
+export function Shown<T>({
+  of,
+  children,
+}: {
+  readonly of: Loaded<T>;
+  readonly children: (data: T) => ComponentChildren;
+}): VNode {
   return (
     <>
       {of.problem !== null && <Failure problem={of.problem} onRetry={of.reload} />}

@@ -28,9 +28,7 @@ export async function api<T>(method: string, path: string, body?: unknown, signa
   try {
     response = await fetch(path, {
       method,
-      ...(body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
       ...(signal ? { signal } : {}),
       credentials: "same-origin",
       cache: "no-store",

@@ -106,7 +106,10 @@ const MOMENT: Intl.DateTimeFormatOptions = {
 /** A moment in the browser's zone, from Unix seconds. */
 export function moment(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined) return UNKNOWN;
-  return new Intl.DateTimeFormat(language.value, { ...MOMENT, month: language.value === "ko" ? "numeric" : "short" }).format(seconds * 1000);
+  return new Intl.DateTimeFormat(language.value, {
+    ...MOMENT,
+    month: language.value === "ko" ? "numeric" : "short",
+  }).format(seconds * 1000);
 }
 
 /** The day of a moment, in the browser's zone. */

@@ -12,22 +12,13 @@ const WORDS: Words = {
     "The server cannot be reached. Check your connection and try again.",
     "서버에 연결할 수 없습니다. 네트워크를 확인하고 다시 시도해 주세요.",
   ],
-  login_required: [
-    "Please log in again. Your draft is kept.",
-    "다시 로그인해 주세요. 작성 중인 내용은 보관됩니다.",
-  ],
-  wrong_credentials: [
-    "The e-mail address or the password is wrong.",
-    "이메일 주소 또는 비밀번호가 올바르지 않습니다.",
-  ],
+  login_required: ["Please log in again. Your draft is kept.", "다시 로그인해 주세요. 작성 중인 내용은 보관됩니다."],
+  wrong_credentials: ["The e-mail address or the password is wrong.", "이메일 주소 또는 비밀번호가 올바르지 않습니다."],
   account_suspended: [
     "This account is suspended. Ask the operator of this gateway.",
     "정지된 계정입니다. 운영자에게 문의해 주세요.",
   ],
-  admin_only: [
-    "Only administrators of this gateway may do this.",
-    "이 게이트웨이의 관리자만 할 수 있습니다.",
-  ],
+  admin_only: ["Only administrators of this gateway may do this.", "이 게이트웨이의 관리자만 할 수 있습니다."],
   email_not_verified: [
     "Open the link in the mail that came after the sign-up first.",
     "가입 후 받은 메일의 링크를 먼저 열어 주세요.",
@@ -103,9 +94,7 @@ export function explained(problem: Problem): string {
     if (wait === null) {
       return korean ? "요청이 너무 많습니다. 잠시 후 다시 시도해 주세요." : "Too many requests. Try again in a moment.";
     }
-    return korean
-      ? `요청이 너무 많습니다. ${wait} 후 다시 시도해 주세요.`
-      : `Too many requests. Try again in ${wait}.`;
+    return korean ? `요청이 너무 많습니다. ${wait} 후 다시 시도해 주세요.` : `Too many requests. Try again in ${wait}.`;
   }
   const words = Object.hasOwn(WORDS, problem.code) ? WORDS[problem.code] : undefined;
   return words === undefined ? problem.message : words[korean ? 1 : 0];

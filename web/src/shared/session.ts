@@ -39,7 +39,8 @@ export async function loadSession(): Promise<void> {
     if (!(reason instanceof Problem)) throw reason;
     const known = session.value;
     if (reason.status === 401 || reason.status === 403) ended();
-    else if (known.state === "asking" || known.state === "out") session.value = { state: "unreachable", problem: reason };
+    else if (known.state === "asking" || known.state === "out")
+      session.value = { state: "unreachable", problem: reason };
   }
 }
 

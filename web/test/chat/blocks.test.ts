@@ -79,16 +79,51 @@ describe("while it grows", () => {
       const whole = marked.lexer(ANSWER.slice(0, end));
       expect(seen(tokens).length).toBeGreaterThan(0);
       // Not less is shown than the whole would show, except marks that may end a code block.
-      expect(tokens.filter((token) => token.type === "code").length).toBe(whole.filter((token) => token.type === "code").length);
+      expect(tokens.filter((token) => token.type === "code").length).toBe(
+        whole.filter((token) => token.type === "code").length,
+      );
     }
   });
 
   // A text is put together from these, and cut at random; the seed is in the test's name.
   const PARTS = [
-    "가나다", "**강조(설명)**은", " ", "\n", "\n\n", "- 하나\n", "  - 안\n", "1. 일\n", "> 인용\n", "```js\n", "```\n", "~~~\n", "`", "``",
-    "# 제목\n", "===\n", "---\n", "| a | b |\n", "|---|---|\n", "    들여쓰기\n", "<div>\n", "</div>\n", "[링크](https://a.example)",
-    "![그림](https://b.example/x.png)", "*기울임*", "\\*", "&amp;", "$x$", "<b>", "\t", "a\n", "- [ ] 할 일\n", "```",
-    "[x]: /u\n", "[x]", "> [y]: /v\n", "[y][y]",
+    "가나다",
+    "**강조(설명)**은",
+    " ",
+    "\n",
+    "\n\n",
+    "- 하나\n",
+    "  - 안\n",
+    "1. 일\n",
+    "> 인용\n",
+    "```js\n",
+    "```\n",
+    "~~~\n",
+    "`",
+    "``",
+    "# 제목\n",
+    "===\n",
+    "---\n",
+    "| a | b |\n",
+    "|---|---|\n",
+    "    들여쓰기\n",
+    "<div>\n",
+    "</div>\n",
+    "[링크](https://a.example)",
+    "![그림](https://b.example/x.png)",
+    "*기울임*",
+    "\\*",
+    "&amp;",
+    "$x$",
+    "<b>",
+    "\t",
+    "a\n",
+    "- [ ] 할 일\n",
+    "```",
+    "[x]: /u\n",
+    "[x]",
+    "> [y]: /v\n",
+    "[y][y]",
   ];
   test.each(Array.from({ length: 60 }, (_, seed) => seed))("a random text, seed %i", (seed) => {
     let state = seed + 1;
@@ -103,7 +138,8 @@ describe("while it grows", () => {
     // Before the end, too, unless it is in a code block that is still open, or has references.
     const growing = swift();
     let last: readonly Token[] = [];
-    for (let end = 1 + random(9); end < text.length + 9; end += 1 + random(9)) last = growing.update(text.slice(0, end), false);
+    for (let end = 1 + random(9); end < text.length + 9; end += 1 + random(9))
+      last = growing.update(text.slice(0, end), false);
     const isCertain = !text.includes("]:") && !last.some((token) => (token as CodeToken).open);
     if (isCertain) expect(seen(last)).toEqual(seen(marked.lexer(text)));
   });
@@ -129,7 +165,8 @@ describe("while it grows", () => {
 });
 
 describe("the work", () => {
-  const paragraph = "Some words of a paragraph, **bold** and `code`, which is about as long as one is. 그리고 한국어도.\n\n";
+  const paragraph =
+    "Some words of a paragraph, **bold** and `code`, which is about as long as one is. 그리고 한국어도.\n\n";
 
   test("is in proportion to what comes, and not to what is there", () => {
     const read = (count: number): number => grown(paragraph.repeat(count), 20).blocks.readCharacters;

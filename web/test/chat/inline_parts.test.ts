@@ -37,7 +37,22 @@ describe("what people and models write in one paragraph", () => {
   });
 });
 
-const HOSTILE = ["*a ", "a_", "**a*b ", "*가<", "가[_", "~~__a", "[a](", "*www.", "`a ``b ", "![", "*", "가", "😀", "a\n"];
+const HOSTILE = [
+  "*a ",
+  "a_",
+  "**a*b ",
+  "*가<",
+  "가[_",
+  "~~__a",
+  "[a](",
+  "*www.",
+  "`a ``b ",
+  "![",
+  "*",
+  "가",
+  "😀",
+  "a\n",
+];
 
 describe("the parts of a text", () => {
   test.each(HOSTILE)("of %j make it up, are affordable, and stay when it grows", (unit) => {

@@ -1,6 +1,16 @@
 import type { SavedStream, Step } from "tokenferry";
 import { describe, expect, test } from "vitest";
-import { branches, compact, isNewer, lineage, messagesOf, newTurn, path, titleOf, type Turn } from "../../src/chat/tree.js";
+import {
+  branches,
+  compact,
+  isNewer,
+  lineage,
+  messagesOf,
+  newTurn,
+  path,
+  titleOf,
+  type Turn,
+} from "../../src/chat/tree.js";
 
 let clock = 0;
 const turn = (id: string, parent: string | null, role: Turn["role"] = "user", of: Partial<Turn> = {}): Turn =>
@@ -55,7 +65,13 @@ describe("what is sent", () => {
 
   test("images stand before their text", () => {
     expect(messagesOf([turn("q", null, "user", { images: [image] })], 10_000)).toEqual([
-      { role: "user", content: [{ type: "image_url", image_url: { url: image } }, { type: "text", text: "q" }] },
+      {
+        role: "user",
+        content: [
+          { type: "image_url", image_url: { url: image } },
+          { type: "text", text: "q" },
+        ],
+      },
     ]);
     expect(messagesOf([turn("q", null, "user", { images: [image], text: "" })], 10_000)).toEqual([
       { role: "user", content: [{ type: "image_url", image_url: { url: image } }] },
@@ -63,7 +79,10 @@ describe("what is sent", () => {
   });
 
   test("where all is too long, the oldest images are left out", () => {
-    const line = [turn("old", null, "user", { images: [image, image] }), turn("new", "old", "user", { images: [image] })];
+    const line = [
+      turn("old", null, "user", { images: [image, image] }),
+      turn("new", "old", "user", { images: [image] }),
+    ];
     const sent = messagesOf(line, 2_500);
     expect(sent[0]!.content).toHaveLength(2); // one image and the text
     expect(sent[1]!.content).toHaveLength(2);
@@ -84,7 +103,8 @@ test.each([
 });
 
 describe("what is kept of a position", () => {
-  const steps = (count: number): Step[] => Array.from({ length: count }, (_, at) => [at + 1, 0, `t${at} `, at % 2 ? `r${at}` : ""]);
+  const steps = (count: number): Step[] =>
+    Array.from({ length: count }, (_, at) => [at + 1, 0, `t${at} `, at % 2 ? `r${at}` : ""]);
   const text = (saved: SavedStream) => (saved.steps ?? []).map((step) => step[2]).join("");
   const reasoning = (saved: SavedStream) => (saved.steps ?? []).map((step) => step[3] ?? "").join("");
 

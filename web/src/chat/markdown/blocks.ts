@@ -185,7 +185,11 @@ function isDrawn(token: Token): boolean {
 }
 
 /** Takes the old object where a block has not changed, so that it is not drawn anew. */
-function reuse(before: readonly Token[], now: readonly Token[], means: (token: Token) => boolean = () => true): Token[] {
+function reuse(
+  before: readonly Token[],
+  now: readonly Token[],
+  means: (token: Token) => boolean = () => true,
+): Token[] {
   return now.map((token, index) => {
     const old = before[index];
     return old !== undefined && isSame(old, token) && means(token) ? old : token;

@@ -21,7 +21,7 @@ const SENTENCE_END: ReadonlySet<string> = new Set(".!?。…:;");
 /** The parts of a text in their order; those before the last do not change when it grows. */
 export function parts(text: string): string[] {
   const all: string[] = [];
-  for (let from = 0; from < text.length; ) {
+  for (let from = 0; from < text.length;) {
     const end = partEnd(text, from);
     all.push(text.slice(from, end));
     from = end;

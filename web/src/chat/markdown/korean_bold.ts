@@ -6,7 +6,8 @@
 import type { TokenizerAndRendererExtension, Tokens } from "marked";
 
 // Hangul (jamo, compatibility jamo, syllables), Kana, Han with its extension A, and compatibility.
-const LETTERS = "\\u1100-\\u11ff\\u3040-\\u30ff\\u3130-\\u318f\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7a3\\uf900-\\ufaff";
+const LETTERS =
+  "\\u1100-\\u11ff\\u3040-\\u30ff\\u3130-\\u318f\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7a3\\uf900-\\ufaff";
 const HAS_LETTER = new RegExp(`[${LETTERS}]`);
 // No space inside the asterisks, and no other pair of them.
 const BOLD = new RegExp(String.raw`^\*\*(?![\s*])((?:[^*\n]|\n(?!\s*\n)|\*(?!\*))*?[^\s*])\*\*(?!\*)`);

@@ -23,7 +23,12 @@ export class LineEmitter implements Emitter {
   }
 
   startScope(scope: string): void {
-    this.#names.push(scope.split(".").map((part, depth) => (depth === 0 ? PREFIX + part : part + "_".repeat(depth))).join(" "));
+    this.#names.push(
+      scope
+        .split(".")
+        .map((part, depth) => (depth === 0 ? PREFIX + part : part + "_".repeat(depth)))
+        .join(" "),
+    );
   }
 
   endScope(): void {

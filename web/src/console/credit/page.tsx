@@ -42,7 +42,12 @@ export function Credit(): VNode {
               exact={exactDollars(now.available)}
               note={t.value.availableNote}
             />
-            <Figure name={t.value.held} value={dollars(now.held)} exact={exactDollars(now.held)} note={t.value.heldNote} />
+            <Figure
+              name={t.value.held}
+              value={dollars(now.held)}
+              exact={exactDollars(now.held)}
+              note={t.value.heldNote}
+            />
             <Figure name={t.value.balance} value={dollars(now.balance)} exact={exactDollars(now.balance)} />
           </dl>
         )}

@@ -23,18 +23,26 @@ export function TopUp({ options }: { readonly options: Options }): VNode {
   const sellers = options.providers.filter((one) => one.currencies.includes(currency));
   const seller = sellers.find((one) => one.name === wish.provider) ?? sellers[0];
 
-  const form = useForm({}, {
-    send: async () => {
-      const body = { provider: seller!.name, package: chosen!.id };
-      const { pay_url } = await call<{ pay_url: string }>("POST", "/api/topups", body);
-      if (!/^https?:\/\//.test(pay_url)) throw new Error("the payment page is no page");
-      setGoing(true);
-      location.assign(pay_url);
+  const form = useForm(
+    {},
+    {
+      send: async () => {
+        const body = { provider: seller!.name, package: chosen!.id };
+        const { pay_url } = await call<{ pay_url: string }>("POST", "/api/topups", body);
+        if (!/^https?:\/\//.test(pay_url)) throw new Error("the payment page is no page");
+        setGoing(true);
+        location.assign(pay_url);
+      },
     },
-  });
+  );
   if (chosen === undefined || seller === undefined) return <p class="empty">{t.value.notSold}</p>;
   return (
-    <FormView form={form} action={t.value.pay} class="top-up" also={<span role="status">{going && t.value.going}</span>}>
+    <FormView
+      form={form}
+      action={t.value.pay}
+      class="top-up"
+      also={<span role="status">{going && t.value.going}</span>}
+    >
       {currencies.length > 1 && (
         <Choice
           label={t.value.currency}

@@ -34,11 +34,7 @@ export function Keys(): VNode {
         </button>
       }
     >
-      <Shown of={keys}>
-        {({ data }) => (
-          <KeyTable keys={data} all={all} onAll={setAll} onOpen={setOpen} />
-        )}
-      </Shown>
+      <Shown of={keys}>{({ data }) => <KeyTable keys={data} all={all} onAll={setAll} onOpen={setOpen} />}</Shown>
       {open?.what === "create" && (
         <CreateKey
           onClose={close}

@@ -2,7 +2,8 @@ import { texts } from "../../shared/language.js";
 
 const en = {
   title: "API keys",
-  intro: "A program shows a key with each request. Give every program a key of its own, so that you can revoke one and keep the others.",
+  intro:
+    "A program shows a key with each request. Give every program a key of its own, so that you can revoke one and keep the others.",
   create: "Create a key",
   name: "Name",
   nameHint: "What the key is for, such as “Web service”.",
@@ -71,7 +72,8 @@ const en = {
 
 const ko: typeof en = {
   title: "API 키",
-  intro: "프로그램은 요청할 때마다 키를 보냅니다. 프로그램마다 키를 따로 만들면 다른 키는 그대로 두고 하나만 폐기할 수 있습니다.",
+  intro:
+    "프로그램은 요청할 때마다 키를 보냅니다. 프로그램마다 키를 따로 만들면 다른 키는 그대로 두고 하나만 폐기할 수 있습니다.",
   create: "키 만들기",
   name: "이름",
   nameHint: "키의 용도를 적어 주세요. 예: 웹 서비스",

@@ -13,11 +13,7 @@ export function LogInAgain(): VNode {
   return (
     <Dialog title={t.value.again} onClose={() => undefined} firm>
       <p>{t.value.againText}</p>
-      <FormView
-        form={form}
-        action={t.value.logIn}
-        also={<LogOut />}
-      >
+      <FormView form={form} action={t.value.logIn} also={<LogOut />}>
         <Field form={form} name="email" label={t.value.email} type="email" autocomplete="username" required />
         <Field
           form={form}

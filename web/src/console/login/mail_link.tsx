@@ -69,7 +69,8 @@ function Choose({ kind, token }: { readonly kind: Kind; readonly token: string }
       </Page>
     );
   }
-  const [title, intro] = kind === "verify" ? [t.value.verify, t.value.verifyIntro] : [t.value.reset, t.value.resetIntro];
+  const [title, intro] =
+    kind === "verify" ? [t.value.verify, t.value.verifyIntro] : [t.value.reset, t.value.resetIntro];
   return (
     <Page title={title} intro={intro}>
       <FormView form={form} action={t.value.confirm}>

@@ -45,7 +45,8 @@ const ko: typeof en = {
   showErrors: "보기",
   byDay: "일별 비용",
   allUsage: "전체 사용량",
-  chart: (from: string, to: string): string => `${from}부터 ${to}까지 일별 비용. 사용량 페이지에서 수치를 볼 수 있습니다.`,
+  chart: (from: string, to: string): string =>
+    `${from}부터 ${to}까지 일별 비용. 사용량 페이지에서 수치를 볼 수 있습니다.`,
   first: "시작하기",
   firstText: "첫 답변을 받기까지 다음 단계를 진행해 주세요.",
   stepKey: "API 키 만들기",

@@ -30,7 +30,9 @@ export function Attempts({ of }: { readonly of: Story }): VNode {
           key: "outcome",
           head: t.value.outcome,
           cell: ({ call }) => (
-            <State tone={call.outcome === "ok" ? "ok" : ["slower", "cancelled"].includes(call.outcome) ? "calm" : "bad"}>
+            <State
+              tone={call.outcome === "ok" ? "ok" : ["slower", "cancelled"].includes(call.outcome) ? "calm" : "bad"}
+            >
               {outcomeName(call.outcome)}
               {call.status !== null && ` (${call.status})`}
             </State>

@@ -39,11 +39,7 @@ export function Requests(): VNode {
       }
     >
       <Filters query={query} span={span} keys={keys.data?.data ?? []} onChange={change} />
-      <Histogram
-        query={query}
-        span={span}
-        onDay={(day) => change({ period: "", from: day, to: day })}
-      />
+      <Histogram query={query} span={span} onDay={(day) => change({ period: "", from: day, to: day })} />
       <Pages<Request> key={JSON.stringify(filter)} path="/api/requests" query={{ ...filter, limit: "50" }}>
         {(rows) => (
           <Table
@@ -71,9 +67,7 @@ function columns(names: ReadonlyMap<string, string>): Column<Request>[] {
       key: "time",
       head: t.value.time(zone()),
       names: true,
-      cell: (row) => (
-        <a href={`/console/requests/${encodeURIComponent(row.stream_id)}`}>{moment(row.created)}</a>
-      ),
+      cell: (row) => <a href={`/console/requests/${encodeURIComponent(row.stream_id)}`}>{moment(row.created)}</a>,
     },
     {
       key: "status",
@@ -122,7 +116,9 @@ interface FiltersProps {
 
 function Filters({ query, span, keys, onChange }: FiltersProps): VNode {
   // The models of the last months, whatever is chosen.
-  const models = useLoad<UsageList>(withQuery("/api/usage", { by: "model", from: spanOf({ period: "90" }, Date.now()).from }));
+  const models = useLoad<UsageList>(
+    withQuery("/api/usage", { by: "model", from: spanOf({ period: "90" }, Date.now()).from }),
+  );
   const model = query["model"] ?? "";
   const known = (models.data?.data ?? []).map((row) => row.group);
   return (

@@ -18,8 +18,7 @@ export function Story({ params }: Matched): VNode {
   const id = params["id"] ?? "";
   const story = useLoad<Told>(`/api/requests/${encodeURIComponent(id)}`);
   const keys = useLoad<{ data: Key[] }>("/api/keys");
-  const nameOf = (key: string): string =>
-    keys.data?.data.find((known) => known.public_id === key)?.name ?? key;
+  const nameOf = (key: string): string => keys.data?.data.find((known) => known.public_id === key)?.name ?? key;
   return (
     <Page title={t.value.story} actions={<a href="/console/requests">{t.value.back}</a>}>
       <Shown of={story}>

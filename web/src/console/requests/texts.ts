@@ -2,7 +2,8 @@ import { texts } from "../../shared/language.js";
 
 const en = {
   title: "Requests",
-  intro: "Every request that your keys made, the latest first. Each has a story: its attempts, its timings, what it cost.",
+  intro:
+    "Every request that your keys made, the latest first. Each has a story: its attempts, its timings, what it cost.",
   status: "Status",
   all: "All",
   ok: "Finished",
@@ -20,7 +21,8 @@ const en = {
   empty: "No requests match.",
   reset: "Reset the filters",
   csv: "Download CSV",
-  histogram: (from: string, to: string): string => `Requests by day, ${from} to ${to}, UTC; what failed is drawn over it in red.`,
+  histogram: (from: string, to: string): string =>
+    `Requests by day, ${from} to ${to}, UTC; what failed is drawn over it in red.`,
   pick: "Click a day to see its requests. Days are those of UTC.",
   // The story.
   story: "Request",
@@ -77,7 +79,8 @@ const en = {
 
 const ko: typeof en = {
   title: "요청 기록",
-  intro: "키로 보낸 모든 요청입니다. 최근 요청부터 표시합니다. 요청마다 시도와 소요 시간, 비용을 자세히 볼 수 있습니다.",
+  intro:
+    "키로 보낸 모든 요청입니다. 최근 요청부터 표시합니다. 요청마다 시도와 소요 시간, 비용을 자세히 볼 수 있습니다.",
   status: "상태",
   all: "전체",
   ok: "완료",
@@ -95,7 +98,8 @@ const ko: typeof en = {
   empty: "조건에 맞는 요청이 없습니다.",
   reset: "필터 초기화",
   csv: "CSV 다운로드",
-  histogram: (from: string, to: string): string => `${from}부터 ${to}까지 일별 요청 수(UTC). 실패한 요청은 빨간색으로 겹쳐 표시합니다.`,
+  histogram: (from: string, to: string): string =>
+    `${from}부터 ${to}까지 일별 요청 수(UTC). 실패한 요청은 빨간색으로 겹쳐 표시합니다.`,
   pick: "날짜를 클릭하면 그날의 요청을 볼 수 있습니다. 날짜는 UTC 기준입니다.",
   story: "요청 상세",
   back: "전체 요청",

@@ -154,14 +154,7 @@ function Password({ email }: { readonly email: string }): VNode {
       <p class="note">{t.value.passwordText}</p>
       <FormView form={form} action={t.value.change}>
         <input type="hidden" name="username" autocomplete="username" value={email} />
-        <Field
-          form={form}
-          name="old"
-          label={t.value.old}
-          type="password"
-          autocomplete="current-password"
-          required
-        />
+        <Field form={form} name="old" label={t.value.old} type="password" autocomplete="current-password" required />
         <Field
           form={form}
           name="fresh"

@@ -92,8 +92,7 @@ function options(props: DayChartProps, element: HTMLElement, height: number): UP
       },
       {
         ...axis,
-        size: (_plot, values) =>
-          Math.max(AXIS_PIXELS_MIN, ...(values ?? []).map((text) => text.length * 7 + 14)),
+        size: (_plot, values) => Math.max(AXIS_PIXELS_MIN, ...(values ?? []).map((text) => text.length * 7 + 14)),
         grid: { stroke: colour("--line"), width: 1 },
         values: (_plot, splits, _axis, _space, step) => splits.map((value) => axisText(value, props.metric, step)),
         ...(props.metric === "cost" ? {} : { incrs: WHOLE_STEPS }),

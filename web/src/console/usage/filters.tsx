@@ -29,9 +29,7 @@ export function UsageFilters({ query, span, metric, keys, models, onChange }: Us
         value={span.period}
         choices={PERIODS.map((period) => [period, t.value[period]])}
         onChange={(period) =>
-          onChange(
-            period === "own" ? { period: "", from: span.from, to: span.to } : { period, from: "", to: "" },
-          )
+          onChange(period === "own" ? { period: "", from: span.from, to: span.to } : { period, from: "", to: "" })
         }
       />
       {span.period === "own" && (

@@ -100,7 +100,9 @@ function Days({ rows, span, metric }: DaysProps): VNode {
           name={t.value.cost}
           value={dollars(sums.costNanos)}
           exact={exactDollars(sums.costNanos)}
-          note={sums.unpriced > 0 ? t.value.unpriced(count(sums.unpriced)) : `${t.value.list} ${dollars(sums.listNanos)}`}
+          note={
+            sums.unpriced > 0 ? t.value.unpriced(count(sums.unpriced)) : `${t.value.list} ${dollars(sums.listNanos)}`
+          }
         />
         <Figure name={t.value.requests} value={count(sums.requests)} note={t.value.failedOf(count(sums.failed))} />
         <Figure
@@ -131,7 +133,10 @@ function Days({ rows, span, metric }: DaysProps): VNode {
             <Table
               caption={t.value.byDay}
               quiet
-              columns={[{ key: "group", head: t.value.day, names: true, cell: (row) => dayName(row.group) }, ...narrow()]}
+              columns={[
+                { key: "group", head: t.value.day, names: true, cell: (row) => dayName(row.group) },
+                ...narrow(),
+              ]}
               rows={[...past].reverse()}
               id={(row) => row.group}
               empty={t.value.empty}
@@ -167,7 +172,13 @@ function wide(): Column<Used>[] {
     { ...cost, sort: (row) => costOf(row) ?? -1n },
     { ...requests, sort: (row) => row.requests },
     { ...failed, sort: (row) => row.failed },
-    { key: "input", head: t.value.input, end: true, cell: (row) => count(row.prompt_tokens), sort: (row) => row.prompt_tokens },
+    {
+      key: "input",
+      head: t.value.input,
+      end: true,
+      cell: (row) => count(row.prompt_tokens),
+      sort: (row) => row.prompt_tokens,
+    },
     { key: "cached", head: t.value.cached, end: true, cell: (row) => count(row.cached_tokens) },
     {
       key: "output",
@@ -195,7 +206,10 @@ function Groups({ title, head, file, rows, metric, name, onGroup }: GroupsProps)
   const sums = sumsOf(rows);
   const falling = [...rows].sort((a, b) => (shareOf.get(b.group) ?? 0) - (shareOf.get(a.group) ?? 0));
   return (
-    <Panel title={title} actions={<Csv title={title} file={file} head={file.split("-").at(-1)!} rows={falling} name={name} />}>
+    <Panel
+      title={title}
+      actions={<Csv title={title} file={file} head={file.split("-").at(-1)!} rows={falling} name={name} />}
+    >
       <Table
         caption={title}
         quiet

@@ -74,9 +74,7 @@ const NOTHING = {
 /** A row for every day of a span: a day without requests is one of zeros, a day to come is null. */
 export function everyDay(rows: readonly Used[], from: string, to: string, today: string): (Used | null)[] {
   const byDay = new Map(rows.map((row) => [row.group, row]));
-  return daysOf(from, to).map((day) =>
-    day > today ? null : (byDay.get(day) ?? { group: day, ...NOTHING }),
-  );
+  return daysOf(from, to).map((day) => (day > today ? null : (byDay.get(day) ?? { group: day, ...NOTHING })));
 }
 
 /** A value to draw, as a number: its last digits are not seen. Null where it is not known. */

@@ -36,7 +36,8 @@ const en = {
   csvOf: (what: string): string => `Download CSV: ${what}`,
   empty: "No requests in this period.",
   noChart: "The chart could not be loaded. The table says the same.",
-  chartOf: (what: string, from: string, to: string): string => `${what} by day, ${from} to ${to}. The table has the figures.`,
+  chartOf: (what: string, from: string, to: string): string =>
+    `${what} by day, ${from} to ${to}. The table has the figures.`,
   share: "Share",
 };
 
@@ -76,7 +77,8 @@ const ko: typeof en = {
   csvOf: (what: string): string => `CSV 다운로드: ${what}`,
   empty: "이 기간에는 요청이 없습니다.",
   noChart: "차트를 불러오지 못했습니다. 표에서 같은 내용을 볼 수 있습니다.",
-  chartOf: (what: string, from: string, to: string): string => `${from}부터 ${to}까지 일별 ${what}. 표에서 수치를 볼 수 있습니다.`,
+  chartOf: (what: string, from: string, to: string): string =>
+    `${from}부터 ${to}까지 일별 ${what}. 표에서 수치를 볼 수 있습니다.`,
   share: "비중",
 };
 

@@ -24,7 +24,8 @@ const t = texts(
     code: "쿠폰 번호",
     hint: "쿠폰에 적힌 대로 입력해 주세요. 대소문자와 공백, 하이픈은 구분하지 않습니다.",
     redeem: "등록",
-    redeemed: (credit: string, balance: string): string => `${credit} 크레딧이 충전되었습니다. 현재 잔액은 ${balance}입니다.`,
+    redeemed: (credit: string, balance: string): string =>
+      `${credit} 크레딧이 충전되었습니다. 현재 잔액은 ${balance}입니다.`,
     ledger: "원장 보기",
   },
 );

@@ -54,9 +54,7 @@ export function OneAccount({ params }: Matched): VNode {
           </div>
         )}
       </Shown>
-      {of !== undefined && open === "grant" && (
-        <GrantCredit of={of} onClose={() => setOpen(null)} onBooked={changed} />
-      )}
+      {of !== undefined && open === "grant" && <GrantCredit of={of} onClose={() => setOpen(null)} onBooked={changed} />}
       {of !== undefined && open === "suspend" && (
         <Suspend of={of} onClose={() => setOpen(null)} onSuspended={changed} />
       )}

@@ -79,12 +79,15 @@ export function Close({ of, onClose, onDone }: DecideProps): VNode {
 }
 
 export function GiveUp({ of, onClose, onDone }: DecideProps): VNode {
-  const form = useForm({}, {
-    send: async () => {
-      await post(of, "refund/give-up", {});
-      onDone();
+  const form = useForm(
+    {},
+    {
+      send: async () => {
+        await post(of, "refund/give-up", {});
+        onDone();
+      },
     },
-  });
+  );
   const currency = of.paid?.currency ?? of.currency;
   return (
     <FormDialog title={t.value.giveUpOf(of.id)} form={form} action={t.value.giveUpDo} danger onClose={onClose}>

@@ -26,7 +26,10 @@ export function GrantCredit({ of, onClose, onBooked }: GrantProps): VNode {
   const form = useForm(
     { what: "give", amount: "", reason: "" },
     {
-      check: (typed) => ({ ...amountFault(typed.what, typed.amount.trim(), of.available), ...missing(typed, "reason") }),
+      check: (typed) => ({
+        ...amountFault(typed.what, typed.amount.trim(), of.available),
+        ...missing(typed, "reason"),
+      }),
       send: async ({ what, amount, reason }) => {
         const grant = { amount: `${what === "take" ? "-" : ""}${amount.trim()}`, reason: reason.trim() };
         const typed = JSON.stringify(grant);

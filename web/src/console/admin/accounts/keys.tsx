@@ -167,11 +167,7 @@ function LimitKey({ of, onClose, onSaved }: LimitKeyProps): VNode {
         <Field {...field} key={name} name={name} label={t.value.limitLabels[name]} />
       ))}
       <label class="check">
-        <input
-          type="checkbox"
-          checked={priority}
-          onChange={(event) => setPriority(event.currentTarget.checked)}
-        />
+        <input type="checkbox" checked={priority} onChange={(event) => setPriority(event.currentTarget.checked)} />
         {t.value.mayPriority}
       </label>
     </FormDialog>

@@ -66,7 +66,10 @@ export function Orders({ account, onChanged }: OrdersProps): VNode {
           <Table
             caption={t.value.orders}
             quiet
-            columns={columns((order) => void check(order), (order, decision) => setDeciding({ order, decision }))}
+            columns={columns(
+              (order) => void check(order),
+              (order, decision) => setDeciding({ order, decision }),
+            )}
             rows={rows}
             id={(order) => order.id}
             empty={t.value.ordersEmpty}

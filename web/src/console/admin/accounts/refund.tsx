@@ -53,7 +53,8 @@ export function Refund({ of, onClose, onRefunded }: RefundProps): VNode {
         };
       },
       send: async ({ amount_minor, bank, number, holder }) => {
-        const account = bank.trim() === "" ? {} : { account: { bank: bank.trim(), number: number.trim(), holder: holder.trim() } };
+        const account =
+          bank.trim() === "" ? {} : { account: { bank: bank.trim(), number: number.trim(), holder: holder.trim() } };
         await call("POST", `/api/admin/topups/${encodeURIComponent(of.id)}/refund`, {
           amount_minor: minorOf(currency, amount_minor.trim()),
           ...account,

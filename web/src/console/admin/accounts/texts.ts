@@ -124,7 +124,8 @@ const en = {
   acceptFault: "Write an amount above zero, with up to nine digits after the point.",
   closeOf: (id: string) => `Close ${id}?`,
   closeDo: "Close",
-  closeText: "Nothing is credited for it, now or later, and the provider is asked for nothing. Use it for what was settled elsewhere.",
+  closeText:
+    "Nothing is credited for it, now or later, and the provider is asked for nothing. Use it for what was settled elsewhere.",
   reasonCloseHint: "The account's owner sees it.",
   giveUpOf: (id: string) => `Give up the refund of ${id}?`,
   giveUpDo: "Give up",
@@ -134,7 +135,8 @@ const en = {
   late: (amount: string) => `The provider has given back ${amount} after it was given up.`,
   refundDo: "Refund",
   refundOf: (id: string) => `Refund ${id}`,
-  refundText: "The money goes back the way it came, and the credit is taken back. What was spent already is the gateway's loss.",
+  refundText:
+    "The money goes back the way it came, and the credit is taken back. What was spent already is the gateway's loss.",
   refundAmount: "Refund",
   refundHint: (most: string) => `${most} at most.`,
   refundFault: (most: string) => `Write an amount above zero, ${most} at most.`,
@@ -214,7 +216,8 @@ const ko: typeof en = {
   revokeOf: (name: string) => `${name} 폐기`,
   revokeTitle: (name: string) => `${name} 키를 폐기할까요?`,
   revokeText: "바로 사용할 수 없게 되며 되돌릴 수 없습니다. 연결이 닫히고 진행 중인 스트림도 끝납니다.",
-  limitText: "여기서 정한 한도는 기본 한도보다 커도 적용됩니다. 소유자가 더 엄격한 한도를 설정했으면 그 한도가 적용됩니다.",
+  limitText:
+    "여기서 정한 한도는 기본 한도보다 커도 적용됩니다. 소유자가 더 엄격한 한도를 설정했으면 그 한도가 적용됩니다.",
   limitLabels: {
     requests_per_minute: "분당 요청",
     tokens_per_minute: "분당 토큰",
@@ -265,7 +268,8 @@ const ko: typeof en = {
   acceptFault: "0보다 큰 금액을 입력해 주세요. 소수점 아래는 9자리까지 가능합니다.",
   closeOf: (id: string) => `${id} 주문을 종결할까요?`,
   closeDo: "종결",
-  closeText: "지금도 나중에도 크레딧을 충전하지 않고 결제사에도 요청하지 않습니다. 다른 방법으로 처리한 주문에 사용해 주세요.",
+  closeText:
+    "지금도 나중에도 크레딧을 충전하지 않고 결제사에도 요청하지 않습니다. 다른 방법으로 처리한 주문에 사용해 주세요.",
   reasonCloseHint: "계정 소유자에게도 표시됩니다.",
   giveUpOf: (id: string) => `${id} 환불을 포기할까요?`,
   giveUpDo: "환불 포기",

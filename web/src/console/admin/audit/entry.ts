@@ -69,6 +69,9 @@ function textOf(name: string, value: Value, details: Entry["details"]): string {
   }
   if (typeof value === "string") return name === "amount" || name === "credit" ? exactDollars(value) : value;
   return Object.entries(value)
-    .map(([part, said]) => `${nameOf(part)} ${typeof said === "string" ? exactDollars(said) : textOf(part, said, details)}`)
+    .map(
+      ([part, said]) =>
+        `${nameOf(part)} ${typeof said === "string" ? exactDollars(said) : textOf(part, said, details)}`,
+    )
     .join(" · ");
 }

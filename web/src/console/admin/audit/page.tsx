@@ -59,7 +59,15 @@ export function AuditTrail(): VNode {
 function columns(): Column<Entry>[] {
   return [
     { key: "time", head: t.value.time(zone()), names: true, cell: (entry) => moment(entry.created) },
-    { key: "action", head: t.value.action, cell: (entry) => <span class="wrap narrow" title={entry.action}>{actionName(entry.action)}</span> },
+    {
+      key: "action",
+      head: t.value.action,
+      cell: (entry) => (
+        <span class="wrap narrow" title={entry.action}>
+          {actionName(entry.action)}
+        </span>
+      ),
+    },
     { key: "target", head: t.value.target, cell: (entry) => <Target of={entry} /> },
     {
       key: "details",

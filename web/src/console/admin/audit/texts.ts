@@ -1,7 +1,8 @@
 import { texts } from "../../../shared/language.js";
 
 const en = {
-  intro: "What administrators have changed here. Each entry was written together with its change, and is never changed or deleted.",
+  intro:
+    "What administrators have changed here. Each entry was written together with its change, and is never changed or deleted.",
   filter: "Account",
   filterHint: "The id of an account: changes of it, and those that it has made.",
   action: "Change",

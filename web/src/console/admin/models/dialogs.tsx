@@ -77,7 +77,13 @@ export function SetPrice({ from, hasParts, onClose, onSet }: SetPriceProps): VNo
           />
           <Field form={form} name="valid_from" label={t.value.validFrom} hint={t.value.validFromHint} type="date" />
           <Field form={form} name="shutdown" label={t.value.shutdown} type="date" />
-          <Field form={form} name="successor" label={t.value.successor} hint={t.value.successorHint} spellcheck={false} />
+          <Field
+            form={form}
+            name="successor"
+            label={t.value.successor}
+            hint={t.value.successorHint}
+            spellcheck={false}
+          />
         </div>
       </details>
     </FormDialog>

@@ -64,17 +64,15 @@ export function Models(): VNode {
         </button>
       }
     >
-      <SearchForm
-        label={t.value.filter}
-        value={search}
-        onSearch={(text) => change({ search: text })}
-      />
+      <SearchForm label={t.value.filter} value={search} onSearch={(text) => change({ search: text })} />
       <Shown of={models}>
         {({ data }) => (
           <Table
             caption={t.value.list}
             quiet
-            columns={columns(data, (of) => setOpen({ what: "set", from: typedOf(of), hasParts: partsOf(of).length > 0 }))}
+            columns={columns(data, (of) =>
+              setOpen({ what: "set", from: typedOf(of), hasParts: partsOf(of).length > 0 }),
+            )}
             rows={rowsOf(data, search)}
             id={({ model, of }) => `${model.id}/${of.provider}/${of.model}`}
             empty={data.length === 0 ? t.value.empty : t.value.none}
@@ -163,7 +161,11 @@ function columns(models: readonly Model[], onSet: (of: Candidate) => void): Colu
     },
     has((of) => partsOf(of).length > 0) && { key: "more", head: t.value.more, cell: ({ of }) => <Parts of={of} /> },
     { key: "source", head: t.value.source, cell: ({ of }) => <Source of={of.price} /> },
-    has((of) => of.coming.length > 0) && { key: "coming", head: t.value.coming, cell: ({ of }) => <Coming of={of.coming} /> },
+    has((of) => of.coming.length > 0) && {
+      key: "coming",
+      head: t.value.coming,
+      cell: ({ of }) => <Coming of={of.coming} />,
+    },
     has((of) => of.context_tokens_max !== null) && {
       key: "context",
       head: t.value.context,
@@ -233,7 +235,9 @@ function Parts({ of }: { readonly of: Candidate }): VNode {
   if (parts.length === 0) return <>{UNKNOWN}</>;
   return (
     <details class="parts">
-      <summary aria-label={t.value.partsOf(count(parts.length), of.model)}>{t.value.parts(count(parts.length))}</summary>
+      <summary aria-label={t.value.partsOf(count(parts.length), of.model)}>
+        {t.value.parts(count(parts.length))}
+      </summary>
       <dl>
         {parts.map((part) => (
           <div key={labelOf(part)}>

@@ -36,7 +36,8 @@ const en = {
   partsOf: (n: string, model: string) => `Further rates: ${n}, of ${model}`,
   ownPrices: "Your own prices",
   ownEmpty: "You have set no price. Those that ship with Tokenferry count.",
-  firstOf: (shown: string, all: string) => `The first ${shown} of ${all} are shown; the command line lists all: tokenferry prices list.`,
+  firstOf: (shown: string, all: string) =>
+    `The first ${shown} of ${all} are shown; the command line lists all: tokenferry prices list.`,
   ownIntro: "They win over those that ship with Tokenferry, from their first day on.",
   state: "State",
   counts: "Counts now",
@@ -46,7 +47,8 @@ const en = {
   remove: "Remove",
   removeOf: (model: string) => `Remove the price of ${model}`,
   removeTitle: (model: string) => `Remove your price of ${model}?`,
-  removeText: "From then on what counts is your next price for this name, or the one that ships with Tokenferry. Requests that run keep the price they began with.",
+  removeText:
+    "From then on what counts is your next price for this name, or the one that ships with Tokenferry. Requests that run keep the price they began with.",
   name: "Model",
   nameHint: "A provider's own name for the model, or provider/model for one provider alone.",
   cacheWrite: "Written to the cache",
@@ -107,7 +109,8 @@ const ko: typeof en = {
   partsOf: (n: string, model: string) => `${model} 추가 요율 ${n}개`,
   ownPrices: "직접 설정한 가격",
   ownEmpty: "직접 설정한 가격이 없습니다. 기본 제공 가격을 사용합니다.",
-  firstOf: (shown: string, all: string) => `${all}개 중 처음 ${shown}개를 표시합니다. 전체는 tokenferry prices list로 볼 수 있습니다.`,
+  firstOf: (shown: string, all: string) =>
+    `${all}개 중 처음 ${shown}개를 표시합니다. 전체는 tokenferry prices list로 볼 수 있습니다.`,
   ownIntro: "시작일부터 기본 제공 가격보다 먼저 적용됩니다.",
   state: "상태",
   counts: "적용 중",
@@ -117,7 +120,8 @@ const ko: typeof en = {
   remove: "삭제",
   removeOf: (model: string) => `${model} 가격 삭제`,
   removeTitle: (model: string) => `${model} 가격을 삭제할까요?`,
-  removeText: "삭제하면 같은 이름의 다음 가격이나 기본 제공 가격을 적용합니다. 진행 중인 요청은 시작할 때의 가격으로 청구합니다.",
+  removeText:
+    "삭제하면 같은 이름의 다음 가격이나 기본 제공 가격을 적용합니다. 진행 중인 요청은 시작할 때의 가격으로 청구합니다.",
   name: "모델",
   nameHint: "공급자의 모델 이름, 또는 한 공급자에만 적용하려면 공급자/모델",
   cacheWrite: "캐시 쓰기",

@@ -79,7 +79,9 @@ function One({ of }: { readonly of: Provider }): VNode {
         <div>
           <dt>{t.value.running}</dt>
           <dd>
-            {streams_max === 0 ? `${count(running)} · ${t.value.noPlaces}` : t.value.of(count(running), count(streams_max))}
+            {streams_max === 0
+              ? `${count(running)} · ${t.value.noPlaces}`
+              : t.value.of(count(running), count(streams_max))}
           </dd>
         </div>
         <div>

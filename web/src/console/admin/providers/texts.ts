@@ -1,7 +1,8 @@
 import { texts } from "../../../shared/language.js";
 
 const en = {
-  intro: "How each provider is, as this server sees it since its start. Calls and failures are those by which a model is left alone. Asked anew every five seconds.",
+  intro:
+    "How each provider is, as this server sees it since its start. Calls and failures are those by which a model is left alone. Asked anew every five seconds.",
   closed: "Working",
   open: (wait: string) => `Left alone for ${wait}`,
   half_open: "Being probed",
@@ -30,7 +31,8 @@ const en = {
 };
 
 const ko: typeof en = {
-  intro: "서버를 시작한 뒤 이 서버에서 본 공급자별 상태입니다. 호출과 실패는 호출을 중지할지 판단하는 최근 기록입니다. 5초마다 새로 고칩니다.",
+  intro:
+    "서버를 시작한 뒤 이 서버에서 본 공급자별 상태입니다. 호출과 실패는 호출을 중지할지 판단하는 최근 기록입니다. 5초마다 새로 고칩니다.",
   closed: "정상 호출",
   open: (wait: string) => `${wait} 동안 호출 중지`,
   half_open: "복구 확인 중",

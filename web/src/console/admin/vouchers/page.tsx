@@ -44,11 +44,7 @@ export function AnyVouchers(): VNode {
         </button>
       }
     >
-      <SearchForm
-        label={t.value.filter}
-        value={batch}
-        onSearch={(text) => change({ batch: text })}
-      />
+      <SearchForm label={t.value.filter} value={batch} onSearch={(text) => change({ batch: text })} />
       <Pages<Voucher> key={`${made} ${batch}`} path="/api/admin/vouchers" query={{ limit: "100", batch }}>
         {(rows) => (
           <Table

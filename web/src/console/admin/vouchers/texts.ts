@@ -1,7 +1,8 @@
 import { texts } from "../../../shared/language.js";
 
 const en = {
-  intro: "Credit on paper: a code is worth its amount to one account, once. Codes are shown when they are made and never again.",
+  intro:
+    "Credit on paper: a code is worth its amount to one account, once. Codes are shown when they are made and never again.",
   make: "Make vouchers",
   amount: "Worth of each",
   count: "How many",
