@@ -1,4 +1,4 @@
-import { Marked, type Token } from "marked";
+import { Lexer, Marked, type Token } from "marked";
 import { describe, expect, test } from "vitest";
 import { Blocks, type CodeToken } from "../../src/chat/markdown/blocks.js";
 import { koreanBold } from "../../src/chat/markdown/korean_bold.js";
@@ -224,6 +224,39 @@ describe("the work", () => {
     blocks.update(`${first}끝`, false);
     expect(blocks.readCharacters).toBe(read);
     expect(blocks.isBehind).toBe(false);
+  });
+
+  test.each([
+    ["an item of a list", "- a\n"],
+    ["an item in a quotation", "> - a\n"],
+  ])("is in proportion to the lines behind %s", (_name, start) => {
+    const { lheading } = Lexer.rules.block.gfm;
+    const { exec } = RegExp.prototype;
+    const searched = (length: number): number => {
+      let characters = 0;
+      lheading.exec = (subject) => {
+        characters += subject.length;
+        return exec.call(lheading, subject);
+      };
+      try {
+        swift().update(start + "가\n".repeat(length / 2), true);
+      } finally {
+        lheading.exec = exec;
+      }
+      return characters;
+    };
+    // To look for the end of a heading in all that follows would be sixteen times as much.
+    expect(searched(8_000) / searched(2_000)).toBeLessThan(6);
+  });
+
+  test("a heading of several lines is one", () => {
+    const text = `- a\n\n  ${"가\n  ".repeat(15)}===\n\n${"나\n".repeat(15)}---\n`;
+    expect(seen(swift().update(text, true))).toEqual(seen(marked.lexer(text)));
+    expect(
+      swift()
+        .update(text, true)
+        .map(({ type }) => type),
+    ).toEqual(["list", "heading"]);
   });
 
   test("an open code block is not read as Markdown at all", () => {

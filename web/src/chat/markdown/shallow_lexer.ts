@@ -1,15 +1,36 @@
-// Markdown of bounded depth. A model that repeats itself writes thousands of `>` in a line, each of
-// which is a quotation in the one before: reading and drawing them is more than the stack holds.
+// Markdown of bounded depth and work. A model that repeats itself writes thousands of `>` in a line,
+// each of which is a quotation in the one before: reading and drawing them is more than the stack
+// holds; or thousands of marks or lines, each of which is compared with all others.
+//
+// Weakness: lines of quotations that go on with fewer `>`, thousands of them, cost their square.
 
-import { Lexer, type Token } from "marked";
+import { Lexer, type MarkedOptions, type Token, Tokenizer, type Tokens } from "marked";
 import { parts } from "./inline_parts.js";
 
 /** What lies deeper is shown as it is written. Nobody writes a tenth of it. */
 export const DEPTH_MAX = 24;
+/** The line of `=` or `-` that makes a heading of what is above it is looked for in so many lines. */
+const HEADING_LINES_MAX = 20;
+
+/** From each line behind an item of a list, it would be looked for in all that follow. */
+class ShortHeadings extends Tokenizer {
+  override lheading(source: string): Tokens.Heading | undefined {
+    let end = 0;
+    for (let line = 0; line < HEADING_LINES_MAX; line++) {
+      end = source.indexOf("\n", end) + 1;
+      if (end === 0) return super.lheading(source);
+    }
+    return super.lheading(source.slice(0, end));
+  }
+}
 
 export class ShallowLexer extends Lexer {
   #blocks = 0;
   #inlines = 0;
+
+  constructor(options: MarkedOptions) {
+    super({ ...options, tokenizer: new ShortHeadings() });
+  }
 
   override blockTokens<T extends Token[]>(source: string, tokens?: T, isClipped?: boolean): T {
     if (this.#blocks >= DEPTH_MAX) return asWritten("paragraph", source, tokens ?? []) as T;
