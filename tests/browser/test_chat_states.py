@@ -21,6 +21,16 @@ PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
     "gg=="
 )
+# Until the page is left, whatever writes to the database waits for this.
+HOLD_DATABASE = """() => new Promise((held) => {
+  const opening = indexedDB.open("tokenferry-chat");
+  opening.onsuccess = () => {
+    const work = opening.result.transaction("conversations", "readwrite");
+    const store = work.objectStore("conversations");
+    const hold = () => { store.getKey("nothing").onsuccess = hold; };
+    store.getKey("nothing").onsuccess = () => { hold(); held(); };
+  };
+})"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -326,6 +336,20 @@ class TestAnswer:
         await page.reload()
         await expect(page.locator(".answer .figure")).to_have_text("1/2")
         await expect(page.locator(".question .figure")).to_have_text("1/2")
+
+    async def test_a_version_that_was_chosen_outlives_a_page_that_the_database_keeps_waiting(
+        self, page, gateway
+    ):
+        await ask(page, "one")
+        await expect(figures(page)).to_be_visible()
+        await page.get_by_role("button", name="Regenerate").click()
+        await expect(page.locator(".answer .figure")).to_have_text("2/2")
+        await expect(figures(page)).to_be_visible()
+        await page.evaluate(HOLD_DATABASE)
+        await page.locator(".answer").get_by_role("button", name="Earlier version").click()
+        await expect(page.locator(".answer .figure")).to_have_text("1/2")
+        await page.reload()
+        await expect(page.locator(".answer .figure")).to_have_text("1/2")
 
     async def test_conversations_drafts_and_names(self, page, gateway):
         await ask(page, "about ships")

@@ -12,6 +12,7 @@ import { Draft } from "./draft.js";
 import { Gateway, askModels, failureOf } from "./gateway.js";
 import { followed, takeLink } from "./link.js";
 import type { Live, Phase } from "./live.js";
+import { forgetLeftOver, noteLeftOver, storeLeftOver } from "./left_over.js";
 import { type Access, ownerOf, recallOwner, rememberOwner } from "./owner.js";
 import { isOnline } from "./page_state.js";
 import { recall, remember, take } from "./session_storage.js";
@@ -180,6 +181,7 @@ export class Chat {
 
   async remove(id: string): Promise<void> {
     this.#answers.remove(await this.#store.turns(id));
+    forgetLeftOver(id);
     await this.#store.remove(id);
     await this.#loadList();
     this.#tabs.say({ kind: "list" });
@@ -208,7 +210,9 @@ export class Chat {
 
   async #putConversation(conversation: Conversation): Promise<void> {
     if (this.current.value?.id === conversation.id) this.current.value = conversation;
+    const stored = noteLeftOver("changed", { conversation, turns: [] });
     await this.#store.putConversation(conversation);
+    stored();
     await this.#loadList();
     this.#tabs.say({ kind: "list" });
   }
@@ -310,8 +314,8 @@ export class Chat {
       updated: Date.now(),
       choice: { ...conversation.choice, [question.id]: id },
     };
-    // Before anything is asked: a page that is left now does not wait for the database.
-    remember("asked", JSON.stringify({ conversation: kept, turns: [question, turn] }));
+    // Before anything is asked.
+    const stored = noteLeftOver("asked", { conversation: kept, turns: [question, turn] });
     const storing = this.#putConversation(kept);
     batch(() => {
       this.#answers.put(turn);
@@ -321,7 +325,7 @@ export class Chat {
     this.#unkept = "";
     await this.#store.putTurn(question);
     await this.#store.putTurn(turn);
-    remember("asked", "");
+    stored();
     this.#tabs.say({ kind: "turns", conversation: conversation.id });
   }
 
@@ -342,11 +346,7 @@ export class Chat {
 
   /** Takes up what a page of this tab has left. */
   async #recallLeft(): Promise<void> {
-    const asked = take<{ conversation: Conversation; turns: Turn[] }>("asked");
-    if (asked !== null) {
-      await this.#store.putConversation(asked.conversation);
-      for (const turn of asked.turns) await this.#store.putTurn(turn);
-    }
+    await storeLeftOver(this.#store);
     this.#answers.recall(take<Turn[]>("running") ?? []);
   }
 
