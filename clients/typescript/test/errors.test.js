@@ -12,7 +12,7 @@ const TABLE = readFileSync(new URL("../../../docs/errors.md", import.meta.url), 
 const ROWS = [...TABLE.matchAll(/^\| `([a-z_]+)` \| `([a-z_]+)` \| (\d+) \|/gm)];
 // Of what only HTTP answers, the status comes with the answer.
 const OVER_HTTP_ALONE =
-  /voucher|topup|payment_|refund|webhook|email_|too_many_keys|request_too_slow/;
+  /voucher|topup|payment_|refund|review_|webhook|email_|too_many_keys|request_too_slow/;
 
 test("every error of a stream has the status of the table, and a class of its own kind", () => {
   assert.ok(ROWS.length > 50);
