@@ -21,14 +21,12 @@ from urllib.parse import parse_qsl
 import aiohttp
 from aiohttp import web
 
-from emulators.stripe_books import DAY_S, StripeBooks, StripeFault, Thing, only
-from emulators.stripe_wire import altered, failure, nested, pay_page
+from emulators.stripe_books import DAY_S, StripeBooks, StripeFault, Thing
+from emulators.stripe_wire import altered, failure, nested, page_of, pay_page
 
 SECRET_KEY = "sk_test_emulated"
 WEBHOOK_SECRET = "whsec_emulated"
 KEY_CHARS_MAX = 255
-PAGE_ITEMS, PAGE_ITEMS_MAX = 10, 100
-LIST_PARAMS = ("created", "limit", "payment_intent", "starting_after")
 # What changes or asks for the books, and what is of this module.
 BOOKS_CONTROLS = (
     "pay", "arrive", "break_off", "expire", "console_refund", "set_refund", "dispute",
@@ -312,10 +310,10 @@ class StripeEmulator:
         elif path == "events":
             wanted = list(params.pop("types", {}).values())
             events = [e for e in books.kept_events() if not wanted or e["type"] in wanted]
-            return self._list(events, params)
+            return page_of(events, params, self.books.shown)
         elif path in ("checkout/sessions", "refunds", "disputes"):
             table = getattr(books, path.rpartition("/")[2])
-            return self._list(list(table.values()), params)
+            return page_of(list(table.values()), params, self.books.shown)
         elif name == "checkout/sessions":
             return books.shown(books.session(item), expand)
         elif name == "payment_intents":
@@ -325,25 +323,6 @@ class StripeEmulator:
                 404, "No such payment_intent", code="resource_missing", param="intent"
             )
         raise StripeFault(404, f"Unrecognized request URL ({request.method}: {request.path}).")
-
-    def _list(self, things: list[Thing], params: Thing) -> Thing:
-        """Return a page of a list, newest first."""
-        only(params, LIST_PARAMS)
-        since_s = int((params.get("created") or {}).get("gte", 0))
-        intent = params.get("payment_intent")
-        rest = [
-            thing
-            for thing in reversed(things)
-            if thing["created"] >= since_s and intent in (None, thing.get("payment_intent"))
-        ]
-        limit = int(params.get("limit", PAGE_ITEMS))
-        if not 1 <= limit <= PAGE_ITEMS_MAX:
-            raise StripeFault(400, "This value must be from 1 to 100.", param="limit")
-        after = params.get("starting_after")
-        if after is not None:
-            rest = rest[[thing["id"] for thing in rest].index(after) + 1 :]
-        page = [self.books.shown(thing) for thing in rest[:limit]]
-        return {"object": "list", "data": page, "has_more": len(rest) > limit, "url": "/v1/list"}
 
     def _fault_for(self, request: web.Request) -> Thing | None:
         for fault in self._faults:

@@ -3,11 +3,15 @@
 import html
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
-from emulators.stripe_books import Thing
+from emulators.stripe_books import StripeFault, Thing, only
+
+PAGE_ITEMS, PAGE_ITEMS_MAX = 10, 100
+LIST_PARAMS = ("created", "limit", "payment_intent", "starting_after")
 
 
 def nested(pairs: list[tuple[str, str]]) -> Thing:
@@ -20,6 +24,26 @@ def nested(pairs: list[tuple[str, str]]) -> Thing:
             inner = inner.setdefault(step, {})
         inner[last] = value
     return whole
+
+
+def page_of(things: list[Thing], params: Thing, shown: Callable[[Thing], Thing]) -> Thing:
+    """Return a page of a list, newest first."""
+    only(params, LIST_PARAMS)
+    since_s = int((params.get("created") or {}).get("gte", 0))
+    intent = params.get("payment_intent")
+    rest = [
+        thing
+        for thing in reversed(things)
+        if thing["created"] >= since_s and intent in (None, thing.get("payment_intent"))
+    ]
+    limit = int(params.get("limit", PAGE_ITEMS))
+    if not 1 <= limit <= PAGE_ITEMS_MAX:
+        raise StripeFault(400, "This value must be from 1 to 100.", param="limit")
+    after = params.get("starting_after")
+    if after is not None:
+        rest = rest[[thing["id"] for thing in rest].index(after) + 1 :]
+    page = [shown(thing) for thing in rest[:limit]]
+    return {"object": "list", "data": page, "has_more": len(rest) > limit, "url": "/v1/list"}
 
 
 def altered(body: Any, changes: Thing) -> Any:

@@ -12,6 +12,8 @@ pytest.register_assert_rewrite("harness")
 
 from harness.components import OPTIONAL_IN_CI, missing_components, remedy  # noqa: E402
 
+pytest_plugins = ["harness.market_fixtures"]
+
 # Two sockets for each of the thousand idle connections, in one process each; and some to spare.
 OPEN_FILES = 4096
 

@@ -1,10 +1,6 @@
 """What waits for a decision is decided in the console, against emulated providers."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from harness import axe
@@ -12,20 +8,6 @@ from harness.accounts import Member, logged_in
 from harness.market import Market
 
 pytestmark = [pytest.mark.needs("chromium", "web"), pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def whole_market(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Market]:
-    async with AsyncExitStack() as stack:
-        market = await Market(tmp_path_factory.mktemp("market")).open(stack)
-        yield market
-        await market.verified()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def market(whole_market: Market) -> Market:
-    await whole_market.welcome()
-    return whole_market
 
 
 async def review(market: Market) -> str:

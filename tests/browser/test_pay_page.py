@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -18,20 +17,6 @@ pytestmark = [pytest.mark.needs("chromium", "web"), pytest.mark.asyncio(loop_sco
 # Where pictures go, for whoever wants to look at them.
 PICTURES = os.environ.get("PAY_PICTURES")
 PHONE = 390
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def whole_market(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Market]:
-    async with AsyncExitStack() as stack:
-        market = await Market(tmp_path_factory.mktemp("market")).open(stack)
-        yield market
-        await market.verified()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def market(whole_market: Market) -> Market:
-    await whole_market.welcome()
-    return whole_market
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -17,20 +16,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 LESS = {"amount_minor": 7_250, "currency": "KRW"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def whole_market(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Market]:
-    async with AsyncExitStack() as stack:
-        market = await Market(tmp_path_factory.mktemp("market")).open(stack)
-        yield market
-        await market.verified()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def market(whole_market: Market) -> AsyncIterator[Market]:
-    await whole_market.welcome()
-    yield whole_market
+async def market(market: Market) -> AsyncIterator[Market]:
+    yield market
     # The books are right after each of these.
-    await whole_market.verified()
+    await market.verified()
 
 
 async def review(market: Market, minor: int = 7_250) -> str:

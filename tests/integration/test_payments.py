@@ -3,13 +3,11 @@
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import closing, suppress
 from html import unescape
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from emulators.toss import SECRET_KEY
 
 from harness.accounts import call, member
@@ -20,21 +18,6 @@ from tokenferry.engine.topups import LOOKS_PER_HOUR
 from tokenferry.server.payment_texts import OUTCOMES, WORDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def whole_market(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Market]:
-    async with AsyncExitStack() as stack:
-        market = await Market(tmp_path_factory.mktemp("market")).open(stack)
-        yield market
-        await market.verified()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def market(whole_market: Market) -> Market:
-    """Return the market with a new buyer, and no notices of others."""
-    await whole_market.welcome()
-    return whole_market
 
 
 every_seller = pytest.mark.parametrize("name", ["toss", "portone", "stripe"])
